@@ -1,0 +1,1 @@
+//! The age v1 container (C2SP `age.md`).

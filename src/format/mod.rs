@@ -1,0 +1,3 @@
+//! Secret file formats: bytes to secret file and back. Knows no path and no terminal.
+
+pub mod age;

@@ -1,0 +1,1 @@
+//! The file system: limited reads, atomic replacement, private memory-backed folders, locks.

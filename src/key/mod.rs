@@ -1,0 +1,19 @@
+//! Keys: parse, print, compare and load recipients (public) and identities (private).
+//!
+//! Knows nothing of secret files; it is handed stanzas and hands back file keys.
+
+pub mod bech32;
+pub mod hybrid;
+pub mod recipient;
+
+pub use recipient::{Recipient, RecipientError};
+
+/// Fills `bytes` from the random source of the system.
+pub(crate) fn fill_random(bytes: &mut [u8]) -> std::io::Result<()> {
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let n = rustix::rand::getrandom(&mut *rest, rustix::rand::GetRandomFlags::empty())?;
+        rest = rest.get_mut(n..).unwrap_or_default();
+    }
+    Ok(())
+}

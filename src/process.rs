@@ -1,0 +1,1 @@
+//! The only place that starts child processes: clean environment, time limit, no shell.

@@ -1,0 +1,1 @@
+//! What a command does: plans first, then carries them out all or nothing.
