@@ -5,6 +5,7 @@
 pub mod bech32;
 pub mod hybrid;
 pub mod recipient;
+pub mod stanza;
 
 pub use recipient::{Recipient, RecipientError};
 
