@@ -90,12 +90,13 @@ impl Recipient {
             | age::ssh::ParseRecipientKeyError::Invalid(_)
             | _ => malformed("its SSH key data is broken"),
         })?;
-        let [a, b, c, d, ..] = <[u8; 32]>::from(Sha256::digest(&blob));
+        let digest = <[u8; 32]>::from(Sha256::digest(&blob));
+        let tag = digest.first_chunk().copied().unwrap_or_default();
         let comment = Some(key.comment()).filter(|c| !c.is_empty()).map(Arc::from);
         Ok(Self {
             canonical: canonical.into(),
             comment,
-            kind: Arc::new(Kind::Ssh { key: parsed, tag: [a, b, c, d] }),
+            kind: Arc::new(Kind::Ssh { key: parsed, tag }),
         })
     }
 
@@ -111,9 +112,8 @@ impl Recipient {
 
     /// First 8 bytes of SHA-256 over the canonical text, as the readers stanza stores it.
     pub fn fingerprint(&self) -> [u8; 8] {
-        let [a, b, c, d, e, f, g, h, ..] =
-            <[u8; 32]>::from(Sha256::digest(self.canonical.as_bytes()));
-        [a, b, c, d, e, f, g, h]
+        let digest = <[u8; 32]>::from(Sha256::digest(self.canonical.as_bytes()));
+        digest.first_chunk().copied().unwrap_or_default()
     }
 
     /// First 4 bytes of SHA-256 over the SSH key data, which ssh stanzas carry in the open.
