@@ -37,7 +37,7 @@ const ML_KEM_PUBLIC: usize = 1184;
 const ML_KEM_CIPHERTEXT: usize = 1088;
 
 /// A post-quantum public key.
-pub(crate) struct HybridRecipient {
+pub struct HybridRecipient {
     ml_kem: EncapsulationKey<MlKem768Params>,
     x25519: PublicKey,
 }
@@ -83,7 +83,7 @@ impl HybridRecipient {
 }
 
 /// A post-quantum private key, expanded once.
-pub(crate) struct HybridIdentity {
+pub struct HybridIdentity {
     ml_kem: DecapsulationKey<MlKem768Params>,
     x25519: StaticSecret,
     public: HybridRecipient,

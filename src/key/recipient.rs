@@ -225,7 +225,7 @@ impl Recipient {
             {
                 return Self::from_ssh(&key);
             }
-            if kind.starts_with("ssh-") || kind.starts_with("ecdsa-") || kind.starts_with("sk-") {
+            if is_ssh_key_type(kind) {
                 return Err(match BASE64_STANDARD.decode(data) {
                     Ok(_) if !matches!(kind, "ssh-ed25519" | "ssh-rsa") => {
                         RecipientError::unsupported(kind)
@@ -236,11 +236,28 @@ impl Recipient {
                 });
             }
         }
-        match text.parse::<ssh_key::authorized_keys::Entry>() {
-            Ok(entry) => Self::from_ssh(entry.public_key()),
-            Err(_) => Err(RecipientError::NotARecipient),
+        match after_options(text) {
+            Some(key) => Self::parse_ssh(key),
+            None => Err(RecipientError::NotARecipient),
         }
     }
+}
+
+/// What follows the options of an `authorized_keys` line (sshd(8)): they end at the first blank
+/// outside quotes. Only where an SSH key follows. `ssh-key` does not read escaped quotes.
+fn after_options(text: &str) -> Option<&str> {
+    let (mut quoted, mut escaped) = (false, false);
+    let end = text.find(|c: char| {
+        let plain = !std::mem::replace(&mut escaped, c == '\\' && !escaped);
+        quoted ^= c == '"' && plain;
+        c.is_ascii_whitespace() && !quoted
+    })?;
+    text.get(end..).map(str::trim_start).filter(|rest| is_ssh_key_type(rest))
+}
+
+/// Whether a text begins with the name of an SSH key type.
+pub(crate) fn is_ssh_key_type(text: &str) -> bool {
+    ["ssh-", "ecdsa-", "sk-"].iter().any(|prefix| text.starts_with(prefix))
 }
 
 /// Whether a name is one that a plugin may have: `[A-Za-z0-9+._-]+`, so that it can never name
@@ -290,6 +307,8 @@ pub enum RecipientError {
     },
     /// An SSH certificate; the plain key beside it is wanted.
     Certificate,
+    /// A `known_hosts` line that begins with `@revoked`.
+    Revoked,
     /// RSA below 2,048 bits.
     RsaTooSmall,
     /// RSA above 4,096 bits, the most that the `age` crate takes.
@@ -329,6 +348,7 @@ impl RecipientError {
                 `NAME-cert.pub`)"
                     .to_owned()
             }
+            Self::Revoked => "ask the owner of the host for its new key".to_owned(),
             Self::RsaTooSmall | Self::RsaTooLarge => {
                 "use an ed25519 key, or RSA of 2048 to 4096 bits".to_owned()
             }
@@ -348,6 +368,7 @@ impl fmt::Display for RecipientError {
                 write!(f, "age cannot encrypt to a key of type `{algorithm}`: it can only sign")
             }
             Self::Certificate => f.write_str("this is an SSH certificate, not a key"),
+            Self::Revoked => f.write_str("this key is marked as revoked"),
             Self::RsaTooSmall => f.write_str("the RSA key has fewer than 2048 bits"),
             Self::RsaTooLarge => f.write_str("the RSA key has more than 4096 bits"),
             Self::Malformed { what } => write!(f, "the recipient cannot be used: {what}"),

@@ -189,8 +189,8 @@ mod tests {
 
     #[test]
     fn every_length_round_trips_in_any_pieces() {
-        for length in 0..200 {
-            let bytes: Vec<u8> = (0..length).map(|i| i as u8).collect();
+        for length in 0..200_u8 {
+            let bytes: Vec<u8> = (0..length).collect();
             for piece in [1, 7, 48, 200] {
                 let mut text = Vec::new();
                 let mut writer = ArmorWriter::new(&mut text).unwrap();

@@ -39,9 +39,9 @@ impl<'a> Encrypted<'a> {
         } else {
             Box::new(source)
         };
-        let header = Header::read(&mut payload).map_err(|error| match error {
-            AgeError::NotAge if armored => AgeError::Header("the armor holds something else"),
-            other => other,
+        let header = Header::read(&mut payload).map_err(|error| {
+            let inside = armored && matches!(error, AgeError::NotAge);
+            if inside { AgeError::Header("the armor holds something else") } else { error }
         })?;
         Ok(Self { header, armored, payload })
     }

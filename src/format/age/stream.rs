@@ -95,10 +95,10 @@ pub(crate) fn open(
     let mut number: u64 = 0;
     loop {
         let end = sealed.fill(source)?;
-        let mut chunks = sealed.chunks_mut(end);
-        let count = chunks.len();
+        let ready = sealed.ready_mut(end);
+        let count = ready.len().div_ceil(SEALED);
         let last = if end { count.checked_sub(1) } else { None };
-        let work = |(index, chunk): (usize, &mut &mut [u8])| {
+        let work = |(index, chunk): (usize, &mut [u8])| {
             let length = chunk.len().checked_sub(TAG)?;
             let first = index == 0 && number == 0;
             let (body, tag) = chunk.split_at_mut_checked(length)?;
@@ -109,11 +109,11 @@ pub(crate) fn open(
             (length > 0 || first).then_some(length)
         };
         let lengths: Vec<Option<usize>> = if count > 1 {
-            chunks.par_iter_mut().enumerate().map(work).collect()
+            ready.par_chunks_mut(SEALED).enumerate().map(work).collect()
         } else {
-            chunks.iter_mut().enumerate().map(work).collect()
+            ready.chunks_mut(SEALED).enumerate().map(work).collect()
         };
-        for (index, (chunk, length)) in chunks.iter().zip(lengths).enumerate() {
+        for (index, (chunk, length)) in ready.chunks(SEALED).zip(lengths).enumerate() {
             let body = length.and_then(|length| chunk.get(..length));
             let number = number.saturating_add(index as u64);
             let body = body.ok_or(StreamError::Chunk { number })?;
@@ -138,9 +138,9 @@ fn run_here<'a>(
 
 fn read_nonce(source: &mut dyn Read) -> Result<[u8; NONCE], StreamError> {
     let mut nonce = [0; NONCE];
-    source.read_exact(&mut nonce).map_err(|error| match error.kind() {
-        io::ErrorKind::UnexpectedEof => StreamError::NoNonce,
-        _ => StreamError::Read(error),
+    source.read_exact(&mut nonce).map_err(|error| {
+        let short = error.kind() == io::ErrorKind::UnexpectedEof;
+        if short { StreamError::NoNonce } else { StreamError::Read(error) }
     })?;
     Ok(nonce)
 }
@@ -211,9 +211,9 @@ impl Batch {
         if ready.is_empty() { vec![&[]] } else { ready.chunks(self.chunk).collect() }
     }
 
-    fn chunks_mut(&mut self, end: bool) -> Vec<&mut [u8]> {
+    fn ready_mut(&mut self, end: bool) -> &mut [u8] {
         let ready = self.ready(end);
-        self.bytes.get_mut(..ready).unwrap_or_default().chunks_mut(self.chunk).collect()
+        self.bytes.get_mut(..ready).unwrap_or_default()
     }
 
     /// Moves the byte that was read ahead to the front.
@@ -239,7 +239,7 @@ mod tests {
     fn every_length_around_the_borders_round_trips() {
         let borders = [0, 1, CHUNK, CHUNK * 2, CHUNK * BATCH, CHUNK * (BATCH + 1)];
         for length in borders.iter().flat_map(|&l| [l.saturating_sub(1), l, l + 1]) {
-            let plain: Vec<u8> = (0..length).map(|i| (i % 251) as u8).collect();
+            let plain: Vec<u8> = (0..=250).cycle().take(length).collect();
             let mut sealed = Vec::new();
             seal(&key(), &[1; NONCE], &mut plain.as_slice(), &mut sealed).unwrap();
             let chunks = length.div_ceil(CHUNK).max(1);
