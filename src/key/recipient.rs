@@ -248,8 +248,8 @@ impl Recipient {
 fn after_options(text: &str) -> Option<&str> {
     let (mut quoted, mut escaped) = (false, false);
     let end = text.find(|c: char| {
-        let plain = !std::mem::replace(&mut escaped, c == '\\' && !escaped);
-        quoted ^= c == '"' && plain;
+        quoted ^= c == '"' && !escaped;
+        escaped = c == '\\' && !escaped;
         c.is_ascii_whitespace() && !quoted
     })?;
     text.get(end..).map(str::trim_start).filter(|rest| is_ssh_key_type(rest))

@@ -121,6 +121,8 @@ fn join(
 pub enum WrapError {
     /// Nobody could read it.
     NoRecipient,
+    /// A passphrase that is not UTF-8.
+    PassphraseNotText,
     /// Post-quantum and other recipients in one file: the weaker ones would undo the protection.
     Mixed,
     /// A recipient that nothing can be encrypted to.
@@ -143,6 +145,7 @@ impl fmt::Display for WrapError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoRecipient => f.write_str("it would have no reader"),
+            Self::PassphraseNotText => f.write_str("the passphrase is not UTF-8 text"),
             Self::Mixed => f.write_str(
                 "its readers mix post-quantum keys (age1pq…, age1tagpq…) with others, which age \
                  does not allow in one file",

@@ -96,3 +96,9 @@ impl Rules {
         rule.readers.iter().filter_map(|index| self.readers.get(*index))
     }
 }
+
+/// placeholder until merged
+#[derive(Debug, Clone, Default)]
+pub struct RuleSet {
+    pub sources: Vec<Rules>,
+}

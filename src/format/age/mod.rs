@@ -58,6 +58,11 @@ impl<'a> Encrypted<'a> {
         stream::open(file_key, &mut self.payload, sink).map_err(AgeError::from)
     }
 
+    /// The bytes behind the header, still encrypted.
+    pub fn payload(&mut self) -> &mut dyn Read {
+        &mut self.payload
+    }
+
     /// Decrypts the whole payload into memory.
     ///
     /// # Errors
@@ -108,16 +113,6 @@ pub fn rewrap(
     write_file(file_key, stanzas, armored, sink, |sink| {
         io::copy(payload, sink).map(drop).map_err(AgeError::Write)
     })
-}
-
-/// The bytes behind the header, still encrypted.
-///
-/// # Errors
-/// [`AgeError::Read`] and [`AgeError::Armor`].
-pub fn payload_of(mut encrypted: Encrypted<'_>) -> Result<Vec<u8>, AgeError> {
-    let mut bytes = Vec::new();
-    encrypted.payload.read_to_end(&mut bytes).map_err(AgeError::from_read)?;
-    Ok(bytes)
 }
 
 /// A random file key.
