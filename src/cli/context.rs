@@ -71,11 +71,16 @@ impl Context {
         let request = rules::Request {
             start: &start,
             explicit: self.rules.as_deref(),
+            base: None,
             wanted,
             nix_options: &self.nix_args,
             cache: self.cache.as_deref(),
         };
-        rules::load(&request).map_err(|error| rules_failure(&error))
+        let rules = rules::load(&request).map_err(|error| rules_failure(&error))?;
+        for note in &rules.notes {
+            say(&format!("warning: {note}"));
+        }
+        Ok(rules)
     }
 
     /// What the rules say of one file; an error where they say nothing.
@@ -100,22 +105,9 @@ impl Context {
             .map_err(|error| Failure::new(error.to_string()).maybe_hint(error.remedy()))
     }
 
-    /// Absolute, with symbolic links in its folder resolved so that it compares with the rules.
+    /// Absolute, without `.` and `..`, as the rules name it.
     pub(crate) fn absolute(&self, file: &Path) -> PathBuf {
-        let joined = self.here.join(file);
-        let mut plain = PathBuf::new();
-        for part in joined.components() {
-            match part {
-                std::path::Component::ParentDir => {
-                    plain.pop();
-                }
-                std::path::Component::CurDir => {}
-                std::path::Component::Prefix(_)
-                | std::path::Component::RootDir
-                | std::path::Component::Normal(_) => plain.push(part),
-            }
-        }
-        plain
+        rules::clean(&self.here.join(file))
     }
 
     fn no_rule(&self, path: &Path, rules: &RuleSet) -> Failure {
@@ -131,11 +123,7 @@ impl Context {
         for problem in &rules.problems {
             failure = failure.detail(problem.to_string());
         }
-        if rules.sources.is_empty() {
-            failure.hint("`secretctl init` makes a secretctl.yaml to begin with")
-        } else {
-            failure.hint("add a rule that names the file and its readers, then try again")
-        }
+        failure.hint("add a rule that names the file and its readers, then try again")
     }
 }
 
@@ -222,14 +210,6 @@ impl Context {
         let rules = self.rules(Wanted::All)?;
         if !rules.problems.is_empty() {
             return Err(rules.problems.iter().map(rules_failure).collect());
-        }
-        if rules.sources.is_empty() {
-            return Err(Failure::new(format!(
-                "no rules were found in `{}` or above it",
-                self.here.display()
-            ))
-            .hint("`secretctl init` makes a secretctl.yaml; `--rules FILE` names another source")
-            .into());
         }
         let files = rules
             .secret_files()

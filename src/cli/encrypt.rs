@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::context::{Context, rules_failure};
+use super::context::Context;
 use super::explain::{Around, Failure, problem};
 use super::{Done, Outcome, ui};
 use crate::format::age::AgeError;
 use crate::fsx::replace::Staging;
 use crate::fsx::{Staged, read_limited};
-use crate::key::{Ask as _, Recipient, list};
+use crate::key::{Recipient, list};
 use crate::plaintext::Plaintext;
 use crate::rules::{RuleSet, Wanted};
 use crate::work::{Job, Problem, secret};
@@ -131,10 +131,11 @@ pub(crate) fn named(
                 Some(rules) => rules,
                 empty @ None => empty.insert(context.rules(Wanted::All)?),
             };
-            match rules.reader_keys(name) {
-                Ok(found) => keys.extend(found),
-                Err(error) => failures.push(rules_failure(&error)),
+            let found = keys_of(rules, name);
+            if found.is_empty() {
+                failures.push(Failure::new(format!("no user, host or group is called `{name}`")));
             }
+            keys.extend(found);
             continue;
         }
         match Recipient::parse(text) {
@@ -157,6 +158,18 @@ pub(crate) fn named(
     let mut seen = std::collections::BTreeSet::new();
     keys.retain(|key| seen.insert(key.clone()));
     Ok(keys)
+}
+
+/// The keys of a user, host or group of any source.
+fn keys_of(rules: &RuleSet, name: &str) -> Vec<Recipient> {
+    let mut keys = Vec::new();
+    for source in &rules.sources {
+        let group = source.groups.iter().filter(|group| group.name == name);
+        let members = group.flat_map(|group| &group.members).filter_map(|i| source.readers.get(*i));
+        let named = source.readers.iter().filter(|reader| reader.name == name);
+        keys.extend(members.chain(named).flat_map(|reader| reader.recipients.clone()));
+    }
+    keys
 }
 
 /// The recipients of a file, or of standard input for `-`.

@@ -6,8 +6,10 @@ mod context;
 mod decrypt;
 mod encrypt;
 mod explain;
+mod init;
 mod keys;
 mod man;
+mod reader;
 mod rekey;
 mod status;
 mod ui;
@@ -65,10 +67,13 @@ enum ErrorFormat {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Init(init::Init),
     Encrypt(encrypt::Encrypt),
     Decrypt(decrypt::Decrypt),
     Rekey(rekey::Rekey),
     Status(status::Status),
+    Host(reader::Host),
+    User(reader::User),
     Keys(keys::Keys),
     Completions(completions::Completions),
     Man(man::Man),
@@ -109,6 +114,9 @@ pub fn command() -> clap::Command {
 fn run(cli: Cli) -> Outcome {
     let context = Context::new(&cli.common)?;
     match cli.command {
+        Command::Init(command) => command.run(&context),
+        Command::Host(command) => command.run(&context),
+        Command::User(command) => command.run(&context),
         Command::Encrypt(command) => command.run(&context),
         Command::Decrypt(command) => command.run(&context),
         Command::Rekey(command) => command.run(&context),

@@ -39,6 +39,16 @@ pub(crate) struct Rekey {
 }
 
 impl Rekey {
+    /// Rekeys everything.
+    pub(crate) fn all() -> Self {
+        Self { paths: Vec::new(), check: false, dry_run: false, force: false, json: false }
+    }
+
+    /// Shows what a rekey of everything would do.
+    pub(crate) fn dry() -> Self {
+        Self { dry_run: true, ..Self::all() }
+    }
+
     pub(crate) fn run(self, context: &Context) -> Outcome {
         let looks_only = self.check || self.dry_run;
         let selection = context.select(&self.paths)?;

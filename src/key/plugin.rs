@@ -4,6 +4,16 @@ use age_core::format::{FileKey, Stanza};
 use std::collections::BTreeSet;
 #[derive(Debug, Clone, Default)]
 pub struct Allowed(pub BTreeSet<String>);
+impl Allowed {
+    pub fn new(s: BTreeSet<String>) -> Self {
+        Self(s)
+    }
+}
+impl PluginError {
+    pub fn remedy(&self) -> Option<String> {
+        None
+    }
+}
 #[derive(Debug, Clone)]
 pub enum PluginFileError {
     NoMatch,

@@ -153,13 +153,20 @@ impl Recipient {
         }
     }
 
+    /// The fingerprint that `ssh-keygen -l` prints, `SHA256:…`; of an age string, its own.
+    pub fn ssh_fingerprint(&self) -> String {
+        let data = self.canonical.split_once(' ').map(|(_, data)| data);
+        let blob = data.and_then(|data| BASE64_STANDARD.decode(data).ok());
+        let blob = blob.unwrap_or_else(|| self.canonical.as_bytes().to_vec());
+        format!("SHA256:{}", BASE64_STANDARD_NO_PAD.encode(Sha256::digest(blob)))
+    }
+
     /// A short form for people: type and the beginning of the fingerprint that `ssh-keygen -l`
     /// prints, or both ends of an age string.
     pub fn short(&self) -> String {
-        if let Some((algorithm, data)) = self.canonical.split_once(' ') {
-            let blob = BASE64_STANDARD.decode(data).unwrap_or_default();
-            let print = BASE64_STANDARD_NO_PAD.encode(Sha256::digest(blob));
-            format!("{algorithm} SHA256:{}..", print.get(..8).unwrap_or_default())
+        if let Some((algorithm, _)) = self.canonical.split_once(' ') {
+            let print = self.ssh_fingerprint();
+            format!("{algorithm} {}..", print.get(..15).unwrap_or_default())
         } else {
             let length = self.canonical.len();
             let head = self.canonical.get(..12).unwrap_or(&self.canonical);

@@ -101,23 +101,38 @@ pub(crate) fn open(
         let work = |(index, chunk): (usize, &mut [u8])| {
             let length = chunk.len().checked_sub(TAG)?;
             let first = index == 0 && number == 0;
+            let full = length == CHUNK;
             let (body, tag) = chunk.split_at_mut_checked(length)?;
-            let nonce = chunk_nonce(number, index, last == Some(index));
             let tag = Tag::from_slice(tag);
-            cipher.decrypt_in_place_detached(&nonce.into(), &[], body, tag).ok()?;
-            // Only a payload that is empty as a whole may end with an empty chunk.
-            (length > 0 || first).then_some(length)
+            let mut fits = |last: bool| {
+                let nonce = chunk_nonce(number, index, last);
+                // The tag is checked first: a chunk that does not open stays as it is.
+                cipher.decrypt_in_place_detached(&nonce.into(), &[], body, tag).is_ok()
+            };
+            let is_last = last == Some(index);
+            if fits(is_last) {
+                // Only a payload that is empty as a whole may end with an empty chunk.
+                (length > 0 || first).then_some((length, true))
+            } else {
+                // An authentic chunk in a place where the payload should go on, or end.
+                (full && fits(!is_last)).then_some((length, false))
+            }
         };
-        let lengths: Vec<Option<usize>> = if count > 1 {
+        let opened: Vec<Option<(usize, bool)>> = if count > 1 {
             ready.par_chunks_mut(SEALED).enumerate().map(work).collect()
         } else {
             ready.chunks_mut(SEALED).enumerate().map(work).collect()
         };
-        for (index, (chunk, length)) in ready.chunks(SEALED).zip(lengths).enumerate() {
-            let body = length.and_then(|length| chunk.get(..length));
+        for (index, (chunk, opened)) in ready.chunks(SEALED).zip(opened).enumerate() {
             let number = number.saturating_add(index as u64);
-            let body = body.ok_or(StreamError::Chunk { number })?;
+            let Some((length, in_place)) = opened else {
+                return Err(StreamError::Chunk { number });
+            };
+            let body = chunk.get(..length).unwrap_or_default();
             sink.write_all(body).map_err(StreamError::Write)?;
+            if !in_place {
+                return Err(StreamError::Chunk { number: number.saturating_add(1) });
+            }
         }
         if end {
             return if count == 0 { Err(StreamError::Chunk { number }) } else { Ok(()) };
@@ -258,8 +273,8 @@ mod tests {
         let cut = &sealed[..NONCE + SEALED * 2];
         let mut opened = Vec::new();
         let error = open(&key(), &mut &*cut, &mut opened).unwrap_err();
-        assert!(matches!(error, StreamError::Chunk { number: 1 }));
-        assert_eq!(opened.len(), CHUNK);
+        assert!(matches!(error, StreamError::Chunk { number: 2 }));
+        assert_eq!(opened.len(), CHUNK * 2);
         sealed[NONCE + SEALED + 3] ^= 1;
         let mut opened = Vec::new();
         assert!(open(&key(), &mut sealed.as_slice(), &mut opened).is_err());
