@@ -1,7 +1,23 @@
 //! Rules: who may read which secret file, from one of several sources, each rule with the
 //! place where it was said. Reads rules; never opens a secret.
 
-use std::path::{Path, PathBuf};
+pub mod agenix;
+mod build;
+mod cache;
+pub mod discover;
+mod error;
+pub mod flake;
+pub mod native;
+pub mod native_edit;
+mod nix;
+mod splice;
+mod yaml;
+
+use std::collections::HashMap;
+use std::path::{Component, Path, PathBuf};
+
+pub use discover::{Request, RuleSet, Wanted, load};
+pub use error::{Problem, ProblemKind, RulesError};
 
 use crate::key::Recipient;
 use crate::place::Place;
@@ -51,6 +67,8 @@ pub struct Rule {
     pub armor: Option<bool>,
     /// Whether files leave out the list of their readers.
     pub anonymous: bool,
+    /// Which keys of a structured file are encrypted, where the rule says so.
+    pub encrypted_regex: Option<String>,
     /// Where the rule was said.
     pub place: Place,
 }
@@ -66,6 +84,17 @@ pub enum Source {
     Flake,
 }
 
+/// A named set of readers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
+    /// Name for people.
+    pub name: String,
+    /// Indices into [`Rules::readers`], groups inside it spread out.
+    pub members: Vec<usize>,
+    /// Where the group was declared.
+    pub place: Place,
+}
+
 /// The rules of one source.
 #[derive(Debug, Clone)]
 pub struct Rules {
@@ -77,18 +106,61 @@ pub struct Rules {
     pub base: PathBuf,
     /// Everybody who is declared.
     pub readers: Vec<Reader>,
+    /// Named sets of them.
+    pub groups: Vec<Group>,
+    /// The readers of every secret, indices into [`Rules::readers`].
+    pub masters: Vec<usize>,
     /// In the order of the source; the first match wins.
     pub rules: Vec<Rule>,
+    exact: HashMap<PathBuf, usize>,
+    globs: Vec<usize>,
 }
 
 impl Rules {
+    /// Rules of a source, with an index of the files that they name exactly.
+    pub fn new(source: Source, file: PathBuf, base: PathBuf) -> Self {
+        Self {
+            source,
+            file,
+            base,
+            readers: Vec::new(),
+            groups: Vec::new(),
+            masters: Vec::new(),
+            rules: Vec::new(),
+            exact: HashMap::new(),
+            globs: Vec::new(),
+        }
+    }
+
+    /// Adds a rule behind all others.
+    pub fn push(&mut self, rule: Rule) {
+        let index = self.rules.len();
+        match &rule.pattern {
+            Pattern::File(path) => {
+                self.exact.entry(path.clone()).or_insert(index);
+            }
+            Pattern::Glob(_) => self.globs.push(index),
+        }
+        self.rules.push(rule);
+    }
+
     /// The first rule that matches a file, given by its absolute path.
     pub fn find(&self, file: &Path) -> Option<&Rule> {
-        let relative = file.strip_prefix(&self.base).ok()?;
-        self.rules.iter().find(|rule| match &rule.pattern {
-            Pattern::File(path) => path == relative,
-            Pattern::Glob(glob) => glob.is_match(relative),
-        })
+        let file = clean(file);
+        let relative = file.strip_prefix(&self.base).ok();
+        let exact = relative.and_then(|path| self.exact.get(path));
+        let exact = exact.or_else(|| self.exact.get(&file)).copied();
+        let glob = relative.and_then(|path| {
+            self.globs.iter().copied().find(|index| match self.rules.get(*index) {
+                Some(Rule { pattern: Pattern::Glob(glob), .. }) => glob.is_match(path),
+                Some(_) | None => false,
+            })
+        });
+        let first = match (exact, glob) {
+            (Some(exact), Some(glob)) => Some(exact.min(glob)),
+            (exact, glob) => exact.or(glob),
+        };
+        first.and_then(|index| self.rules.get(index))
     }
 
     /// The readers of a rule.
@@ -97,8 +169,23 @@ impl Rules {
     }
 }
 
-/// placeholder until merged
-#[derive(Debug, Clone, Default)]
-pub struct RuleSet {
-    pub sources: Vec<Rules>,
+/// A path without `.`, doubled slashes and, as far as names alone can tell, `..`.
+pub(crate) fn clean(path: &Path) -> PathBuf {
+    let mut cleaned = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::CurDir => {}
+            Component::ParentDir
+                if matches!(cleaned.components().next_back(), Some(Component::Normal(_))) =>
+            {
+                cleaned.pop();
+            }
+            Component::ParentDir if cleaned.has_root() => {}
+            Component::Prefix(_)
+            | Component::RootDir
+            | Component::ParentDir
+            | Component::Normal(_) => cleaned.push(component),
+        }
+    }
+    cleaned
 }

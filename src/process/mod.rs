@@ -1,1 +1,3 @@
 //! The only place that starts child processes: clean environment, time limit, no shell.
+
+pub mod capture;

@@ -1,0 +1,381 @@
+//! The rules of agenix, `secrets.nix`: an attribute set of `"<file>".publicKeys` and, at will,
+//! `armor`, evaluated by Nix.
+//!
+//! All rules in one process; for one file only its own attribute, so that a broken neighbour
+//! does not block. Where the evaluation of all fails, halves of them are tried, so that each
+//! broken attribute is named and the others still work.
+
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::place::Place;
+
+use super::build::{Keys, key_reader};
+use super::error::{Problem, ProblemKind, RulesError};
+use super::{Pattern, Rule, Rules, Source, Wanted, clean, nix};
+
+/// The name of the file.
+pub const FILE_NAME: &str = "secrets.nix";
+
+/// With so many broken attributes the rest is not looked for.
+const PROCESS_LIMIT: usize = 128;
+
+/// `from` and `to` choose attributes by their order, `wanted` by name; a single one is evaluated
+/// plainly, so that its error can be read.
+const EXPRESSION: &str = r#"
+{ file, from, to, wanted }:
+let
+  value = import (/. + file);
+  names = builtins.attrNames value;
+  number = builtins.fromJSON;
+  last = if to == "" then builtins.length names else number to;
+  range = builtins.genList (i: builtins.elemAt names (i + number from)) (last - number from);
+  chosen =
+    if wanted == "" then range else builtins.filter (name: value ? ${name}) (number wanted);
+  key = k: if builtins.isString k then k else { type = builtins.typeOf k; };
+  keys = ks: if builtins.isList ks then map key ks else { type = builtins.typeOf ks; };
+  rule = name: r:
+    if !(builtins.isAttrs r) then { type = builtins.typeOf r; }
+    else if !(r ? publicKeys) then { type = "set"; }
+    else { keys = keys r.publicKeys; armor = r.armor or null; };
+  place = name:
+    let at = builtins.unsafeGetAttrPos name value;
+    in if at == null then { } else { inherit (at) file line column; };
+  one = name:
+    let
+      plain = rule name value.${name};
+      tried = builtins.tryEval (builtins.deepSeq plain plain);
+    in {
+      inherit name;
+      place = place name;
+      value = if builtins.length chosen == 1 then plain
+        else if tried.success then tried.value else { broken = true; };
+    };
+in
+if !(builtins.isAttrs value) then { type = builtins.typeOf value; }
+else { names = if chosen == [ ] then names else [ ]; rules = map one chosen; }
+"#;
+
+/// What Nix hands back.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Answer {
+    Rules { names: Vec<String>, rules: Vec<Attribute> },
+    Other { r#type: String },
+}
+
+#[derive(Deserialize)]
+struct Attribute {
+    name: String,
+    place: Option<Position>,
+    value: Value,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Position {
+    file: String,
+    line: usize,
+    column: usize,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Value {
+    Rule { keys: KeyList, armor: serde_json::Value },
+    Broken { broken: bool },
+    Other { r#type: String },
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum KeyList {
+    List(Vec<Key>),
+    Other { r#type: String },
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Key {
+    Text(String),
+    Other { r#type: String },
+}
+
+/// Reads the rules in `file`; names in it are relative to `base`. Both must be absolute.
+///
+/// Rules that cannot be used are left out and are problems.
+///
+/// # Errors
+/// [`RulesError`] where the file as a whole cannot be used.
+pub fn load(
+    file: &Path,
+    base: &Path,
+    wanted: Wanted<'_>,
+    nix_options: &[String],
+) -> Result<(Rules, Vec<RulesError>), RulesError> {
+    let file = clean(file);
+    let mut reading = Reading {
+        file: &file,
+        options: nix_options,
+        rules: Rules::new(Source::Agenix, file.clone(), clean(base)),
+        keys: Keys::default(),
+        readers: HashMap::new(),
+        problems: Vec::new(),
+        processes: 0,
+    };
+    match wanted {
+        Wanted::All => reading.all()?,
+        Wanted::File(path) => reading.one(path)?,
+    }
+    let Reading { rules, problems, .. } = reading;
+    let problems = if problems.is_empty() {
+        Vec::new()
+    } else {
+        vec![RulesError::Problems { file, problems }]
+    };
+    Ok((rules, problems))
+}
+
+struct Reading<'a> {
+    file: &'a Path,
+    options: &'a [String],
+    rules: Rules,
+    keys: Keys,
+    /// Readers by the canonical text of their key.
+    readers: HashMap<String, usize>,
+    problems: Vec<Problem>,
+    processes: usize,
+}
+
+impl Reading<'_> {
+    fn all(&mut self) -> Result<(), RulesError> {
+        let names: Vec<String>;
+        let mut ranges = match self.ask(0, None, None) {
+            Ok((_, attributes)) => {
+                names = attributes.iter().map(|attribute| attribute.name.clone()).collect();
+                self.take(attributes)
+            }
+            Err(error @ RulesError::Nix { .. }) => {
+                // Is it the file as a whole, or one of its attributes?
+                (names, _) = self.ask(0, Some(0), None).map_err(|whole| {
+                    if matches!(whole, RulesError::Nix { .. }) { error } else { whole }
+                })?;
+                vec![(0, names.len())]
+            }
+            Err(error) => return Err(error),
+        };
+        while let Some((from, to)) = ranges.pop() {
+            if self.processes >= PROCESS_LIMIT {
+                let text = format!("{PROCESS_LIMIT} evaluations have met other broken attributes");
+                for name in names.get(from..to).unwrap_or_default() {
+                    let place = Place::attribute(self.file, &format!("\"{name}\""));
+                    self.say(&place, ProblemKind::Evaluation { text: text.clone() });
+                }
+                continue;
+            }
+            match self.ask(from, Some(to), None) {
+                Ok((_, attributes)) => {
+                    let broken = self.take(attributes);
+                    ranges.extend(broken.iter().map(|(at, _)| {
+                        let begin = from.saturating_add(*at);
+                        (begin, begin.saturating_add(1))
+                    }));
+                }
+                Err(RulesError::Nix { text, .. }) if to.saturating_sub(from) <= 1 => {
+                    let name = names.get(from).map(String::as_str).unwrap_or_default();
+                    let place = Place::attribute(self.file, &format!("\"{name}\""));
+                    self.say(&place, ProblemKind::Evaluation { text });
+                }
+                Err(RulesError::Nix { .. }) => {
+                    let middle = from.midpoint(to);
+                    ranges.extend([(middle, to), (from, middle)]);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        self.problems.sort_by(|a, b| a.place.cmp(&b.place));
+        Ok(())
+    }
+
+    fn one(&mut self, path: &Path) -> Result<(), RulesError> {
+        let path = clean(path);
+        let mut names = vec![path.clone()];
+        if let Ok(relative) = path.strip_prefix(&self.rules.base) {
+            names.extend([relative.to_owned(), Path::new(".").join(relative)]);
+        }
+        let names: Vec<&str> = names.iter().filter_map(|name| name.to_str()).collect();
+        let wanted = serde_json::Value::from(names).to_string();
+        let shown = path.strip_prefix(&self.rules.base).unwrap_or(&path).display().to_string();
+        let place = Place::attribute(self.file, &format!("\"{shown}\""));
+        let (_, attributes) =
+            self.ask(0, None, Some(&wanted)).map_err(|error| error.about(&place))?;
+        if !self.take(attributes).is_empty() {
+            let text = "it throws, and stands there under two names".to_owned();
+            self.say(&place, ProblemKind::Evaluation { text });
+        }
+        Ok(())
+    }
+
+    /// One Nix process: the chosen attributes, or the names of all where none is chosen.
+    fn ask(
+        &mut self,
+        from: usize,
+        to: Option<usize>,
+        wanted: Option<&str>,
+    ) -> Result<(Vec<String>, Vec<Attribute>), RulesError> {
+        self.processes = self.processes.saturating_add(1);
+        let to = to.map(|to| to.to_string()).unwrap_or_default();
+        let arguments = [
+            ("file", self.file.as_os_str()),
+            ("from", OsStr::new(&from.to_string())),
+            ("to", OsStr::from_bytes(to.as_bytes())),
+            ("wanted", OsStr::new(wanted.unwrap_or_default())),
+        ]
+        .map(|(name, value)| (name, value.to_owned()));
+        let arguments: Vec<_> = arguments.iter().map(|(n, v)| (*n, v.as_os_str())).collect();
+        let place = Place::file(self.file);
+        let value = nix::evaluate(EXPRESSION, &arguments, self.options, &place)?;
+        match serde_json::from_value(value) {
+            Ok(Answer::Rules { names, rules }) => Ok((names, rules)),
+            Ok(Answer::Other { r#type: found }) => {
+                Err(RulesError::NotAttributes { file: self.file.to_owned(), found })
+            }
+            Err(error) => {
+                let what = error.to_string();
+                Err(RulesError::Answer { file: self.file.to_owned(), what })
+            }
+        }
+    }
+
+    /// Takes what Nix gave; hands back the positions of what is still to be looked at.
+    fn take(&mut self, attributes: Vec<Attribute>) -> Vec<(usize, usize)> {
+        let mut broken = Vec::new();
+        for (index, Attribute { name, place, value }) in attributes.into_iter().enumerate() {
+            let place = self.place(&name, &place.unwrap_or_default());
+            match value {
+                Value::Broken { broken: true } => broken.push((index, index.saturating_add(1))),
+                Value::Rule { keys, armor } => self.rule(&name, place, keys, &armor),
+                Value::Other { r#type: found } if has_age_name(&name) => {
+                    let why = match found.as_str() {
+                        "set" => "it has no `publicKeys`".to_owned(),
+                        found => format!("its value is a {found}, not a set with `publicKeys`"),
+                    };
+                    self.say(&place, ProblemKind::NotARule { why });
+                }
+                // Whatever else people keep beside their rules.
+                Value::Broken { .. } | Value::Other { .. } => {}
+            }
+        }
+        broken
+    }
+
+    fn place(&self, name: &str, position: &Position) -> Place {
+        let attribute = format!("\"{name}\"");
+        if Path::new(&position.file) == self.file {
+            Place {
+                attribute: Some(attribute),
+                ..Place::at(self.file, position.line, position.column)
+            }
+        } else {
+            Place::attribute(self.file, &attribute)
+        }
+    }
+
+    fn rule(&mut self, name: &str, place: Place, keys: KeyList, armor: &serde_json::Value) {
+        let keys = match keys {
+            KeyList::List(keys) => keys,
+            KeyList::Other { r#type: found } => {
+                let what = format!("`publicKeys` (now a {found})");
+                let expected = "a list of public keys";
+                return self.say(&place, ProblemKind::WrongType { what, expected });
+            }
+        };
+        if keys.is_empty() {
+            return self.say(&place, ProblemKind::NoReaders { path: name.to_owned() });
+        }
+        if !(armor.is_null() || armor.is_boolean()) {
+            let what = "`armor`".to_owned();
+            return self.say(&place, ProblemKind::WrongType { what, expected: "true or false" });
+        }
+        let before = self.problems.len();
+        let mut readers = Vec::new();
+        for (index, key) in keys.into_iter().enumerate() {
+            readers.extend(self.key(index, key, &place));
+        }
+        if self.problems.len() > before {
+            return;
+        }
+        let rule = Rule {
+            pattern: Pattern::File(self.path(name)),
+            readers: super::build::unique(readers),
+            armor: armor.as_bool(),
+            anonymous: false,
+            encrypted_regex: None,
+            place,
+        };
+        self.push(name, rule);
+    }
+
+    fn key(&mut self, index: usize, key: Key, place: &Place) -> Option<usize> {
+        let owner = format!("element {index} of `publicKeys`");
+        let text = match key {
+            Key::Text(text) => text,
+            Key::Other { r#type: found } => {
+                let expected = match found.as_str() {
+                    "list" => "a string: lists are joined with `++`, not put into each other",
+                    "path" => "a string: read the file with `builtins.readFile`",
+                    _ => "a string",
+                };
+                let what = format!("{owner} (now a {found})");
+                self.say(place, ProblemKind::WrongType { what, expected });
+                return None;
+            }
+        };
+        match self.keys.parse(&text) {
+            Ok(recipient) => {
+                let next = self.rules.readers.len();
+                let canonical = recipient.canonical().to_owned();
+                let found = *self.readers.entry(canonical).or_insert(next);
+                if found == next {
+                    self.rules.readers.push(key_reader(recipient, place.clone()));
+                }
+                Some(found)
+            }
+            Err(source) => {
+                self.say(place, ProblemKind::Key { owner, source });
+                None
+            }
+        }
+    }
+
+    /// The file that an attribute names: relative to the base where it lies below.
+    fn path(&self, name: &str) -> PathBuf {
+        let path = clean(&self.rules.base.join(name));
+        path.strip_prefix(&self.rules.base).map(Path::to_owned).unwrap_or(path)
+    }
+
+    /// Adds a rule, unless another attribute (`./x` beside `x`) says the same or otherwise.
+    fn push(&mut self, name: &str, rule: Rule) {
+        let file = self.rules.base.join(self.path(name));
+        match self.rules.find(&file) {
+            Some(other) if other.readers == rule.readers && other.armor == rule.armor => {}
+            Some(other) => {
+                let (path, other) = (name.to_owned(), other.place.clone());
+                self.say(&rule.place, ProblemKind::Contradiction { path, other });
+            }
+            None => self.rules.push(rule),
+        }
+    }
+
+    fn say(&mut self, place: &Place, kind: ProblemKind) {
+        self.problems.push(Problem { place: place.clone(), kind });
+    }
+}
+
+fn has_age_name(name: &str) -> bool {
+    Path::new(name).extension().is_some_and(|extension| extension == "age")
+}
