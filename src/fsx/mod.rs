@@ -1,6 +1,8 @@
 //! The file system: limited reads, atomic replacement, private memory-backed folders, locks.
 
 pub mod lock;
+pub mod namespace;
+pub mod private_dir;
 pub mod read;
 pub mod replace;
 
@@ -9,6 +11,7 @@ use std::io;
 use std::path::PathBuf;
 
 pub use lock::{Lock, LockError};
+pub use private_dir::{Folder, PrivateDir, PrivateDirError};
 pub use read::{read_limited, read_plaintext};
 pub use replace::{ReplaceError, Staged, Staging, commit_all, sweep};
 
