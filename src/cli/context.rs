@@ -43,7 +43,7 @@ impl Context {
         Ok(Self {
             sources: sources(&common.identities),
             plugins: Allowed::new(plugins),
-            terminal: Terminal { askpass: variable("SECRETCTL_ASKPASS").map(PathBuf::from) },
+            terminal: Terminal { askpass: variable("SECRETCTL_ASKPASS") },
             rules: common.rules.as_ref().map(|path| here.join(path)),
             nix_args: common.nix_args.clone(),
             folders: Folders::from_environment(&variable),
@@ -88,7 +88,7 @@ impl Context {
         let path = self.absolute(file);
         let rules = self.rules(Wanted::File(&path))?;
         let found = rules.for_file(&path).map_err(|error| rules_failure(&error))?;
-        let Some((source, rule)) = found else { return Err(self.no_rule(&path, &rules)) };
+        let Some((source, rule)) = found else { return Err(no_rule(&path, &rules)) };
         let job = Job::new(path, source, rule);
         Ok((rules, job))
     }
@@ -108,22 +108,6 @@ impl Context {
     /// Absolute, without `.` and `..`, as the rules name it.
     pub(crate) fn absolute(&self, file: &Path) -> PathBuf {
         rules::clean(&self.here.join(file))
-    }
-
-    fn no_rule(&self, path: &Path, rules: &RuleSet) -> Failure {
-        let mut failure = Failure::new(format!("no rule is about `{}`", shown(path)));
-        for source in &rules.sources {
-            failure = failure.detail(format!(
-                "{} has {} rules, relative to {}",
-                shown(&source.file),
-                source.rules.len(),
-                source.base.display()
-            ));
-        }
-        for problem in &rules.problems {
-            failure = failure.detail(problem.to_string());
-        }
-        failure.hint("add a rule that names the file and its readers, then try again")
     }
 }
 
@@ -176,7 +160,7 @@ fn sources(explicit: &[PathBuf]) -> Vec<Source> {
 }
 
 /// An environment variable that is set and not empty.
-fn variable(name: &str) -> Option<OsString> {
+pub(crate) fn variable(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())
 }
 
@@ -229,10 +213,26 @@ impl Context {
         }
         for path in &wanted {
             if !jobs.iter().any(|job| job.path.starts_with(path)) {
-                failures.push(self.no_rule(path, &rules));
+                failures.push(no_rule(path, &rules));
             }
         }
         let known = everybody(&rules);
         if failures.is_empty() { Ok(Selection { rules, jobs, known }) } else { Err(failures) }
     }
+}
+
+fn no_rule(path: &Path, rules: &RuleSet) -> Failure {
+    let mut failure = Failure::new(format!("no rule is about `{}`", shown(path)));
+    for source in &rules.sources {
+        failure = failure.detail(format!(
+            "{} has {} rules, relative to {}",
+            shown(&source.file),
+            source.rules.len(),
+            source.base.display()
+        ));
+    }
+    for problem in &rules.problems {
+        failure = failure.detail(problem.to_string());
+    }
+    failure.hint("add a rule that names the file and its readers, then try again")
 }

@@ -14,7 +14,7 @@ use crate::fsx::Staged;
 pub(crate) struct Init {}
 
 impl Init {
-    pub(crate) fn run(&self, context: &Context) -> Outcome {
+    pub(crate) fn run(context: &Context) -> Outcome {
         let file = context.here.join("secretctl.yaml");
         let shown = ui::shown(&file);
         if file.symlink_metadata().is_ok() {

@@ -4,6 +4,7 @@
 mod completions;
 mod context;
 mod decrypt;
+mod edit;
 mod encrypt;
 mod explain;
 mod init;
@@ -22,6 +23,8 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use context::Context;
 use explain::Failure;
+
+use crate::process::edit_room;
 
 /// Keeps the secrets of a fleet encrypted in git, readable only by the hosts and people that the
 /// rules name.
@@ -68,6 +71,7 @@ enum ErrorFormat {
 #[derive(Debug, Subcommand)]
 enum Command {
     Init(init::Init),
+    Edit(edit::Edit),
     Encrypt(encrypt::Encrypt),
     Decrypt(decrypt::Decrypt),
     Rekey(rekey::Rekey),
@@ -93,7 +97,12 @@ type Outcome = Result<Done, Vec<Failure>>;
 
 /// Runs the program with its whole argument vector, program name first.
 pub fn main(arguments: Vec<OsString>) -> ExitCode {
-    crate::process::harden();
+    if let Some(code) = edit_room::serve(&arguments) {
+        return code;
+    }
+    if let Err(error) = crate::process::harden() {
+        ui::say(&format!("warning: this process cannot be kept from core dumps: {error}"));
+    }
     let matches = match command().try_get_matches_from(arguments) {
         Ok(matches) => matches,
         Err(error) => return usage(&error),
@@ -114,9 +123,10 @@ pub fn command() -> clap::Command {
 fn run(cli: Cli) -> Outcome {
     let context = Context::new(&cli.common)?;
     match cli.command {
-        Command::Init(command) => command.run(&context),
+        Command::Init(init::Init {}) => init::Init::run(&context),
         Command::Host(command) => command.run(&context),
         Command::User(command) => command.run(&context),
+        Command::Edit(command) => command.run(&context),
         Command::Encrypt(command) => command.run(&context),
         Command::Decrypt(command) => command.run(&context),
         Command::Rekey(command) => command.run(&context),

@@ -7,15 +7,15 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 
 use super::context::{Context, rules_failure};
-use super::encrypt::{from_file, named};
+use super::encrypt::named;
 use super::explain::{Failure, quoted};
 use super::rekey::Rekey;
 use super::{Done, Outcome, ui};
 use crate::fsx::{Staged, read_limited};
 use crate::key::{Recipient, list};
 use crate::process::keyscan;
+use crate::rules::native_edit::remove_reader;
 use crate::rules::native_edit::{EditError, Edited, List, Section, add_reader, add_to_list};
-use crate::rules::native_edit::{remove_from_list, remove_reader};
 use crate::rules::{ReaderKind, Rules, Source, Wanted};
 
 /// Add, remove and list hosts
@@ -141,8 +141,10 @@ impl AddHost {
 
     /// An answer from the network is believed only when the user compared its fingerprint.
     fn scan(&self, context: &Context, address: &str) -> Result<Vec<Recipient>, Failure> {
-        let text = keyscan::scan(address)
-            .map_err(|error| Failure::new(error.to_string()).maybe_hint(error.remedy()))?;
+        let path = super::context::variable("PATH").unwrap_or_default();
+        let text = keyscan(address, &path).map_err(|error| {
+            Failure::new(error.to_string()).maybe_hint(error.remedy().map(str::to_owned))
+        })?;
         let found = list::parse(&text).map_err(|_| {
             Failure::new(format!("`{}` offers no key that age can use", ui::clean(address)))
                 .hint("make an ed25519 host key there: `ssh-keygen -A`")

@@ -159,8 +159,11 @@ fn unknown(comparison: &Comparison) -> String {
 fn advise(steps: &[Step]) {
     let lost = steps.iter().filter(|step| match &step.file.state {
         State::Stale(comparison) => rekey::removes(comparison),
-        State::Current | State::Unknown(_) | State::Absent => false,
-        State::NotEncrypted | State::Broken(_) => false,
+        State::Current
+        | State::Unknown(_)
+        | State::Absent
+        | State::NotEncrypted
+        | State::Broken(_) => false,
     });
     let files: Vec<String> = lost.map(|step| ui::shown(&step.file.job.path)).collect();
     if !files.is_empty() {

@@ -1,8 +1,9 @@
 //! Talking to people: cleaned text on stderr, data on stdout, questions on the terminal.
 
+use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::explain::Failure;
 use crate::key::Ask;
@@ -59,15 +60,15 @@ pub(crate) fn say(text: &str) {
 
 /// Asks on the terminal, or through the program that `SECRETCTL_ASKPASS` names.
 pub(crate) struct Terminal {
-    /// The program, absolute or searched on the `PATH`.
-    pub(crate) askpass: Option<PathBuf>,
+    /// The program, a path or a name on the `PATH`.
+    pub(crate) askpass: Option<OsString>,
 }
 
 impl Ask for Terminal {
     fn secret(&self, prompt: &str) -> Option<Plaintext> {
         let prompt = format!("{}: ", clean(prompt));
         if let Some(program) = &self.askpass {
-            return match askpass::ask(program, &prompt) {
+            return match askpass(program, &prompt, &std::env::var_os("PATH").unwrap_or_default()) {
                 Ok(answer) => Some(answer),
                 Err(error) => {
                     say(&format!("warning: {error}"));

@@ -2,9 +2,11 @@
 //! nothing. Prints nothing.
 
 pub mod compare;
+pub mod edit;
 pub mod rekey;
 pub mod secret;
 pub mod status;
+pub mod syntax;
 
 use std::io::ErrorKind;
 use std::path::PathBuf;
@@ -177,7 +179,12 @@ impl From<AgeError> for Problem {
         match error {
             AgeError::Read(e) if e.kind() == ErrorKind::NotFound => Self::Absent,
             AgeError::NotAge => Self::NotEncrypted,
-            other => Self::Age(other),
+            AgeError::Read(_)
+            | AgeError::Header(_)
+            | AgeError::Armor(_)
+            | AgeError::Mac
+            | AgeError::Payload { .. }
+            | AgeError::Write(_) => Self::Age(error),
         }
     }
 }

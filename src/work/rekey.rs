@@ -50,17 +50,20 @@ pub fn plan(files: Vec<Inspected>, force: bool) -> Vec<Step> {
 }
 
 fn decide(file: &Inspected, force: bool) -> Action {
+    let encrypted = matches!(file.state, State::Current | State::Stale(_) | State::Unknown(_));
     match &file.state {
-        State::Absent | State::NotEncrypted | State::Broken(_) => Action::Keep,
-        State::Current | State::Stale(_) | State::Unknown(_) if force => Action::Reseal,
-        State::Current => Action::Keep,
+        _ if force && encrypted => Action::Reseal,
         State::Stale(c) if c.only_adds() => {
             Action::Header(c.missing.iter().map(|e| e.recipient.clone()).collect())
         }
         State::Stale(_) => Action::Reseal,
-        // Nothing that we may write into such a file would make it tell more the next time.
-        State::Unknown(_) if file.job.anonymous => Action::Keep,
-        State::Unknown(_) => Action::Reseal,
+        // Nothing that we may write into an anonymous file would make it tell more the next time.
+        State::Unknown(_) if !file.job.anonymous => Action::Reseal,
+        State::Unknown(_)
+        | State::Current
+        | State::Absent
+        | State::NotEncrypted
+        | State::Broken(_) => Action::Keep,
     }
 }
 
