@@ -98,8 +98,9 @@ impl Context {
         self.job(file).map(|(_, job)| job.expected).unwrap_or_default()
     }
 
-    /// Takes the lock of the repository that a file is in; says so if it must wait.
+    /// Takes the lock of the repository that a folder is in or will be in; says so if it must wait.
     pub(crate) fn lock(&self, root: &Path, command: &str) -> Result<Lock, Failure> {
+        let root = root.ancestors().find(|folder| folder.is_dir()).unwrap_or(&self.here);
         let mut waiting = |holder: &str| say(&format!("waiting for the lock, held by {holder}"));
         Lock::acquire(root, command, &self.folders, &mut waiting)
             .map_err(|error| Failure::new(error.to_string()).maybe_hint(error.remedy()))

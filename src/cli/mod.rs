@@ -164,3 +164,11 @@ impl From<Failure> for Vec<Failure> {
 
 const EXIT_CODES: &str = "Exit codes: 0 done; 1 something found (a stale file, say); 2 wrong usage \
 or an error, and nothing was changed unless the message says so.";
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::command().debug_assert();
+    }
+}

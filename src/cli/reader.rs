@@ -76,7 +76,7 @@ struct Add {
     #[arg(short, long = "key", value_name = "FILE")]
     key_files: Vec<PathBuf>,
     /// Public key itself. May be given several times
-    #[arg(short, long = "recipient", value_name = "KEY")]
+    #[arg(short = 'r', long = "recipient", value_name = "KEY")]
     keys: Vec<String>,
     /// Also add the name to this list of readers: a group, the path of a rule, or
     /// `defaultEncryptKeys`. May be given several times
