@@ -2,11 +2,15 @@
 //!
 //! Knows nothing of secret files; it is handed stanzas and hands back file keys.
 
+pub mod ask;
 pub mod bech32;
 pub mod hybrid;
+pub mod plugin;
 pub mod recipient;
 pub mod stanza;
 
+pub use ask::{Ask, NoAsk};
+pub use plugin::{Allowed, PluginError, PluginFileError, Plugins};
 pub use recipient::{Recipient, RecipientError};
 
 /// Fills `bytes` from the random source of the system.
