@@ -14,7 +14,8 @@ pub mod ssh;
 pub mod stanza;
 pub mod wrap;
 
-pub use ask::Ask;
+pub use ask::{Ask, NoAsk};
+pub use plugin::{Allowed, PluginError, PluginFileError, Plugins};
 pub use recipient::{Recipient, RecipientError};
 
 /// Fills `bytes` from the random source of the system.

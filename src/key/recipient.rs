@@ -83,10 +83,8 @@ impl Recipient {
         let parsed = canonical.parse().map_err(|error| match error {
             age::ssh::ParseRecipientKeyError::RsaModulusTooLarge => RecipientError::RsaTooLarge,
             age::ssh::ParseRecipientKeyError::RsaModulusTooSmall => RecipientError::RsaTooSmall,
-            age::ssh::ParseRecipientKeyError::Unsupported(name) => {
-                RecipientError::unsupported(&name)
-            }
-            age::ssh::ParseRecipientKeyError::Ignore
+            age::ssh::ParseRecipientKeyError::Unsupported(_)
+            | age::ssh::ParseRecipientKeyError::Ignore
             | age::ssh::ParseRecipientKeyError::Invalid(_)
             | _ => malformed("its SSH key data is broken"),
         })?;
