@@ -1,9 +1,174 @@
-//! The command line: parse, call, print. The only user of stdout, stderr and exit codes.
+//! The command line: parse, call, print. The only user of stdout, stderr, environment and exit
+//! codes. One command, one file.
+
+mod completions;
+mod context;
+mod decrypt;
+mod edit;
+mod encrypt;
+mod explain;
+mod init;
+mod keys;
+mod man;
+mod reader;
+mod rekey;
+mod status;
+mod ui;
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+
+use context::Context;
+use explain::Failure;
+
+use crate::process::edit_room;
+
+/// Keeps the secrets of a fleet encrypted in git, readable only by the hosts and people that the
+/// rules name.
+#[derive(Debug, Parser)]
+#[command(name = "secretctl", version, arg_required_else_help = true, max_term_width = 100)]
+#[command(after_help = EXIT_CODES)]
+struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, Args)]
+pub(crate) struct Common {
+    /// Private key to decrypt with: an age identity file or an SSH private key. May be given
+    /// several times; the default keys are not tried then
+    #[arg(short, long = "identity", value_name = "FILE", global = true)]
+    identities: Vec<PathBuf>,
+    /// Rules file (`secretctl.yaml`, `secrets.nix`, or a folder with `flake.nix`) instead of the
+    /// ones found from the file upwards
+    #[arg(long, value_name = "FILE", global = true, env = "RULES", hide_env_values = true)]
+    rules: Option<PathBuf>,
+    /// Allow the program `age-plugin-NAME` to run; also `SECRETCTL_PLUGINS=NAME,NAME`
+    #[arg(long = "plugin", value_name = "NAME", global = true)]
+    plugins: Vec<String>,
+    /// Further argument for Nix, such as `--override-input`; for rules that Nix evaluates
+    #[arg(long = "nix-arg", value_name = "ARG", global = true, allow_hyphen_values = true)]
+    nix_args: Vec<String>,
+    /// How errors are written to stderr
+    #[arg(long, value_name = "FORMAT", global = true, default_value = "text")]
+    error_format: ErrorFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ErrorFormat {
+    /// For people
+    Text,
+    /// One JSON object a line: `class`, `message`, `details`, `hint`
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Init(init::Init),
+    Edit(edit::Edit),
+    Encrypt(encrypt::Encrypt),
+    Decrypt(decrypt::Decrypt),
+    Rekey(rekey::Rekey),
+    Status(status::Status),
+    Host(reader::Host),
+    User(reader::User),
+    Keys(keys::Keys),
+    Completions(completions::Completions),
+    Man(man::Man),
+}
+
+/// How a command ends when it does not fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Done {
+    /// Exit code 0.
+    Clean,
+    /// Exit code 1: something was found.
+    Found,
+}
+
+/// Exit code 2, with what to say.
+type Outcome = Result<Done, Vec<Failure>>;
+
 /// Runs the program with its whole argument vector, program name first.
-pub fn main(_arguments: Vec<OsString>) -> ExitCode {
-    ExitCode::SUCCESS
+pub fn main(arguments: Vec<OsString>) -> ExitCode {
+    if let Some(code) = edit_room::serve(&arguments) {
+        return code;
+    }
+    if let Err(error) = crate::process::harden() {
+        ui::say(&format!("warning: this process cannot be kept from core dumps: {error}"));
+    }
+    let matches = match command().try_get_matches_from(arguments) {
+        Ok(matches) => matches,
+        Err(error) => return usage(&error),
+    };
+    let cli = match Cli::from_arg_matches(&matches) {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
+    let json = cli.common.error_format == ErrorFormat::Json;
+    finish(run(cli), json)
+}
+
+/// The definition of the command line, for completions and man pages too.
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
+fn run(cli: Cli) -> Outcome {
+    let context = Context::new(&cli.common)?;
+    match cli.command {
+        Command::Init(init::Init {}) => init::Init::run(&context),
+        Command::Host(command) => command.run(&context),
+        Command::User(command) => command.run(&context),
+        Command::Edit(command) => command.run(&context),
+        Command::Encrypt(command) => command.run(&context),
+        Command::Decrypt(command) => command.run(&context),
+        Command::Rekey(command) => command.run(&context),
+        Command::Status(command) => command.run(&context),
+        Command::Keys(command) => command.run(&context),
+        Command::Completions(command) => command.run(),
+        Command::Man(command) => command.run(),
+    }
+}
+
+fn finish(outcome: Outcome, json: bool) -> ExitCode {
+    match outcome {
+        Ok(Done::Clean) => ExitCode::SUCCESS,
+        Ok(Done::Found) => ExitCode::from(1),
+        Err(failures) => {
+            for failure in failures {
+                ui::fail(&failure, json);
+            }
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Help and version go to stdout with exit code 0, errors of usage to stderr with 2.
+fn usage(error: &clap::Error) -> ExitCode {
+    let _nobody_listens = error.print();
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+}
+
+impl From<Failure> for Vec<Failure> {
+    fn from(failure: Failure) -> Self {
+        vec![failure]
+    }
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done; 1 something found (a stale file, say); 2 wrong usage \
+or an error, and nothing was changed unless the message says so.";
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::command().debug_assert();
+    }
 }

@@ -37,7 +37,7 @@ const ML_KEM_PUBLIC: usize = 1184;
 const ML_KEM_CIPHERTEXT: usize = 1088;
 
 /// A post-quantum public key.
-pub(crate) struct HybridRecipient {
+pub struct HybridRecipient {
     ml_kem: EncapsulationKey<MlKem768Params>,
     x25519: PublicKey,
 }
@@ -68,6 +68,9 @@ impl HybridRecipient {
         let ephemeral = StaticSecret::from(<[u8; 32]>::try_from(for_x25519).ok()?);
         let share = PublicKey::from(&ephemeral);
         let x25519_shared = ephemeral.diffie_hellman(&self.x25519);
+        if !x25519_shared.was_contributory() {
+            return None;
+        }
         let shared = combine(&ml_kem_shared, x25519_shared.as_bytes(), &share, &self.x25519);
 
         let enc = [ciphertext.as_slice(), share.as_bytes()].concat();
@@ -80,7 +83,7 @@ impl HybridRecipient {
 }
 
 /// A post-quantum private key, expanded once.
-pub(crate) struct HybridIdentity {
+pub struct HybridIdentity {
     ml_kem: DecapsulationKey<MlKem768Params>,
     x25519: StaticSecret,
     public: HybridRecipient,
@@ -121,6 +124,9 @@ impl HybridIdentity {
         }
         let Ok(ml_kem_shared) = self.ml_kem.decapsulate(ciphertext) else { return Ok(None) };
         let x25519_shared = self.x25519.diffie_hellman(&share);
+        if !x25519_shared.was_contributory() {
+            return Err(MalformedStanza);
+        }
         let shared = combine(&ml_kem_shared, x25519_shared.as_bytes(), &share, &self.public.x25519);
         let opened = Context::new(&shared).and_then(|context| context.open(&stanza.body));
         let Some(mut opened) = opened else { return Ok(None) };

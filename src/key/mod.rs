@@ -2,10 +2,19 @@
 //!
 //! Knows nothing of secret files; it is handed stanzas and hands back file keys.
 
-pub mod bech32;
+pub mod ask;
+pub(crate) mod bech32;
 pub mod hybrid;
+pub mod identity;
+pub mod keyring;
+pub mod list;
+pub mod plugin;
 pub mod recipient;
+pub mod ssh;
+pub mod stanza;
+pub mod wrap;
 
+pub use ask::Ask;
 pub use recipient::{Recipient, RecipientError};
 
 /// Fills `bytes` from the random source of the system.

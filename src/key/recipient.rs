@@ -90,12 +90,13 @@ impl Recipient {
             | age::ssh::ParseRecipientKeyError::Invalid(_)
             | _ => malformed("its SSH key data is broken"),
         })?;
-        let [a, b, c, d, ..] = <[u8; 32]>::from(Sha256::digest(&blob));
+        let digest = <[u8; 32]>::from(Sha256::digest(&blob));
+        let tag = digest.first_chunk().copied().unwrap_or_default();
         let comment = Some(key.comment()).filter(|c| !c.is_empty()).map(Arc::from);
         Ok(Self {
             canonical: canonical.into(),
             comment,
-            kind: Arc::new(Kind::Ssh { key: parsed, tag: [a, b, c, d] }),
+            kind: Arc::new(Kind::Ssh { key: parsed, tag }),
         })
     }
 
@@ -111,9 +112,8 @@ impl Recipient {
 
     /// First 8 bytes of SHA-256 over the canonical text, as the readers stanza stores it.
     pub fn fingerprint(&self) -> [u8; 8] {
-        let [a, b, c, d, e, f, g, h, ..] =
-            <[u8; 32]>::from(Sha256::digest(self.canonical.as_bytes()));
-        [a, b, c, d, e, f, g, h]
+        let digest = <[u8; 32]>::from(Sha256::digest(self.canonical.as_bytes()));
+        digest.first_chunk().copied().unwrap_or_default()
     }
 
     /// First 4 bytes of SHA-256 over the SSH key data, which ssh stanzas carry in the open.
@@ -153,13 +153,20 @@ impl Recipient {
         }
     }
 
+    /// The fingerprint that `ssh-keygen -l` prints, `SHA256:…`; of an age string, its own.
+    pub fn ssh_fingerprint(&self) -> String {
+        let data = self.canonical.split_once(' ').map(|(_, data)| data);
+        let blob = data.and_then(|data| BASE64_STANDARD.decode(data).ok());
+        let blob = blob.unwrap_or_else(|| self.canonical.as_bytes().to_vec());
+        format!("SHA256:{}", BASE64_STANDARD_NO_PAD.encode(Sha256::digest(blob)))
+    }
+
     /// A short form for people: type and the beginning of the fingerprint that `ssh-keygen -l`
     /// prints, or both ends of an age string.
     pub fn short(&self) -> String {
-        if let Some((algorithm, data)) = self.canonical.split_once(' ') {
-            let blob = BASE64_STANDARD.decode(data).unwrap_or_default();
-            let print = BASE64_STANDARD_NO_PAD.encode(Sha256::digest(blob));
-            format!("{algorithm} SHA256:{}..", print.get(..8).unwrap_or_default())
+        if let Some((algorithm, _)) = self.canonical.split_once(' ') {
+            let print = self.ssh_fingerprint();
+            format!("{algorithm} {}..", print.get(..15).unwrap_or_default())
         } else {
             let length = self.canonical.len();
             let head = self.canonical.get(..12).unwrap_or(&self.canonical);
@@ -225,7 +232,7 @@ impl Recipient {
             {
                 return Self::from_ssh(&key);
             }
-            if kind.starts_with("ssh-") || kind.starts_with("ecdsa-") || kind.starts_with("sk-") {
+            if is_ssh_key_type(kind) {
                 return Err(match BASE64_STANDARD.decode(data) {
                     Ok(_) if !matches!(kind, "ssh-ed25519" | "ssh-rsa") => {
                         RecipientError::unsupported(kind)
@@ -236,11 +243,28 @@ impl Recipient {
                 });
             }
         }
-        match text.parse::<ssh_key::authorized_keys::Entry>() {
-            Ok(entry) => Self::from_ssh(entry.public_key()),
-            Err(_) => Err(RecipientError::NotARecipient),
+        match after_options(text) {
+            Some(key) => Self::parse_ssh(key),
+            None => Err(RecipientError::NotARecipient),
         }
     }
+}
+
+/// What follows the options of an `authorized_keys` line (sshd(8)): they end at the first blank
+/// outside quotes. Only where an SSH key follows. `ssh-key` does not read escaped quotes.
+fn after_options(text: &str) -> Option<&str> {
+    let (mut quoted, mut escaped) = (false, false);
+    let end = text.find(|c: char| {
+        quoted ^= c == '"' && !escaped;
+        escaped = c == '\\' && !escaped;
+        c.is_ascii_whitespace() && !quoted
+    })?;
+    text.get(end..).map(str::trim_start).filter(|rest| is_ssh_key_type(rest))
+}
+
+/// Whether a text begins with the name of an SSH key type.
+pub(crate) fn is_ssh_key_type(text: &str) -> bool {
+    ["ssh-", "ecdsa-", "sk-"].iter().any(|prefix| text.starts_with(prefix))
 }
 
 /// Whether a name is one that a plugin may have: `[A-Za-z0-9+._-]+`, so that it can never name
@@ -290,6 +314,8 @@ pub enum RecipientError {
     },
     /// An SSH certificate; the plain key beside it is wanted.
     Certificate,
+    /// A `known_hosts` line that begins with `@revoked`.
+    Revoked,
     /// RSA below 2,048 bits.
     RsaTooSmall,
     /// RSA above 4,096 bits, the most that the `age` crate takes.
@@ -329,6 +355,7 @@ impl RecipientError {
                 `NAME-cert.pub`)"
                     .to_owned()
             }
+            Self::Revoked => "ask the owner of the host for its new key".to_owned(),
             Self::RsaTooSmall | Self::RsaTooLarge => {
                 "use an ed25519 key, or RSA of 2048 to 4096 bits".to_owned()
             }
@@ -348,6 +375,7 @@ impl fmt::Display for RecipientError {
                 write!(f, "age cannot encrypt to a key of type `{algorithm}`: it can only sign")
             }
             Self::Certificate => f.write_str("this is an SSH certificate, not a key"),
+            Self::Revoked => f.write_str("this key is marked as revoked"),
             Self::RsaTooSmall => f.write_str("the RSA key has fewer than 2048 bits"),
             Self::RsaTooLarge => f.write_str("the RSA key has more than 4096 bits"),
             Self::Malformed { what } => write!(f, "the recipient cannot be used: {what}"),

@@ -1,3 +1,95 @@
 //! The only place that starts child processes: clean environment, time limit, no shell.
 
+pub mod askpass;
 pub mod capture;
+pub mod edit_room;
+pub mod editor;
+pub mod interrupts;
+pub mod keyscan;
+pub(crate) mod pipe;
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use rustix::process::{DumpableBehavior, Resource, Rlimit};
+
+pub use askpass::{AskpassError, askpass};
+pub use edit_room::{EditError, EditRequest, EditSession, Place};
+pub use editor::{Editor, EditorError};
+pub use interrupts::Interrupts;
+pub use keyscan::{KeyscanError, keyscan};
+
+/// Keeps the memory of this process from core dumps and from debuggers of other processes of
+/// the same user. For the beginning of `main`.
+///
+/// # Errors
+/// What the system says; no system is known that refuses.
+pub fn harden() -> io::Result<()> {
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    rustix::process::setrlimit(Resource::Core, none)?;
+    Ok(())
+}
+
+/// Finds a program by its name in the folders of `path` (the form of `$PATH`). Folders that
+/// are not absolute do not count, so that nothing is ever run from the current one.
+pub fn find_program(name: &OsStr, path: &OsStr) -> Option<PathBuf> {
+    if name.is_empty() || Path::new(name).components().count() != 1 || name == ".." || name == "." {
+        return None;
+    }
+    std::env::split_paths(path)
+        .filter(|folder| folder.is_absolute())
+        .map(|folder| folder.join(name))
+        .find(|file| is_program(file))
+}
+
+/// Whether a file can be run, as far as its mode tells.
+fn is_program(file: &Path) -> bool {
+    std::fs::metadata(file).is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
+}
+
+/// A command with nothing of our environment but what programs need everywhere, and the
+/// variables named in `pass`.
+pub(crate) fn clean_command(program: &Path, pass: &[&str]) -> Command {
+    let mut command = command(program);
+    command.env_clear();
+    for (name, value) in std::env::vars_os() {
+        let Some(text) = name.to_str() else { continue };
+        if COMMON.contains(&text) || text.starts_with("LC_") || pass.contains(&text) {
+            command.env(name, value);
+        }
+    }
+    command
+}
+
+/// The one door to [`Command::new`].
+#[expect(clippy::disallowed_methods, reason = "this room starts the children of all others")]
+fn command(program: &Path) -> Command {
+    Command::new(program)
+}
+
+const COMMON: [&str; 20] = [
+    "DBUS_SESSION_BUS_ADDRESS",
+    "DISPLAY",
+    "GPG_TTY",
+    "HOME",
+    "LANG",
+    "LANGUAGE",
+    "LOGNAME",
+    "NO_COLOR",
+    "PATH",
+    "SHELL",
+    "SSH_AUTH_SOCK",
+    "TERM",
+    "TMPDIR",
+    "TZ",
+    "USER",
+    "WAYLAND_DISPLAY",
+    "XAUTHORITY",
+    "XDG_CONFIG_HOME",
+    "XDG_DATA_HOME",
+    "XDG_RUNTIME_DIR",
+];

@@ -1,1 +1,190 @@
-//! What a command does: plans first, then carries them out all or nothing.
+//! What a command does: plans first (values in, values out), then carries them out all or
+//! nothing. Prints nothing.
+
+pub mod compare;
+pub mod edit;
+pub mod rekey;
+pub mod secret;
+pub mod status;
+pub mod syntax;
+
+use std::io::ErrorKind;
+use std::path::PathBuf;
+
+use age_core::format::{FileKey, Stanza};
+
+use crate::format::age::{self, AgeError};
+use crate::fsx::{ReplaceError, Staged};
+use crate::key::keyring::Unopened;
+use crate::key::plugin::Allowed;
+use crate::key::wrap::WrapError;
+use crate::key::{Ask, Recipient};
+use crate::place::Place;
+use crate::plaintext::Plaintext;
+use crate::rules::{RuleSet, Rules};
+
+/// One key that the rules name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Expected {
+    /// The reader's name.
+    pub reader: String,
+    /// The key.
+    pub recipient: Recipient,
+    /// Where the reader was declared.
+    pub place: Place,
+}
+
+/// What the rules say of one secret file.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// Absolute path.
+    pub path: PathBuf,
+    /// Who is to read it; each key once.
+    pub expected: Vec<Expected>,
+    /// `Some` where the rule says whether the file is armored.
+    pub armor: Option<bool>,
+    /// Whether the file is not to list its readers.
+    pub anonymous: bool,
+    /// Where the rule was said.
+    pub place: Place,
+}
+
+/// What work needs from outside.
+#[derive(Clone, Copy)]
+pub struct Tools<'a> {
+    /// Whom to ask.
+    pub ask: &'a dyn Ask,
+    /// Plugins that may run.
+    pub plugins: &'a Allowed,
+}
+
+impl Job {
+    /// The keys alone.
+    pub fn recipients(&self) -> Vec<Recipient> {
+        self.expected.iter().map(|e| e.recipient.clone()).collect()
+    }
+
+    /// What one rule says of one file.
+    pub fn new(path: PathBuf, rules: &Rules, rule: &crate::rules::Rule) -> Self {
+        let mut expected: Vec<Expected> = Vec::new();
+        for reader in rules.readers_of(rule) {
+            for recipient in &reader.recipients {
+                if !expected.iter().any(|e| e.recipient == *recipient) {
+                    expected.push(Expected {
+                        reader: reader.name.clone(),
+                        recipient: recipient.clone(),
+                        place: reader.place.clone(),
+                    });
+                }
+            }
+        }
+        let (armor, anonymous) = (rule.armor, rule.anonymous);
+        Self { path, expected, armor, anonymous, place: rule.place.clone() }
+    }
+}
+
+/// Everybody whom the rules name anywhere.
+pub fn everybody(rules: &RuleSet) -> Vec<Expected> {
+    let all = rules.sources.iter().flat_map(|source| &source.readers);
+    all.flat_map(|reader| {
+        reader.recipients.iter().map(|recipient| Expected {
+            reader: reader.name.clone(),
+            recipient: recipient.clone(),
+            place: reader.place.clone(),
+        })
+    })
+    .collect()
+}
+
+/// Encrypts content into a staged file and makes it ready to be put in place.
+#[expect(clippy::disallowed_methods, reason = "the content is encrypted")]
+fn seal_into(
+    file_key: &FileKey,
+    stanzas: &[Stanza],
+    armored: bool,
+    content: &Plaintext,
+    staged: &mut Staged,
+) -> Result<(), Problem> {
+    if stanzas.len() > age::header::MAX_STANZAS {
+        return Err(Problem::TooManyReaders);
+    }
+    age::seal(file_key, stanzas, armored, &mut content.expose(), staged)
+        .map_err(|error| sink_error(error, staged))?;
+    staged.finish().map_err(Problem::Replace)
+}
+
+/// Says of an error of the destination what to do about it.
+fn sink_error(error: AgeError, staged: &Staged) -> Problem {
+    match error {
+        AgeError::Write(error) => Problem::Replace(staged.write_error(error)),
+        other @ (AgeError::NotAge
+        | AgeError::Header(_)
+        | AgeError::Armor(_)
+        | AgeError::Mac
+        | AgeError::Payload { .. }
+        | AgeError::Read(_)) => Problem::Age(other),
+    }
+}
+
+/// What went wrong with one file.
+#[derive(Debug)]
+pub struct FileError {
+    /// The file.
+    pub path: PathBuf,
+    /// What.
+    pub problem: Problem,
+}
+
+/// Kinds of [`FileError`].
+#[derive(Debug)]
+pub enum Problem {
+    /// There is no such file.
+    Absent,
+    /// The file is not encrypted.
+    NotEncrypted,
+    /// The age file cannot be used; a clause.
+    Broken(String),
+    /// No identity opens it.
+    Unopened(Unopened),
+    /// Its content cannot be decrypted or encrypted.
+    Age(AgeError),
+    /// It cannot be encrypted to its readers.
+    Wrap(WrapError),
+    /// It cannot be replaced.
+    Replace(ReplaceError),
+    /// Some files were replaced before this one failed.
+    HalfDone {
+        /// How many.
+        done: usize,
+        /// Why this one failed.
+        error: ReplaceError,
+    },
+    /// Somebody else changed it meanwhile.
+    Changed,
+    /// More than 1,024 stanzas, which Go age refuses to read.
+    TooManyReaders,
+    /// The content to encrypt cannot be read.
+    Input {
+        /// Where it is.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// Standard input ended before it gave anything.
+    EmptyInput,
+}
+
+impl From<AgeError> for Problem {
+    fn from(error: AgeError) -> Self {
+        match error {
+            AgeError::Read(e) if e.kind() == ErrorKind::NotFound => Self::Absent,
+            AgeError::NotAge => Self::NotEncrypted,
+            AgeError::Read(_)
+            | AgeError::Header(_)
+            | AgeError::Armor(_)
+            | AgeError::Mac
+            | AgeError::Payload { .. }
+            | AgeError::Write(_) => Self::Age(error),
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! What every command needs: identities, plugins, rules, folders. Read from the options and the
+//! environment once.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use super::Common;
+use super::explain::{Around, Failure, file_error};
+use super::ui::{Terminal, say, shown};
+use crate::fsx::{Folders, Lock};
+use crate::key::keyring::{Keyring, Source};
+use crate::key::plugin::Allowed;
+use crate::rules::{self, RuleSet, RulesError, Wanted};
+use crate::work::{Expected, FileError, Job, Tools, everybody};
+
+/// Options and environment, resolved.
+pub(crate) struct Context {
+    sources: Vec<Source>,
+    plugins: Allowed,
+    terminal: Terminal,
+    rules: Option<PathBuf>,
+    nix_args: Vec<String>,
+    /// Folders of the system.
+    pub(crate) folders: Folders,
+    /// The working directory, absolute.
+    pub(crate) here: PathBuf,
+    cache: Option<PathBuf>,
+}
+
+impl Context {
+    /// From options and environment.
+    pub(crate) fn new(common: &Common) -> Result<Self, Failure> {
+        let here = std::env::current_dir()
+            .map_err(|e| Failure::new(format!("the working directory cannot be used: {e}")))?;
+        let mut plugins: BTreeSet<String> = common.plugins.iter().cloned().collect();
+        if let Some(list) = variable("SECRETCTL_PLUGINS") {
+            let list = list.to_string_lossy().into_owned();
+            plugins
+                .extend(list.split(',').map(str::trim).filter(|n| !n.is_empty()).map(Into::into));
+        }
+        let cache = folder("XDG_CACHE_HOME", ".cache").map(|folder| folder.join("secretctl"));
+        Ok(Self {
+            sources: sources(&common.identities),
+            plugins: Allowed::new(plugins),
+            terminal: Terminal { askpass: variable("SECRETCTL_ASKPASS") },
+            rules: common.rules.as_ref().map(|path| here.join(path)),
+            nix_args: common.nix_args.clone(),
+            folders: Folders::from_environment(&variable),
+            here,
+            cache,
+        })
+    }
+
+    /// Whom to ask and which plugins may run.
+    pub(crate) fn tools(&self) -> Tools<'_> {
+        Tools { ask: &self.terminal, plugins: &self.plugins }
+    }
+
+    /// A keyring that has loaded nothing yet.
+    pub(crate) fn keyring(&self) -> Keyring<'_> {
+        Keyring::new(self.sources.clone(), &self.terminal, &self.plugins)
+    }
+
+    /// The rules for one file, or all that are found from the working directory upwards.
+    pub(crate) fn rules(&self, wanted: Wanted<'_>) -> Result<RuleSet, Failure> {
+        let start = match wanted {
+            Wanted::File(file) => file.parent().unwrap_or(&self.here).to_owned(),
+            Wanted::All => self.here.clone(),
+        };
+        let request = rules::Request {
+            start: &start,
+            explicit: self.rules.as_deref(),
+            base: None,
+            wanted,
+            nix_options: &self.nix_args,
+            cache: self.cache.as_deref(),
+        };
+        let rules = rules::load(&request).map_err(|error| rules_failure(&error))?;
+        for note in &rules.notes {
+            say(&format!("warning: {note}"));
+        }
+        Ok(rules)
+    }
+
+    /// What the rules say of one file; an error where they say nothing.
+    pub(crate) fn job(&self, file: &Path) -> Result<(RuleSet, Job), Failure> {
+        let path = self.absolute(file);
+        let rules = self.rules(Wanted::File(&path))?;
+        let found = rules.for_file(&path).map_err(|error| rules_failure(&error))?;
+        let Some((source, rule)) = found else { return Err(no_rule(&path, &rules)) };
+        let job = Job::new(path, source, rule);
+        Ok((rules, job))
+    }
+
+    /// Who is to read a file, for the message that nothing opens it. Problems do not matter.
+    pub(crate) fn needs(&self, file: &Path) -> Vec<Expected> {
+        self.job(file).map(|(_, job)| job.expected).unwrap_or_default()
+    }
+
+    /// Takes the lock of the repository that a folder is in or will be in; says so if it must wait.
+    pub(crate) fn lock(&self, root: &Path, command: &str) -> Result<Lock, Failure> {
+        let root = root.ancestors().find(|folder| folder.is_dir()).unwrap_or(&self.here);
+        let mut waiting = |holder: &str| say(&format!("waiting for the lock, held by {holder}"));
+        Lock::acquire(root, command, &self.folders, &mut waiting)
+            .map_err(|error| Failure::new(error.to_string()).maybe_hint(error.remedy()))
+    }
+
+    /// Absolute, without `.` and `..`, as the rules name it.
+    pub(crate) fn absolute(&self, file: &Path) -> PathBuf {
+        rules::clean(&self.here.join(file))
+    }
+}
+
+/// Explains an error of the rules.
+pub(crate) fn rules_failure(error: &RulesError) -> Failure {
+    let text = error.to_string();
+    let mut lines = text.lines();
+    let mut failure = Failure::new(lines.next().unwrap_or_default());
+    for line in lines {
+        failure = failure.detail(line.trim_start());
+    }
+    failure.maybe_hint(error.hint())
+}
+
+/// Explains errors of files, each with who was to read it.
+pub(crate) fn file_failures(
+    errors: &[FileError],
+    keyring: &Keyring<'_>,
+    jobs: &[&Job],
+) -> Vec<Failure> {
+    let explain = |error: &FileError| {
+        let job = jobs.iter().find(|job| job.path == error.path);
+        let needs = job.map(|job| job.expected.as_slice()).unwrap_or_default();
+        file_error(error, &Around { tried: keyring.tried(), needs })
+    };
+    errors.iter().map(explain).collect()
+}
+
+/// The identities that the user names, else the usual places.
+fn sources(explicit: &[PathBuf]) -> Vec<Source> {
+    if !explicit.is_empty() {
+        return explicit.iter().map(|path| Source { path: path.clone(), explicit: true }).collect();
+    }
+    if let Some(list) = variable("SECRETCTL_IDENTITY") {
+        let paths = std::env::split_paths(&list).filter(|path| !path.as_os_str().is_empty());
+        return paths.map(|path| Source { path, explicit: true }).collect();
+    }
+    let mut paths = Vec::new();
+    if let Some(config) = folder("XDG_CONFIG_HOME", ".config") {
+        paths.push(config.join("secretctl/identities"));
+        paths.push(config.join("sops/age/keys.txt"));
+    }
+    if let Some(home) = variable("HOME").map(PathBuf::from) {
+        paths.push(home.join(".ssh/id_ed25519"));
+        paths.push(home.join(".ssh/id_rsa"));
+    }
+    paths.push("/etc/ssh/ssh_host_ed25519_key".into());
+    paths.push("/etc/ssh/ssh_host_rsa_key".into());
+    paths.into_iter().map(|path| Source { path, explicit: false }).collect()
+}
+
+/// An environment variable that is set and not empty.
+pub(crate) fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
+}
+
+/// An XDG base folder, or its default below `$HOME`.
+fn folder(name: &str, default: &str) -> Option<PathBuf> {
+    let set = variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    set.or_else(|| variable("HOME").map(|home| PathBuf::from(home).join(default)))
+}
+
+/// The secret files that a command is about.
+pub(crate) struct Selection {
+    /// The rules.
+    pub(crate) rules: RuleSet,
+    /// One for each file, sorted by path.
+    pub(crate) jobs: Vec<Job>,
+    /// Everybody whom the rules name.
+    pub(crate) known: Vec<Expected>,
+}
+
+impl Context {
+    /// All files that the rules know, or those of them that are named or lie below a named
+    /// folder.
+    pub(crate) fn select(&self, paths: &[PathBuf]) -> Result<Selection, Vec<Failure>> {
+        if let [file] = paths
+            && !file.is_dir()
+        {
+            let (rules, job) = self.job(file)?;
+            let known = everybody(&rules);
+            return Ok(Selection { rules, jobs: vec![job], known });
+        }
+        let rules = self.rules(Wanted::All)?;
+        if !rules.problems.is_empty() {
+            return Err(rules.problems.iter().map(rules_failure).collect());
+        }
+        let files = rules
+            .secret_files()
+            .map_err(|e| Failure::new(format!("cannot list the secret files: {e}")))?;
+        let wanted: Vec<PathBuf> = paths.iter().map(|path| self.absolute(path)).collect();
+        let mut jobs = Vec::new();
+        let mut failures = Vec::new();
+        for file in files {
+            if !wanted.is_empty() && !wanted.iter().any(|path| file.starts_with(path)) {
+                continue;
+            }
+            match rules.for_file(&file) {
+                Ok(Some((source, rule))) => jobs.push(Job::new(file, source, rule)),
+                Ok(None) => {}
+                Err(error) => failures.push(rules_failure(&error)),
+            }
+        }
+        for path in &wanted {
+            if !jobs.iter().any(|job| job.path.starts_with(path)) {
+                failures.push(no_rule(path, &rules));
+            }
+        }
+        let known = everybody(&rules);
+        if failures.is_empty() { Ok(Selection { rules, jobs, known }) } else { Err(failures) }
+    }
+}
+
+fn no_rule(path: &Path, rules: &RuleSet) -> Failure {
+    let mut failure = Failure::new(format!("no rule is about `{}`", shown(path)));
+    for source in &rules.sources {
+        failure = failure.detail(format!(
+            "{} has {} rules, relative to {}",
+            shown(&source.file),
+            source.rules.len(),
+            source.base.display()
+        ));
+    }
+    for problem in &rules.problems {
+        failure = failure.detail(problem.to_string());
+    }
+    failure.hint("add a rule that names the file and its readers, then try again")
+}

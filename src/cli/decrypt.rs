@@ -1,0 +1,84 @@
+//! `secretctl decrypt`
+
+use std::fs::File;
+use std::io::{self, BufReader, Write};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::context::Context;
+use super::explain::{Around, problem};
+use super::{Done, Outcome, ui};
+use crate::format::age::AgeError;
+use crate::fsx::Staged;
+use crate::fsx::replace::Staging;
+use crate::key::keyring::Unopened;
+use crate::work::{Problem, secret};
+
+/// Decrypt a file
+///
+/// Needs no rules. What is written is authentic; if the file turns out to be damaged further on,
+/// the exit code is 2 and what was written before is incomplete.
+#[derive(Debug, Args)]
+pub(crate) struct Decrypt {
+    /// File to decrypt; `-` or nothing reads standard input
+    file: Option<PathBuf>,
+    /// Write to this file, with mode 0600, instead of standard output
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+impl Decrypt {
+    pub(crate) fn run(self, context: &Context) -> Outcome {
+        let file = self.file.filter(|file| file != Path::new("-"));
+        let name = file.clone().unwrap_or_else(|| PathBuf::from("standard input"));
+        let mut keyring = context.keyring();
+        let mut run = |sink: &mut dyn Write| match &file {
+            None => {
+                secret::decrypt_stream(io::stdin().lock(), "standard input", &mut keyring, sink)
+            }
+            Some(path) => {
+                let source = open(path)?;
+                let shown = path.display().to_string();
+                secret::decrypt_stream(source, &shown, &mut keyring, sink)
+            }
+        };
+        let result = match &self.output {
+            Some(output) => to_file(output, &mut run),
+            None => to_stdout(&mut run),
+        };
+        result.map(|()| Done::Clean).map_err(|error| {
+            let no_match = matches!(error, Problem::Unopened(Unopened::NoMatch));
+            let needs = match &file {
+                Some(path) if no_match => context.needs(path),
+                Some(_) | None => Vec::new(),
+            };
+            let around = Around { tried: keyring.tried(), needs: &needs };
+            problem(&error, &name, &around).into()
+        })
+    }
+}
+
+type Run<'a> = dyn FnMut(&mut dyn Write) -> Result<(), Problem> + 'a;
+
+fn open(path: &Path) -> Result<BufReader<File>, Problem> {
+    let file = File::open(path).map_err(AgeError::Read)?;
+    Ok(BufReader::with_capacity(64 * 1024, file))
+}
+
+fn to_stdout(run: &mut Run<'_>) -> Result<(), Problem> {
+    let mut stdout = io::stdout().lock();
+    let result = run(&mut stdout);
+    match (result, stdout.flush()) {
+        (Err(Problem::Age(AgeError::Write(error))), _) if ui::gone(&error) => Ok(()),
+        (Ok(()), Err(error)) if !ui::gone(&error) => Err(Problem::Age(AgeError::Write(error))),
+        (result, _) => result,
+    }
+}
+
+fn to_file(output: &Path, run: &mut Run<'_>) -> Result<(), Problem> {
+    let staging = Staging { new_mode: 0o600, ..Staging::default() };
+    let mut staged = Staged::with(output, staging).map_err(Problem::Replace)?;
+    run(&mut staged)?;
+    staged.commit().map_err(Problem::Replace)
+}

@@ -1,0 +1,114 @@
+//! `secretctl edit`
+
+use std::io::{self, IsTerminal};
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::context::{Context, file_failures, variable};
+use super::explain::Failure;
+use super::{Done, Outcome, ui};
+use crate::plaintext::Plaintext;
+use crate::process::{EditRequest, EditSession, Editor, Interrupts};
+use crate::work::edit::{self, EditFailure, Ending};
+use crate::work::secret::MAX_IN_MEMORY;
+use crate::work::{Job, syntax};
+
+/// Edit a secret file, or make a new one
+///
+/// Opens the editor on a file in memory that no other process sees. Data on standard input is
+/// the new content instead, and the old content is then not read.
+#[derive(Debug, Args)]
+pub(crate) struct Edit {
+    /// Secret files
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
+    /// Accept empty content from standard input
+    #[arg(long)]
+    allow_empty: bool,
+    /// Where there is no file system in memory, edit on disk
+    #[arg(long)]
+    insecure_tmp: bool,
+}
+
+impl Edit {
+    pub(crate) fn run(self, context: &Context) -> Outcome {
+        let input = if io::stdin().is_terminal() { None } else { Some(stdin()?) };
+        let input = input.filter(|input| !input.is_empty() || self.allow_empty);
+        let editor_set =
+            ["SECRETCTL_EDITOR", "VISUAL", "EDITOR"].iter().any(|n| variable(n).is_some());
+        if input.is_none() && !io::stdin().is_terminal() && !editor_set {
+            return Err(Failure::new("standard input is empty, and nothing was changed")
+                .hint(
+                    "the command before the pipe may have failed; set EDITOR to edit without a \
+                     terminal, or pass `--allow-empty` to mean it",
+                )
+                .into());
+        }
+        if input.is_some() && self.files.len() > 1 {
+            return Err(Failure::new("standard input can be the content of one file only").into());
+        }
+        for file in &self.files {
+            let (_, job) = context.job(file)?;
+            let root = job.path.parent().unwrap_or(&context.here);
+            let _lock = context.lock(root, &format!("edit {}", ui::shown(&job.path)))?;
+            let ending = match &input {
+                Some(content) => replace(context, &job, content)?,
+                None => self.with_editor(context, &job)?,
+            };
+            let shown = ui::shown(&job.path);
+            match ending {
+                Ending::Written => {}
+                Ending::Unchanged => ui::say(&format!("`{shown}` was not changed")),
+                Ending::NotCreated => ui::say(&format!("`{shown}` was not created: it is empty")),
+            }
+        }
+        Ok(Done::Clean)
+    }
+
+    fn with_editor(&self, context: &Context, job: &Job) -> Result<Ending, Vec<Failure>> {
+        let editor = Editor::from_environment(&variable)
+            .map_err(|error| Failure::new(error.to_string()).hint(error.remedy()))?;
+        let interrupts = Interrupts::install()
+            .map_err(|e| Failure::new(format!("signals cannot be handled: {e}")))?;
+        let mut keyring = context.keyring();
+        let old = edit::before(job, &mut keyring)
+            .map_err(|error| file_failures(&[error], &keyring, &[job]))?;
+        let request = EditRequest {
+            file_name: &edit::inner_name(&job.path),
+            editor: &editor,
+            folders: &context.folders,
+            insecure_tmp: self.insecure_tmp,
+            shared: false,
+            interrupts: &interrupts,
+        };
+        let empty = Plaintext::default();
+        let content = old.as_ref().map_or(&empty, |opened| &opened.content);
+        let mut session = EditSession::open(request, content);
+        let ending = edit::with_editor(job, old.as_ref(), &mut session, &context.tools());
+        ending.map_err(|error| match error {
+            EditFailure::File(error) => file_failures(&[error], &keyring, &[job]),
+            EditFailure::Editor(error) => {
+                let hint = error.remedy().map(str::to_owned);
+                Failure::new(error.to_string()).maybe_hint(hint).into()
+            }
+        })
+    }
+}
+
+fn replace(context: &Context, job: &Job, content: &Plaintext) -> Result<Ending, Vec<Failure>> {
+    if let Some(place) = syntax::error(&edit::inner_name(&job.path), content) {
+        ui::say(&format!("warning: the new content is not well formed at {place}"));
+    }
+    edit::replace(job, content, edit::armored_now(job), &context.tools())
+        .map(|()| Ending::Written)
+        .map_err(|error| file_failures(&[error], &context.keyring(), &[job]))
+}
+
+/// All of standard input.
+pub(crate) fn stdin() -> Result<Plaintext, Failure> {
+    Plaintext::read_from(&mut io::stdin().lock(), MAX_IN_MEMORY).map_err(|error| {
+        Failure::new(format!("standard input cannot be taken as content: {error}"))
+            .hint("content of at most 64 MiB can be edited; `encrypt` takes any size")
+    })
+}

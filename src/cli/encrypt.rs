@@ -1,0 +1,252 @@
+//! `secretctl encrypt`
+
+use std::fs::File;
+use std::io::{self, IsTerminal, Read, Write};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::context::Context;
+use super::explain::{Around, Failure, problem};
+use super::{Done, Outcome, ui};
+use crate::format::age::AgeError;
+use crate::fsx::replace::Staging;
+use crate::fsx::{Staged, read_limited};
+use crate::key::{Recipient, list};
+use crate::plaintext::Plaintext;
+use crate::rules::{RuleSet, Wanted};
+use crate::work::{Job, Problem, secret};
+
+/// Encrypt a file
+///
+/// For the recipients that are named, or else for the readers that the rules give the output
+/// file.
+#[derive(Debug, Args)]
+pub(crate) struct Encrypt {
+    /// File to encrypt; `-` or nothing reads standard input
+    file: Option<PathBuf>,
+    /// Write to this file instead of standard output. Without recipients, the rule that names it
+    /// says who reads it
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Recipient: an age string, an SSH public key line, or `@NAME` of a user, host or group of
+    /// the rules. May be given several times
+    #[arg(short, long = "recipient", value_name = "KEY")]
+    recipients: Vec<String>,
+    /// File of recipients: age recipients, `.pub`, `authorized_keys`, `known_hosts`, the output of
+    /// `ssh-keyscan`; `-` reads standard input. May be given several times
+    #[arg(short = 'R', long = "recipients-file", value_name = "FILE")]
+    recipients_files: Vec<PathBuf>,
+    /// Encrypt with a passphrase instead of recipients
+    #[arg(short, long, conflicts_with_all = ["recipients", "recipients_files"])]
+    passphrase: bool,
+    /// Write ASCII armor
+    #[arg(short, long)]
+    armor: bool,
+    /// Accept empty content from standard input
+    #[arg(long)]
+    allow_empty: bool,
+}
+
+/// Who is to read, and how the file is written.
+struct Readers {
+    keys: Vec<Recipient>,
+    listed: bool,
+    armor: bool,
+}
+
+impl Encrypt {
+    pub(crate) fn run(self, context: &Context) -> Outcome {
+        let name = self.output.clone().unwrap_or_else(|| PathBuf::from("standard output"));
+        let explain = |error: Problem| problem(&error, &name, &Around::default());
+        if self.passphrase {
+            let passphrase = new_passphrase(context)?;
+            let to = secret::To::Passphrase(&passphrase);
+            return self.write(context, &to, self.armor).map_err(|e| explain(e).into());
+        }
+        let readers = self.readers(context)?;
+        let to = secret::To::Recipients { keys: &readers.keys, listed: readers.listed };
+        self.write(context, &to, readers.armor).map_err(|e| explain(e).into())
+    }
+
+    fn readers(&self, context: &Context) -> Result<Readers, Vec<Failure>> {
+        if !self.recipients.is_empty() || !self.recipients_files.is_empty() {
+            let keys = named(context, &self.recipients, &self.recipients_files)?;
+            return Ok(Readers { keys, listed: true, armor: self.armor });
+        }
+        let Some(output) = &self.output else {
+            return Err(Failure::new("nobody is named who could read the result")
+                .hint(
+                    "name recipients with `--recipient` or `--recipients-file`, or with `--output` \
+                     a file that the rules know",
+                )
+                .into());
+        };
+        let (_, job): (RuleSet, Job) = context.job(output)?;
+        Ok(Readers {
+            keys: job.recipients(),
+            listed: !job.anonymous,
+            armor: self.armor || job.armor == Some(true),
+        })
+    }
+
+    fn write(&self, context: &Context, to: &secret::To<'_>, armor: bool) -> Result<Done, Problem> {
+        let mut source = Source::open(self.file.as_deref(), self.allow_empty)?;
+        let tools = context.tools();
+        match &self.output {
+            None => {
+                let mut stdout = io::stdout().lock();
+                let result = secret::encrypt_stream(&mut source, to, armor, &tools, &mut stdout)
+                    .and_then(|()| stdout.flush().map_err(|e| AgeError::Write(e).into()));
+                match result {
+                    Err(Problem::Age(AgeError::Write(error))) if ui::gone(&error) => {
+                        Ok(Done::Clean)
+                    }
+                    result => result.map(|()| Done::Clean),
+                }
+            }
+            Some(output) => {
+                let staging = Staging { create_parents: true, ..Staging::default() };
+                let mut staged = Staged::with(output, staging).map_err(Problem::Replace)?;
+                secret::encrypt_stream(&mut source, to, armor, &tools, &mut staged)?;
+                staged.commit().map_err(Problem::Replace)?;
+                Ok(Done::Clean)
+            }
+        }
+    }
+}
+
+/// Recipients that the command line names, in its order, each once.
+pub(crate) fn named(
+    context: &Context,
+    texts: &[String],
+    files: &[PathBuf],
+) -> Result<Vec<Recipient>, Vec<Failure>> {
+    let mut keys: Vec<Recipient> = Vec::new();
+    let mut failures = Vec::new();
+    let mut rules = None;
+    for text in texts {
+        if let Some(name) = text.strip_prefix('@') {
+            let rules = match &mut rules {
+                Some(rules) => rules,
+                empty @ None => empty.insert(context.rules(Wanted::All)?),
+            };
+            let found = keys_of(rules, name);
+            if found.is_empty() {
+                failures.push(Failure::new(format!("no user, host or group is called `{name}`")));
+            }
+            keys.extend(found);
+            continue;
+        }
+        match Recipient::parse(text) {
+            Ok(recipient) => keys.push(recipient),
+            Err(error) => failures.push(
+                Failure::new(format!("cannot use the value of `--recipient`: {error}"))
+                    .maybe_hint(error.remedy()),
+            ),
+        }
+    }
+    for file in files {
+        match from_file(file) {
+            Ok(found) => keys.extend(found),
+            Err(more) => failures.extend(more),
+        }
+    }
+    if !failures.is_empty() {
+        return Err(failures);
+    }
+    let mut seen = std::collections::BTreeSet::new();
+    keys.retain(|key| seen.insert(key.clone()));
+    Ok(keys)
+}
+
+/// The keys of a user, host or group of any source.
+fn keys_of(rules: &RuleSet, name: &str) -> Vec<Recipient> {
+    let mut keys = Vec::new();
+    for source in &rules.sources {
+        let group = source.groups.iter().filter(|group| group.name == name);
+        let members = group.flat_map(|group| &group.members).filter_map(|i| source.readers.get(*i));
+        let named = source.readers.iter().filter(|reader| reader.name == name);
+        keys.extend(members.chain(named).flat_map(|reader| reader.recipients.clone()));
+    }
+    keys
+}
+
+/// The recipients of a file, or of standard input for `-`.
+pub(crate) fn from_file(file: &Path) -> Result<Vec<Recipient>, Vec<Failure>> {
+    let shown = ui::shown(file);
+    let path = if file == Path::new("-") { Path::new("/dev/stdin") } else { file };
+    let bytes = read_limited(path, list::MAX_LIST)
+        .map_err(|error| Failure::new(format!("cannot read `{shown}`: {error}")))?;
+    let text = String::from_utf8(bytes)
+        .map_err(|_| Failure::new(format!("`{shown}` is not a text of public keys")))?;
+    let found = list::parse(&text).map_err(|bad| {
+        let explain = |bad: list::BadLine| {
+            Failure::new(format!("{shown}:{}: {}", bad.line, bad.error))
+                .maybe_hint(bad.error.remedy())
+        };
+        bad.into_iter().map(explain).collect::<Vec<_>>()
+    })?;
+    for skipped in &found.skipped {
+        ui::say(&format!("warning: {shown}:{}: skipped: {}", skipped.line, skipped.error));
+    }
+    if found.recipients.is_empty() {
+        return Err(Failure::new(format!("`{shown}` holds no recipient")).into());
+    }
+    Ok(found.recipients.into_iter().map(|listed| listed.recipient).collect())
+}
+
+/// A passphrase, asked for twice.
+fn new_passphrase(context: &Context) -> Result<Plaintext, Failure> {
+    let ask = context.tools().ask;
+    let none = || {
+        Failure::new("no passphrase was given")
+            .hint("run this on a terminal, or set SECRETCTL_ASKPASS to a program that prints it")
+    };
+    let first = ask.secret("New passphrase").filter(|p| !p.is_empty()).ok_or_else(none)?;
+    let again = ask.secret("The same passphrase again").ok_or_else(none)?;
+    if first.same_as(&again) { Ok(first) } else { Err(Failure::new("the passphrases differ")) }
+}
+
+/// The content to encrypt. Standard input must have something to give, since an upstream command
+/// that failed gives nothing.
+struct Source {
+    first: Option<u8>,
+    rest: Box<dyn Read>,
+}
+
+impl Source {
+    fn open(file: Option<&Path>, allow_empty: bool) -> Result<Self, Problem> {
+        if let Some(path) = file.filter(|path| *path != Path::new("-")) {
+            let file = File::open(path)
+                .map_err(|error| Problem::Input { path: path.to_owned(), error })?;
+            return Ok(Self { first: None, rest: Box::new(file) });
+        }
+        let mut stdin = io::stdin();
+        if stdin.is_terminal() {
+            ui::say("reading from the terminal; Ctrl-D on an empty line ends the content");
+        }
+        let mut first = [0];
+        let read = stdin.read(&mut first).map_err(AgeError::Read)?;
+        if read == 0 && !allow_empty {
+            return Err(Problem::EmptyInput);
+        }
+        let first = if read == 0 { None } else { first.first().copied() };
+        Ok(Self { first, rest: Box::new(stdin) })
+    }
+}
+
+impl Read for Source {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match (self.first.take(), buffer.first_mut()) {
+            (Some(byte), Some(slot)) => {
+                *slot = byte;
+                Ok(1)
+            }
+            (byte, _) => {
+                self.first = byte;
+                self.rest.read(buffer)
+            }
+        }
+    }
+}

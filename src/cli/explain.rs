@@ -1,0 +1,239 @@
+//! Errors for people: what happened, where, what to do. The only place with their wording.
+
+use std::path::Path;
+
+use super::ui::shown;
+use crate::format::age::AgeError;
+use crate::key::keyring::{Tried, Unopened};
+use crate::key::wrap::WrapError;
+use crate::work::{Expected, FileError, Problem};
+
+/// An error as it is shown.
+#[derive(Debug, Default)]
+pub(crate) struct Failure {
+    /// One line, lower case, no period.
+    pub(crate) headline: String,
+    /// Indented below.
+    pub(crate) details: Vec<String>,
+    /// A step that the user can take.
+    pub(crate) hint: Option<String>,
+    /// For machines: `header`, `armor`, `hmac`, `no-match`, `payload`, else `error`.
+    pub(crate) class: Class,
+}
+
+/// What kind of failure it is, for `--error-format json`.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// The header of an age file breaks a rule.
+    Header,
+    /// The armor does.
+    Armor,
+    /// The header was changed.
+    Hmac,
+    /// No identity fits.
+    NoMatch,
+    /// The content is damaged.
+    Payload,
+    /// Anything else.
+    #[default]
+    Error,
+}
+
+impl Class {
+    /// The word in JSON.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Header => "header",
+            Self::Armor => "armor",
+            Self::Hmac => "hmac",
+            Self::NoMatch => "no-match",
+            Self::Payload => "payload",
+            Self::Error => "error",
+        }
+    }
+}
+
+impl Failure {
+    /// An error of one line.
+    pub(crate) fn new(headline: impl Into<String>) -> Self {
+        Self { headline: headline.into(), ..Self::default() }
+    }
+
+    /// Adds what to do.
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Adds what to do, where there is something.
+    pub(crate) fn maybe_hint(mut self, hint: Option<String>) -> Self {
+        self.hint = hint.or(self.hint);
+        self
+    }
+
+    /// Adds a line below the headline.
+    pub(crate) fn detail(mut self, detail: impl Into<String>) -> Self {
+        self.details.push(detail.into());
+        self
+    }
+
+    /// The whole text.
+    pub(crate) fn text(&self) -> String {
+        let mut text = format!("error: {}", self.headline);
+        for line in self.details.iter().flat_map(|detail| detail.lines()) {
+            text.push_str("\n  ");
+            text.push_str(line);
+        }
+        if let Some(hint) = &self.hint {
+            text.push_str("\nhint: ");
+            text.push_str(hint);
+        }
+        text
+    }
+}
+
+/// What is known around a file error.
+#[derive(Default)]
+pub(crate) struct Around<'a> {
+    /// What was tried to open the file.
+    pub(crate) tried: &'a [Tried],
+    /// Who is to read it, where the rules are known.
+    pub(crate) needs: &'a [Expected],
+}
+
+/// Explains what went wrong with one file.
+pub(crate) fn file_error(error: &FileError, around: &Around<'_>) -> Failure {
+    problem(&error.problem, &error.path, around)
+}
+
+/// Explains a problem with the file at `path`.
+pub(crate) fn problem(problem: &Problem, path: &Path, around: &Around<'_>) -> Failure {
+    let file = shown(path);
+    match problem {
+        Problem::Absent => Failure::new(format!("there is no file `{file}`")),
+        Problem::NotEncrypted => Failure {
+            class: Class::Header,
+            ..Failure::new(format!("`{file}` is not encrypted: it is not an age file"))
+        }
+        .hint(
+            "if it holds a secret, take it for known, replace the value, and encrypt the new one",
+        ),
+        Problem::Broken(what) => {
+            Failure { class: Class::Header, ..Failure::new(format!("cannot use `{file}`: {what}")) }
+                .hint("restore it from git")
+        }
+        Problem::Unopened(unopened) => unopened_file(unopened, &file, around),
+        Problem::Age(error) => age_error(error, &file),
+        Problem::Wrap(error) => wrap_error(error, &file),
+        Problem::Replace(error) => Failure::new(error.to_string()).maybe_hint(error.remedy()),
+        Problem::HalfDone { done, error } => {
+            Failure::new(format!("`{file}` was not written, after {done} others were"))
+                .detail(error.to_string())
+                .hint("every file is whole, old or new; run the same command again to finish")
+        }
+        Problem::Changed => {
+            Failure::new(format!("`{file}` was changed meanwhile by another program"))
+                .hint("nothing was written; run the command again")
+        }
+        Problem::Input { path, error } => {
+            Failure::new(format!("cannot read `{}`: {error}", shown(path)))
+        }
+        Problem::EmptyInput => Failure::new("standard input is empty, and nothing was written")
+            .hint("the command before the pipe may have failed; `--allow-empty` means it"),
+        Problem::TooManyReaders => {
+            Failure::new(format!("`{file}` would have more than 1024 stanzas, which age refuses"))
+                .hint("let the hosts of a group share a key, or split the secret")
+        }
+    }
+}
+
+fn unopened_file(unopened: &Unopened, file: &str, around: &Around<'_>) -> Failure {
+    match unopened {
+        Unopened::BrokenStanza => Failure {
+            class: Class::Header,
+            ..Failure::new(format!("cannot decrypt `{file}`: a stanza in its header is malformed"))
+        }
+        .hint("restore it from git"),
+        Unopened::TooMuchWork => Failure {
+            class: Class::Header,
+            ..Failure::new(format!(
+                "cannot decrypt `{file}`: its passphrase needs more than 2^22 rounds of scrypt"
+            ))
+        },
+        Unopened::NoMatch => no_match(file, around),
+    }
+}
+
+fn no_match(file: &str, around: &Around<'_>) -> Failure {
+    let keys =
+        around.tried.iter().filter_map(|t| t.what.as_ref().ok()).map(Vec::len).sum::<usize>();
+    let headline = match keys {
+        0 => format!("cannot decrypt `{file}`: there is no identity to try"),
+        1 => format!("cannot decrypt `{file}`: the one identity does not fit"),
+        n => format!("cannot decrypt `{file}`: none of {n} identities fits"),
+    };
+    let mut failure = Failure { class: Class::NoMatch, ..Failure::new(headline) };
+    for (index, tried) in around.tried.iter().enumerate() {
+        let what = match &tried.what {
+            Ok(keys) => keys.join(", "),
+            Err(reason) => reason.clone(),
+        };
+        let label = if index == 0 { "tried:" } else { "      " };
+        failure = failure.detail(format!("{label} {} ({what})", tried.source));
+    }
+    for (index, needs) in around.needs.iter().enumerate() {
+        let label = if index == 0 { "needs:" } else { "      " };
+        failure = failure.detail(format!(
+            "{label} {}, {} ({})",
+            needs.reader,
+            needs.recipient.short(),
+            needs.place
+        ));
+    }
+    if around.needs.is_empty() {
+        failure.hint("name the private key with `--identity FILE`")
+    } else {
+        failure.hint(format!(
+            "name one of these keys with `--identity FILE`, or run `secretctl rekey {}` where one \
+             of them is",
+            quoted(file)
+        ))
+    }
+}
+
+fn age_error(error: &AgeError, file: &str) -> Failure {
+    let class = match error {
+        AgeError::NotAge | AgeError::Header(_) => Class::Header,
+        AgeError::Armor(_) => Class::Armor,
+        AgeError::Mac => Class::Hmac,
+        AgeError::Payload { .. } => Class::Payload,
+        AgeError::Read(_) | AgeError::Write(_) => Class::Error,
+    };
+    let failure = Failure { class, ..Failure::new(format!("cannot decrypt `{file}`: {error}")) };
+    match error {
+        AgeError::Read(_) | AgeError::Write(_) => failure,
+        AgeError::NotAge
+        | AgeError::Header(_)
+        | AgeError::Armor(_)
+        | AgeError::Mac
+        | AgeError::Payload { .. } => failure.hint("restore it from git"),
+    }
+}
+
+fn wrap_error(error: &WrapError, file: &str) -> Failure {
+    let hint = match error {
+        WrapError::NoRecipient => Some("give its rule at least one reader".to_owned()),
+        WrapError::Mixed => {
+            Some("give every reader of this file a post-quantum key, or none".to_owned())
+        }
+        WrapError::Recipient { error, .. } => error.remedy(),
+        WrapError::Plugin { error, .. } => error.remedy(),
+        WrapError::PassphraseNotText => None,
+    };
+    Failure::new(format!("cannot encrypt `{file}`: {error}")).maybe_hint(hint)
+}
+
+/// A name as a shell takes it.
+pub(crate) fn quoted(name: &str) -> String {
+    shell_words::quote(name).into_owned()
+}

@@ -1,0 +1,209 @@
+//! `secretctl rekey`
+
+use std::fmt::Write as _;
+use std::io::IsTerminal;
+use std::path::PathBuf;
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde_json::{Value, json};
+
+use super::context::{Context, Selection, file_failures};
+use super::explain::{Around, Failure, file_error};
+use super::status::{left_over_name, state_json};
+use super::{Done, Outcome, ui};
+use crate::work::compare::Comparison;
+use crate::work::rekey::{self, Action, Step};
+use crate::work::status::{State, inspect_all};
+
+/// Make the readers of secret files those of the rules
+///
+/// All files are opened and encrypted before the first is replaced: if one of them cannot be
+/// opened, none is changed. Files that have the right readers are left alone.
+#[derive(Debug, Args)]
+pub(crate) struct Rekey {
+    /// Files or folders; without any, everything that the rules know
+    paths: Vec<PathBuf>,
+    /// Change nothing; exit with 1 if a file is stale. Needs no private key
+    #[arg(long)]
+    check: bool,
+    /// Show what would be done and change nothing
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+    /// Encrypt every file anew, whoever reads it now
+    #[arg(short, long)]
+    force: bool,
+    /// Print the plan, and what was written, as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Rekey {
+    /// Rekeys everything.
+    pub(crate) fn all() -> Self {
+        Self { paths: Vec::new(), check: false, dry_run: false, force: false, json: false }
+    }
+
+    /// Shows what a rekey of everything would do.
+    pub(crate) fn dry() -> Self {
+        Self { dry_run: true, ..Self::all() }
+    }
+
+    pub(crate) fn run(self, context: &Context) -> Outcome {
+        let looks_only = self.check || self.dry_run;
+        let selection = context.select(&self.paths)?;
+        let root = lock_root(&selection, context);
+        let _lock = if looks_only { None } else { Some(context.lock(&root, "rekey")?) };
+        let Selection { jobs, known, .. } = selection;
+        let steps = rekey::plan(inspect_all(jobs, &known), self.force);
+        let obstacles = rekey::obstacles(&steps);
+        if !obstacles.is_empty() {
+            let around = Around::default();
+            return Err(obstacles.iter().map(|error| file_error(error, &around)).collect());
+        }
+        if !self.json {
+            show_plan(&steps, looks_only);
+        }
+        let stale = steps.iter().any(|step| step.action != Action::Keep);
+        let mut written = Vec::new();
+        if stale && !looks_only {
+            written = self.carry_out(context, &steps)?;
+        }
+        if self.json {
+            let text = format!("{:#}\n", plan_json(&steps, &written));
+            ui::print(&text).map_err(|e| ui::stdout_failure(&e))?;
+        }
+        Ok(if self.check && stale { Done::Found } else { Done::Clean })
+    }
+
+    fn carry_out(&self, context: &Context, steps: &[Step]) -> Result<Vec<PathBuf>, Vec<Failure>> {
+        let todo = steps.iter().filter(|step| step.action != Action::Keep).count();
+        let bar = progress(todo);
+        let mut keyring = context.keyring();
+        let jobs: Vec<_> = steps.iter().map(|step| &step.file.job).collect();
+        let result = rekey::carry_out(steps, &mut keyring, &context.tools(), &|| bar.inc(1));
+        bar.finish_and_clear();
+        let written = result.map_err(|errors| {
+            let mut failures = file_failures(&errors, &keyring, &jobs);
+            if failures.len() > 1 || todo > 1 {
+                failures.push(nothing_changed(errors.len(), todo, &errors));
+            }
+            failures
+        })?;
+        if !self.json {
+            ui::say(&format!("rekeyed {} of {} files", written.len(), steps.len()));
+            advise(steps);
+        }
+        Ok(written)
+    }
+}
+
+/// The folder whose lock guards a run.
+fn lock_root(selection: &Selection, context: &Context) -> PathBuf {
+    let first = selection.rules.sources.first();
+    first.map_or_else(|| context.here.clone(), |source| source.base.clone())
+}
+
+fn nothing_changed(failed: usize, todo: usize, errors: &[crate::work::FileError]) -> Failure {
+    let half = errors.iter().any(|e| matches!(e.problem, crate::work::Problem::HalfDone { .. }));
+    if half {
+        return Failure::new("the rekey was interrupted by an error");
+    }
+    Failure::new(format!("{failed} of {todo} files cannot be rekeyed, so none was changed"))
+}
+
+fn show_plan(steps: &[Step], looks_only: bool) {
+    let mut kept = 0_usize;
+    for step in steps {
+        let file = ui::shown(&step.file.job.path);
+        match (&step.file.state, &step.action) {
+            (State::Absent, _) => ui::say(&format!("{file}: does not exist yet, skipped")),
+            (State::Unknown(c), Action::Keep) => {
+                ui::say(&format!("{file}: kept, {} (`--force` encrypts it anew)", unknown(c)));
+            }
+            (_, Action::Keep) => kept = kept.saturating_add(1),
+            (State::Stale(c), _) => ui::say(&format!("{file}: {}", changes(c))),
+            (State::Unknown(c), _) => ui::say(&format!("{file}: encrypted anew, {}", unknown(c))),
+            (_, _) => ui::say(&format!("{file}: encrypted anew")),
+        }
+    }
+    if looks_only || kept > 0 {
+        let verb = if kept == 1 { "file has" } else { "files have" };
+        ui::say(&format!("{kept} {verb} the right readers"));
+    }
+}
+
+fn changes(comparison: &Comparison) -> String {
+    let mut text = String::new();
+    for who in &comparison.missing {
+        let _infallible = write!(text, "+{} ", who.reader);
+    }
+    for (kind, count) in &comparison.some_missing {
+        let _infallible = write!(text, "+{count} {kind} ");
+    }
+    for left in &comparison.left_over {
+        let _infallible = write!(text, "-{} ", left_over_name(left));
+    }
+    if comparison.listed {
+        text.push_str("readers no longer listed ");
+    }
+    text.trim_end().to_owned()
+}
+
+fn unknown(comparison: &Comparison) -> String {
+    let names: Vec<&str> = comparison.unknown.iter().map(|e| e.reader.as_str()).collect();
+    format!("the header does not tell whether {} can read it", names.join(", "))
+}
+
+/// Somebody who lost access keeps what is in git.
+fn advise(steps: &[Step]) {
+    let lost = steps.iter().filter(|step| match &step.file.state {
+        State::Stale(comparison) => rekey::removes(comparison),
+        State::Current
+        | State::Unknown(_)
+        | State::Absent
+        | State::NotEncrypted
+        | State::Broken(_) => false,
+    });
+    let files: Vec<String> = lost.map(|step| ui::shown(&step.file.job.path)).collect();
+    if !files.is_empty() {
+        ui::say(
+            "warning: readers were removed, but the old files are still in git: whoever could \
+             read them still can. Change the values themselves too:",
+        );
+        for file in files {
+            ui::say(&format!("  {file}"));
+        }
+    }
+}
+
+fn plan_json(steps: &[Step], written: &[PathBuf]) -> Value {
+    let files: Vec<Value> = steps
+        .iter()
+        .map(|step| {
+            let mut object = state_json(&step.file);
+            let action = match &step.action {
+                Action::Keep => "keep",
+                Action::Header(_) => "add-readers",
+                Action::Reseal => "encrypt-anew",
+            };
+            object.insert("action".into(), json!(action));
+            object.insert("written".into(), json!(written.contains(&step.file.job.path)));
+            Value::Object(object)
+        })
+        .collect();
+    json!({ "files": files })
+}
+
+/// A bar on a terminal for runs long enough to wonder.
+fn progress(count: usize) -> ProgressBar {
+    if count < 20 || !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let target = ProgressDrawTarget::stderr();
+    let bar = ProgressBar::with_draw_target(Some(count as u64), target);
+    match ProgressStyle::with_template("{bar:30} {pos}/{len} files, {eta} left") {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}

@@ -1,0 +1,181 @@
+//! `secretctl status`
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde_json::{Map, Value, json};
+
+use super::context::Context;
+use super::{Done, Outcome, ui};
+use crate::work::Expected;
+use crate::work::compare::{Comparison, LeftOver};
+use crate::work::status::{Inspected, State, inspect_all};
+
+/// Show who reads each secret file, and which files differ from the rules
+///
+/// Needs no private key. Exit code 1 when a file is stale or not encrypted.
+#[derive(Debug, Args)]
+pub(crate) struct Status {
+    /// Files or folders; without any, everything that the rules know
+    paths: Vec<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Status {
+    pub(crate) fn run(self, context: &Context) -> Outcome {
+        let selection = context.select(&self.paths)?;
+        let files = inspect_all(selection.jobs, &selection.known);
+        let unclaimed = if self.paths.is_empty() {
+            selection.rules.unclaimed().unwrap_or_default()
+        } else {
+            Vec::new()
+        };
+        let text = if self.json {
+            let files: Vec<Value> = files.iter().map(|f| Value::Object(state_json(f))).collect();
+            let unclaimed: Vec<String> =
+                unclaimed.iter().map(|p| p.display().to_string()).collect();
+            format!("{:#}\n", json!({ "files": files, "withoutRule": unclaimed }))
+        } else {
+            table(&files, &unclaimed)
+        };
+        ui::print(&text).map_err(|e| ui::stdout_failure(&e))?;
+        let wrong = |file: &Inspected| {
+            matches!(file.state, State::Stale(_) | State::NotEncrypted | State::Broken(_))
+        };
+        Ok(if files.iter().any(wrong) { Done::Found } else { Done::Clean })
+    }
+}
+
+/// A row a file: file, readers, state; below a stale file who is missing and who is left over.
+fn table(files: &[Inspected], unclaimed: &[PathBuf]) -> String {
+    let mut rows = vec![["FILE".to_owned(), "READERS".to_owned(), "STATE".to_owned()]];
+    let mut notes: Vec<Vec<String>> = vec![Vec::new()];
+    for file in files {
+        let (state, lines) = describe(&file.state);
+        rows.push([ui::shown(&file.job.path), names(&file.job.expected), state.to_owned()]);
+        notes.push(lines);
+    }
+    for path in unclaimed {
+        rows.push([ui::shown(path), "-".to_owned(), "no rule".to_owned()]);
+        notes.push(vec!["no rule says who is to read it; `rekey` leaves it alone".to_owned()]);
+    }
+    let width = |column: usize| {
+        let lengths = rows.iter().filter_map(|row| row.get(column)).map(|c| c.chars().count());
+        lengths.max().unwrap_or_default()
+    };
+    let (first, second) = (width(0), width(1).min(60));
+    let mut text = String::new();
+    for ([file, readers, state], notes) in rows.iter().zip(&notes) {
+        let _infallible = writeln!(text, "{file:first$}  {readers:second$}  {state}");
+        for note in notes {
+            let _infallible = writeln!(text, "    {note}");
+        }
+    }
+    text
+}
+
+fn describe(state: &State) -> (&'static str, Vec<String>) {
+    match state {
+        State::Current => ("ok", Vec::new()),
+        State::Stale(comparison) => ("stale", differences(comparison)),
+        State::Unknown(comparison) => ("unknown", differences(comparison)),
+        State::Absent => ("no file", vec!["a rule names it, but there is no such file".to_owned()]),
+        State::NotEncrypted => {
+            ("NOT ENCRYPTED", vec!["its content is in the open for all who see it".to_owned()])
+        }
+        State::Broken(error) => ("broken", vec![error.to_string()]),
+    }
+}
+
+fn differences(comparison: &Comparison) -> Vec<String> {
+    let mut lines = Vec::new();
+    for who in &comparison.missing {
+        lines.push(format!("missing: {} cannot read it ({})", who.reader, who.recipient.short()));
+    }
+    for (kind, count) in &comparison.some_missing {
+        lines.push(format!("missing: {count} of the {kind} readers below cannot read it"));
+    }
+    for left in &comparison.left_over {
+        lines.push(format!("left over: {} can still read it", left_over_name(left)));
+    }
+    for who in &comparison.unknown {
+        lines.push(format!(
+            "unknown: whether {} ({}) can read it cannot be told without opening it",
+            who.reader,
+            who.recipient.short()
+        ));
+    }
+    if comparison.listed {
+        lines.push("its readers are listed in it, although its rule says `anonymous`".to_owned());
+    }
+    lines.iter().map(|line| ui::clean(line)).collect()
+}
+
+/// A name for somebody who should not be able to read.
+pub(crate) fn left_over_name(left: &LeftOver) -> String {
+    match left {
+        LeftOver::Known(who) => format!("{} ({})", who.reader, who.recipient.short()),
+        LeftOver::Tag { kind, tag } => format!("{kind} key with tag {}, in no rule", hex(tag)),
+        LeftOver::Fingerprint(print) => {
+            format!("a key with fingerprint {}, in no rule", hex(print))
+        }
+        LeftOver::Anonymous { kind, count } => {
+            format!("{count} {kind} more than the rules give")
+        }
+    }
+}
+
+/// State of a file as JSON.
+pub(crate) fn state_json(file: &Inspected) -> Map<String, Value> {
+    let who = |e: &Expected| json!({ "reader": e.reader, "key": e.recipient.canonical(), "place": e.place.to_string() });
+    let list = |all: &[Expected]| Value::Array(all.iter().map(who).collect());
+    let mut object = Map::new();
+    let state = match &file.state {
+        State::Current => "ok",
+        State::Stale(_) => "stale",
+        State::Unknown(_) => "unknown",
+        State::Absent => "absent",
+        State::NotEncrypted => "not-encrypted",
+        State::Broken(_) => "broken",
+    };
+    object.insert("file".into(), json!(path_text(&file.job.path)));
+    object.insert("rule".into(), json!(file.job.place.to_string()));
+    object.insert("state".into(), json!(state));
+    object.insert("readers".into(), list(&file.job.expected));
+    if let State::Stale(comparison) | State::Unknown(comparison) = &file.state {
+        let left: Vec<String> = comparison.left_over.iter().map(left_over_name).collect();
+        object.insert("missing".into(), list(&comparison.missing));
+        object.insert("someMissing".into(), json!(comparison.some_missing));
+        object.insert("leftOver".into(), json!(left));
+        object.insert("unknown".into(), list(&comparison.unknown));
+    }
+    if let State::Broken(error) = &file.state {
+        object.insert("reason".into(), json!(error.to_string()));
+    }
+    object
+}
+
+fn path_text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+/// Each reader once, in the order of the rule.
+fn names(expected: &[Expected]) -> String {
+    let mut names: Vec<&str> = Vec::new();
+    for who in expected {
+        if !names.contains(&who.reader.as_str()) {
+            names.push(&who.reader);
+        }
+    }
+    ui::clean(&names.join(", ")).replace('\n', " ")
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _infallible = write!(text, "{byte:02x}");
+        text
+    })
+}

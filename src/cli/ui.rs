@@ -1,0 +1,135 @@
+//! Talking to people: cleaned text on stderr, data on stdout, questions on the terminal.
+
+use std::ffi::OsString;
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal, Write};
+use std::path::Path;
+
+use super::explain::Failure;
+use crate::key::Ask;
+use crate::plaintext::Plaintext;
+use crate::process::askpass;
+
+/// Text with everything that could steer a terminal made visible: names come from files.
+pub(crate) fn clean(text: &str) -> String {
+    let mut cleaned = String::with_capacity(text.len());
+    for c in text.chars() {
+        // Bidirectional controls reorder what is read.
+        let steers =
+            c.is_control() || matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}');
+        if steers && c != '\n' {
+            let _infallible = write!(cleaned, "{}", c.escape_default());
+        } else {
+            cleaned.push(c);
+        }
+    }
+    cleaned
+}
+
+/// A path as the user would name it: relative to the working directory where it is below it,
+/// one line, nothing that steers a terminal.
+pub(crate) fn shown(path: &Path) -> String {
+    let here = std::env::current_dir().unwrap_or_default();
+    let short = path.strip_prefix(&here).unwrap_or(path);
+    clean(&short.to_string_lossy()).replace('\n', "\\n")
+}
+
+/// Writes data to stdout. A reader that has gone is no error.
+///
+/// # Errors
+/// Any other error of stdout.
+pub(crate) fn print(text: &str) -> io::Result<()> {
+    let written =
+        io::stdout().lock().write_all(text.as_bytes()).and_then(|()| io::stdout().flush());
+    match written {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other,
+    }
+}
+
+/// Says something on stderr, `error:` and the like coloured where a terminal shows it.
+pub(crate) fn say(text: &str) {
+    let mut text = clean(text);
+    for (word, colour) in [("error:", "31"), ("warning:", "33"), ("hint:", "36")] {
+        if text.starts_with(word) {
+            text = text.replacen(word, &format!("\u{1b}[1;{colour}m{word}\u{1b}[0m"), 1);
+        }
+    }
+    let _nobody_listens = writeln!(anstream::stderr(), "{text}");
+}
+
+/// Asks on the terminal, or through the program that `SECRETCTL_ASKPASS` names.
+pub(crate) struct Terminal {
+    /// The program, a path or a name on the `PATH`.
+    pub(crate) askpass: Option<OsString>,
+}
+
+impl Ask for Terminal {
+    fn secret(&self, prompt: &str) -> Option<Plaintext> {
+        let prompt = format!("{}: ", clean(prompt));
+        if let Some(program) = &self.askpass {
+            return match askpass(program, &prompt, &std::env::var_os("PATH").unwrap_or_default()) {
+                Ok(answer) => Some(answer),
+                Err(error) => {
+                    say(&format!("warning: {error}"));
+                    None
+                }
+            };
+        }
+        rpassword::prompt_password(prompt).ok().map(|text| Plaintext::new(text.into_bytes()))
+    }
+
+    fn line(&self, prompt: &str) -> Option<String> {
+        if !io::stdin().is_terminal() {
+            return None;
+        }
+        let _nobody_listens = write!(anstream::stderr(), "{}: ", clean(prompt));
+        let mut answer = String::new();
+        io::stdin().read_line(&mut answer).ok().filter(|read| *read > 0)?;
+        Some(answer.trim().to_owned())
+    }
+
+    fn confirm(&self, message: &str, yes: &str, no: Option<&str>) -> Option<bool> {
+        let no = no.unwrap_or("no");
+        loop {
+            let answer = self.line(&format!("{message} [{yes}/{no}]"))?.to_lowercase();
+            let means =
+                |word: &str| !answer.is_empty() && word.to_lowercase().starts_with(answer.as_str());
+            match (means(yes), means(no)) {
+                (true, _) => return Some(true),
+                (_, true) => return Some(false),
+                (false, false) if answer.is_empty() => return Some(false),
+                (false, false) => {}
+            }
+        }
+    }
+
+    fn message(&self, text: &str) {
+        say(text);
+    }
+}
+
+/// Shows an error.
+pub(crate) fn fail(failure: &Failure, json: bool) {
+    if json {
+        let object = serde_json::json!({
+            "class": failure.class.word(),
+            "message": failure.headline,
+            "details": failure.details,
+            "hint": failure.hint,
+        });
+        let _nobody_listens = writeln!(io::stderr(), "{object}");
+    } else {
+        say(&failure.text());
+    }
+}
+
+/// The error of writing to stdout.
+pub(crate) fn stdout_failure(error: &io::Error) -> Failure {
+    Failure::new(format!("cannot write to standard output: {error}"))
+}
+
+/// Whether whoever read our output has gone.
+pub(crate) fn gone(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::BrokenPipe
+}

@@ -1,0 +1,445 @@
+//! Atomic replacement: the new content is staged in a file beside its target, synced, and
+//! renamed over it. Whatever happens, the target is whole, old or new.
+//!
+//! A symbolic link is followed to its final file, which is replaced; the link stays. Mode and
+//! (where the system lets us) owner are those of the file that is replaced.
+
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, FileType, FlockOperation, Gid, Mode, OFlags, Stat, Uid};
+use rustix::io::Errno;
+
+use super::random_name;
+
+/// How a file is staged.
+#[derive(Debug, Clone, Copy)]
+pub struct Staging {
+    /// Make the folders that the target needs, as `mkdir -p` does.
+    pub create_parents: bool,
+    /// Mode of a file that did not exist, before the umask.
+    pub new_mode: u32,
+}
+
+impl Default for Staging {
+    fn default() -> Self {
+        Self { create_parents: false, new_mode: 0o644 }
+    }
+}
+
+/// New content on its way to a target. Dropped without [`Staged::commit`], it leaves nothing.
+///
+/// The temporary has mode 0600 and a lock from the start, so that [`sweep`] in another process
+/// tells it from what a killed process left behind.
+#[derive(Debug)]
+pub struct Staged {
+    file: File,
+    folder: File,
+    folder_path: PathBuf,
+    temporary: OsString,
+    name: OsString,
+    shown: PathBuf,
+    replaced: Option<Stat>,
+    new_mode: u32,
+    finished: bool,
+    committed: bool,
+}
+
+impl Staged {
+    /// Begins the replacement of `target` in a folder that exists.
+    ///
+    /// # Errors
+    /// [`ReplaceError`]; nothing has been written then.
+    pub fn new(target: &Path) -> Result<Self, ReplaceError> {
+        Self::with(target, Staging::default())
+    }
+
+    /// Begins the replacement of `target`.
+    ///
+    /// # Errors
+    /// [`ReplaceError`]; nothing has been written then but, if asked for, the parent folders.
+    pub fn with(target: &Path, staging: Staging) -> Result<Self, ReplaceError> {
+        let (folder_path, name) = final_file(target)?;
+        let folder = open_folder(&folder_path, staging.create_parents)?;
+        let replaced = replaceable(&folder, &name, target)?;
+        let (file, temporary) = create_temporary(&folder, &folder_path)?;
+        Ok(Self {
+            file,
+            folder,
+            folder_path,
+            temporary,
+            name,
+            shown: target.to_owned(),
+            replaced,
+            new_mode: staging.new_mode,
+            finished: false,
+            committed: false,
+        })
+    }
+
+    /// Whether the target did not exist when the replacement began.
+    pub fn is_new(&self) -> bool {
+        self.replaced.is_none()
+    }
+
+    /// The target as it was given.
+    pub fn target(&self) -> &Path {
+        &self.shown
+    }
+
+    /// Writes bytes, with the error that says what to do; [`Write`] serves streams.
+    ///
+    /// # Errors
+    /// [`ReplaceError::DiskFull`] or [`ReplaceError::Io`].
+    pub fn put(&mut self, bytes: &[u8]) -> Result<(), ReplaceError> {
+        self.file.write_all(bytes).map_err(|source| self.write_error(source))
+    }
+
+    /// Turns an error of [`Write`] into the one that says what to do.
+    pub fn write_error(&self, source: io::Error) -> ReplaceError {
+        io_error(&self.shown, &self.folder_path, "write", source)
+    }
+
+    /// Gives the temporary its final mode and owner and syncs it to the disk. After this only
+    /// the rename is left.
+    ///
+    /// # Errors
+    /// [`ReplaceError::DiskFull`] or [`ReplaceError::Io`].
+    pub fn finish(&mut self) -> Result<(), ReplaceError> {
+        if self.finished {
+            return Ok(());
+        }
+        let mode = match &self.replaced {
+            Some(stat) => {
+                // Only root can give files away; the group may be one of ours.
+                let (owner, group) = (Uid::from_raw(stat.st_uid), Gid::from_raw(stat.st_gid));
+                if rustix::fs::fchown(&self.file, Some(owner), Some(group)).is_err() {
+                    let _not_ours = rustix::fs::fchown(&self.file, None, Some(group));
+                }
+                stat.st_mode & 0o777
+            }
+            None => self.new_mode & !umask(),
+        };
+        rustix::fs::fchmod(&self.file, Mode::from_raw_mode(mode))
+            .map_err(|e| io_error(&self.shown, &self.folder_path, "set the mode of", e.into()))?;
+        self.file.sync_all().map_err(|e| io_error(&self.shown, &self.folder_path, "sync", e))?;
+        self.finished = true;
+        Ok(())
+    }
+
+    /// Puts the new content in place, finishing it first if need be, and syncs the folder.
+    ///
+    /// # Errors
+    /// [`ReplaceError`]; after an error of the last step, the sync of the folder, the new
+    /// content is in place but may not survive a power cut.
+    pub fn commit(mut self) -> Result<(), ReplaceError> {
+        self.finish()?;
+        self.rename()?;
+        self.sync_folder()
+    }
+
+    fn rename(&mut self) -> Result<(), ReplaceError> {
+        rustix::fs::renameat(&self.folder, &*self.temporary, &self.folder, &*self.name)
+            .map_err(|e| io_error(&self.shown, &self.folder_path, "replace", e.into()))?;
+        self.committed = true;
+        Ok(())
+    }
+
+    fn sync_folder(&self) -> Result<(), ReplaceError> {
+        match rustix::fs::fsync(&self.folder) {
+            // Some file systems cannot sync folders; there is nothing more to be done there.
+            Ok(()) | Err(Errno::INVAL | Errno::NOTSUP | Errno::ROFS) => Ok(()),
+            Err(e) => Err(io_error(&self.shown, &self.folder_path, "sync the folder of", e.into())),
+        }
+    }
+}
+
+impl Write for Staged {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        if !self.committed {
+            let _gone = rustix::fs::unlinkat(&self.folder, &*self.temporary, AtFlags::empty());
+        }
+    }
+}
+
+/// Puts many files in place: all are finished before the first is renamed, and each folder is
+/// synced once. Gives back the targets in their order.
+///
+/// # Errors
+/// The targets that were replaced before the error, and the error. Without any, nothing has
+/// changed.
+pub fn commit_all(
+    mut staged: Vec<Staged>,
+) -> Result<Vec<PathBuf>, (Vec<PathBuf>, Box<ReplaceError>)> {
+    for one in &mut staged {
+        one.finish().map_err(|error| (Vec::new(), Box::new(error)))?;
+    }
+    let mut done = Vec::with_capacity(staged.len());
+    for one in &mut staged {
+        if let Err(error) = one.rename() {
+            return Err((done, Box::new(error)));
+        }
+        done.push(one.shown.clone());
+    }
+    let mut synced: Vec<&Path> = Vec::new();
+    for one in &staged {
+        if !synced.contains(&one.folder_path.as_path()) {
+            if let Err(error) = one.sync_folder() {
+                return Err((done, Box::new(error)));
+            }
+            synced.push(&one.folder_path);
+        }
+    }
+    Ok(done)
+}
+
+/// Removes the temporaries that killed processes left in a folder, and says how many. Those of
+/// running processes are locked and stay. Problems are of no matter: the next run tries again.
+pub fn sweep(folder: &Path) -> usize {
+    let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
+    let is_temporary = |name: &OsStr| {
+        let name = name.as_bytes();
+        name.starts_with(PREFIX.as_bytes()) && name.ends_with(SUFFIX.as_bytes())
+    };
+    let mut removed = 0_usize;
+    for entry in entries.flatten().filter(|entry| is_temporary(&entry.file_name())) {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        let Ok(file) = rustix::fs::open(entry.path(), flags, Mode::empty()) else { continue };
+        let ours = rustix::fs::fstat(&file).is_ok_and(|stat| {
+            FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
+                && stat.st_uid == rustix::process::geteuid().as_raw()
+        });
+        let abandoned = rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok();
+        if ours && abandoned && std::fs::remove_file(entry.path()).is_ok() {
+            removed = removed.saturating_add(1);
+        }
+    }
+    removed
+}
+
+/// Why a file cannot be replaced.
+#[derive(Debug)]
+pub enum ReplaceError {
+    /// No one may write the file: whoever took the permission away meant it.
+    ReadOnly {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A folder, device or pipe.
+    NotAFile {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Symbolic links that lead round in a circle.
+    LinkLoop {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The folder of the target does not exist.
+    MissingFolder {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// No file can be made in the folder of the target.
+    FolderReadOnly {
+        /// The folder.
+        folder: PathBuf,
+        /// The reason that the system gave.
+        source: io::Error,
+    },
+    /// No space, or none within the quota.
+    DiskFull {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// Anything else.
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What was being done, a verb.
+        doing: &'static str,
+        /// The reason that the system gave.
+        source: io::Error,
+    },
+}
+
+impl ReplaceError {
+    /// What to do about it, where there is something to do.
+    pub fn remedy(&self) -> Option<String> {
+        Some(match self {
+            Self::ReadOnly { path } => {
+                format!(
+                    "allow it with `chmod u+w -- {}`",
+                    shell_words::quote(&path.to_string_lossy())
+                )
+            }
+            Self::NotAFile { .. } => "name a regular file".to_owned(),
+            Self::LinkLoop { .. } => "remove one of the links".to_owned(),
+            Self::MissingFolder { folder } => format!(
+                "make it with `mkdir -p -- {}`",
+                shell_words::quote(&folder.to_string_lossy())
+            ),
+            Self::FolderReadOnly { .. } => {
+                "run as the owner of the folder, or allow writing there".to_owned()
+            }
+            Self::DiskFull { .. } => "free some space there and run again".to_owned(),
+            Self::Io { .. } => return None,
+        })
+    }
+}
+
+impl fmt::Display for ReplaceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ReadOnly { path } => {
+                write!(f, "cannot replace `{}`: its mode lets nobody write it", path.display())
+            }
+            Self::NotAFile { path } => {
+                write!(f, "cannot replace `{}`: it is not a regular file", path.display())
+            }
+            Self::LinkLoop { path } => {
+                write!(f, "cannot replace `{}`: its links lead in a circle", path.display())
+            }
+            Self::MissingFolder { folder } => {
+                write!(f, "there is no folder `{}`", folder.display())
+            }
+            Self::FolderReadOnly { folder, source } => {
+                write!(f, "cannot make a file in folder `{}`: {source}", folder.display())
+            }
+            Self::DiskFull { folder } => {
+                write!(f, "no space is left on the disk of folder `{}`", folder.display())
+            }
+            Self::Io { path, doing, source } => {
+                write!(f, "cannot {doing} `{}`: {source}", path.display())
+            }
+        }
+    }
+}
+
+impl std::error::Error for ReplaceError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::FolderReadOnly { source, .. } | Self::Io { source, .. } => Some(source),
+            Self::ReadOnly { .. }
+            | Self::NotAFile { .. }
+            | Self::LinkLoop { .. }
+            | Self::MissingFolder { .. }
+            | Self::DiskFull { .. } => None,
+        }
+    }
+}
+
+/// Follows links to the file that is to be replaced, which need not exist: its folder and name.
+fn final_file(target: &Path) -> Result<(PathBuf, OsString), ReplaceError> {
+    let mut path = target.to_owned();
+    for _ in 0..MOST_LINKS {
+        // `a/..` and `a/` name folders; a path that ends so has no file to replace.
+        let (Some(name), false) = (path.file_name(), path.as_os_str().as_bytes().ends_with(b"/"))
+        else {
+            return Err(ReplaceError::NotAFile { path: target.to_owned() });
+        };
+        let folder = match path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+            Some(_) | None => PathBuf::from("."),
+        };
+        match std::fs::read_link(&path) {
+            Ok(link) => path = folder.join(link),
+            Err(_) => return Ok((folder, name.to_owned())),
+        }
+    }
+    Err(ReplaceError::LinkLoop { path: target.to_owned() })
+}
+
+fn open_folder(folder: &Path, create: bool) -> Result<File, ReplaceError> {
+    if create {
+        std::fs::create_dir_all(folder).map_err(|e| folder_error(folder, e))?;
+    }
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    rustix::fs::open(folder, flags, Mode::empty())
+        .map(File::from)
+        .map_err(|e| folder_error(folder, e.into()))
+}
+
+/// The state of the file that is to be replaced; `None` where there is none yet.
+fn replaceable(folder: &File, name: &OsStr, shown: &Path) -> Result<Option<Stat>, ReplaceError> {
+    let path = shown.to_owned();
+    match rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(stat) if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile => {
+            Err(ReplaceError::NotAFile { path })
+        }
+        Ok(stat) if stat.st_mode & 0o222 == 0 => Err(ReplaceError::ReadOnly { path }),
+        Ok(stat) => Ok(Some(stat)),
+        Err(Errno::NOENT) => Ok(None),
+        Err(e) => Err(ReplaceError::Io { path, doing: "look at", source: e.into() }),
+    }
+}
+
+fn create_temporary(folder: &File, folder_path: &Path) -> Result<(File, OsString), ReplaceError> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    loop {
+        let unique = random_name(12).map_err(|e| folder_error(folder_path, e))?;
+        let name = OsString::from(format!("{PREFIX}{unique}{SUFFIX}"));
+        match rustix::fs::openat(folder, &*name, flags, Mode::from_raw_mode(0o600)) {
+            Ok(file) => {
+                let locked = rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive);
+                // A sweep may have come between the two calls and taken the file away.
+                let linked = rustix::fs::fstat(&file).is_ok_and(|stat| stat.st_nlink > 0);
+                // Where locks do not exist (some network file systems), nothing sweeps either.
+                if linked && !matches!(locked, Err(Errno::AGAIN)) {
+                    return Ok((File::from(file), name));
+                }
+            }
+            Err(Errno::EXIST) => {}
+            Err(e) => return Err(folder_error(folder_path, e.into())),
+        }
+    }
+}
+
+fn folder_error(folder: &Path, source: io::Error) -> ReplaceError {
+    let folder = folder.to_owned();
+    match Errno::from_io_error(&source) {
+        Some(Errno::NOENT) => ReplaceError::MissingFolder { folder },
+        Some(Errno::NOSPC | Errno::DQUOT) => ReplaceError::DiskFull { folder },
+        Some(Errno::ACCESS | Errno::PERM | Errno::ROFS) => {
+            ReplaceError::FolderReadOnly { folder, source }
+        }
+        Some(_) | None => ReplaceError::Io { path: folder, doing: "use the folder", source },
+    }
+}
+
+fn io_error(path: &Path, folder: &Path, doing: &'static str, source: io::Error) -> ReplaceError {
+    match Errno::from_io_error(&source) {
+        Some(Errno::NOSPC | Errno::DQUOT) => ReplaceError::DiskFull { folder: folder.to_owned() },
+        Some(_) | None => ReplaceError::Io { path: path.to_owned(), doing, source },
+    }
+}
+
+/// The umask, read without changing it even for a moment, since other threads create files.
+fn umask() -> u32 {
+    let status = super::read_limited(Path::new("/proc/self/status"), 1 << 16).unwrap_or_default();
+    let field = status.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"Umask:"));
+    let text = field.and_then(|field| std::str::from_utf8(field).ok()).unwrap_or_default();
+    u32::from_str_radix(text.trim(), 8).unwrap_or(0o022)
+}
+
+const PREFIX: &str = ".secretctl-";
+const SUFFIX: &str = ".tmp";
+/// As many as the kernel follows.
+const MOST_LINKS: usize = 40;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,382 @@
+//! The identities of one run: loaded lazily, each file and each passphrase once.
+//!
+//! Order: keys that need nothing, then SSH keys behind a passphrase that a header names by tag,
+//! then plugins, then encrypted identity files, last locked SSH keys by their X25519 form. So
+//! nobody is asked for a passphrase that is not needed.
+//!
+//! Problems are collected, and shown only when nothing opens a file.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use age_core::format::{FileKey, Stanza};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD_NO_PAD;
+use rayon::prelude::*;
+
+use super::Ask;
+use super::identity::{
+    self, Entry, Identity, IdentityError, LockedFile, MAX_IDENTITY_FILE, Outcome,
+};
+use super::plugin::{self, Allowed, PluginFileError};
+use super::ssh::LockedSsh;
+use crate::fsx::read::read_plaintext;
+use crate::plaintext::Plaintext;
+
+/// Where identities may be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// The file.
+    pub path: PathBuf,
+    /// Whether the user named it; a default that is not there is no problem.
+    pub explicit: bool,
+}
+
+/// A secret file as the keyring sees it.
+pub struct Sealed<'a> {
+    /// For prompts.
+    pub name: &'a str,
+    /// All stanzas of its header.
+    pub stanzas: &'a [Stanza],
+}
+
+/// Why no file key was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unopened {
+    /// No identity fits.
+    NoMatch,
+    /// A stanza breaks the rules of its type.
+    BrokenStanza,
+    /// The passphrase stanza asks for more than 2^22 rounds.
+    TooMuchWork,
+}
+
+/// What became of one source of identities, for the error message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tried {
+    /// The file, or what else was tried.
+    pub source: String,
+    /// Short names of the keys in it, or why it was of no use.
+    pub what: Result<Vec<String>, String>,
+}
+
+/// All identities of a run.
+pub struct Keyring<'a> {
+    sources: Vec<Source>,
+    next: usize,
+    ask: &'a dyn Ask,
+    plugins: &'a Allowed,
+    ready: Vec<Identity>,
+    locked_ssh: Vec<(PathBuf, Box<LockedSsh>)>,
+    locked_files: Vec<(PathBuf, LockedFile)>,
+    plugin_identities: Vec<(String, zeroize::Zeroizing<String>)>,
+    passphrases: Vec<Plaintext>,
+    tried: Vec<Tried>,
+}
+
+type Answer = Option<Result<FileKey, Unopened>>;
+
+impl<'a> Keyring<'a> {
+    /// A keyring over these sources, in this order.
+    pub fn new(sources: Vec<Source>, ask: &'a dyn Ask, plugins: &'a Allowed) -> Self {
+        Self {
+            sources,
+            next: 0,
+            ask,
+            plugins,
+            ready: Vec::new(),
+            locked_ssh: Vec::new(),
+            locked_files: Vec::new(),
+            plugin_identities: Vec::new(),
+            passphrases: Vec::new(),
+            tried: Vec::new(),
+        }
+    }
+
+    /// What was tried so far.
+    pub fn tried(&self) -> &[Tried] {
+        &self.tried
+    }
+
+    /// Finds the file keys of many files at once; the answers are in the order of the files.
+    pub fn unwrap_all(&mut self, files: &[Sealed<'_>]) -> Vec<Result<FileKey, Unopened>> {
+        let mut answers: Vec<Answer> = files.iter().map(|_| None).collect();
+        self.try_passphrases(files, &mut answers);
+        try_ready(&self.ready, files, &mut answers);
+        loop {
+            let before = self.ready.len();
+            if done(&answers) || !self.load_next() {
+                break;
+            }
+            try_ready(self.ready.get(before..).unwrap_or_default(), files, &mut answers);
+        }
+        self.try_locked_ssh(files, &mut answers, true);
+        self.try_plugins(0, files, &mut answers);
+        self.try_locked_files(files, &mut answers);
+        self.try_locked_ssh(files, &mut answers, false);
+        answers.into_iter().map(|a| a.unwrap_or(Err(Unopened::NoMatch))).collect()
+    }
+
+    /// Loads every source and gives all entries that need no passphrase.
+    pub fn ready_identities(&mut self) -> &[Identity] {
+        while self.load_next() {}
+        &self.ready
+    }
+
+    /// Loads one more source; its ready keys are then the last of `ready`. False when there is
+    /// none left.
+    fn load_next(&mut self) -> bool {
+        let Some(source) = self.sources.get(self.next).cloned() else { return false };
+        self.next = self.next.saturating_add(1);
+        let name = source.path.display().to_string();
+        let content = match read_plaintext(&source.path, MAX_IDENTITY_FILE) {
+            Ok(content) => content,
+            Err(error) => {
+                let absent = error.kind() == std::io::ErrorKind::NotFound;
+                if source.explicit || !absent {
+                    let what = Err(format!("not read: {error}"));
+                    self.tried.push(Tried { source: name, what });
+                }
+                return true;
+            }
+        };
+        match identity::parse(&content) {
+            Ok(entries) => {
+                let keys = self.keep(&source.path, entries);
+                self.tried.push(Tried { source: name, what: Ok(keys) });
+            }
+            Err(error) => {
+                self.tried.push(Tried { source: name, what: Err(error.to_string()) });
+            }
+        }
+        true
+    }
+
+    /// Sorts entries into what is ready and what is locked; gives short names.
+    fn keep(&mut self, path: &Path, entries: Vec<Entry>) -> Vec<String> {
+        let mut names = Vec::new();
+        for entry in entries {
+            match entry {
+                Entry::Ready(identity) => {
+                    names.extend(identity.recipient().map(|r| r.short()));
+                    self.ready.push(identity);
+                }
+                Entry::Plugin { name, text } => {
+                    names.push(format!("age-plugin-{name}"));
+                    self.plugin_identities.push((name, text));
+                }
+                Entry::LockedSsh(key) => {
+                    names.push(format!("{}, behind a passphrase", key.recipient.short()));
+                    self.locked_ssh.push((path.to_owned(), key));
+                }
+                Entry::LockedFile(file) => {
+                    names.push("behind a passphrase".to_owned());
+                    self.locked_files.push((path.to_owned(), file));
+                }
+            }
+        }
+        names
+    }
+
+    /// Files that were encrypted with a passphrase have that one stanza alone.
+    fn try_passphrases(&mut self, files: &[Sealed<'_>], answers: &mut [Answer]) {
+        for (file, answer) in files.iter().zip(answers) {
+            let [stanza] = file.stanzas else { continue };
+            if stanza.tag != "scrypt" {
+                continue;
+            }
+            let prompt = format!("Passphrase for {}", file.name);
+            let mut broken = None;
+            let opened =
+                self.unlock(&prompt, |passphrase| {
+                    match identity::unwrap_with_passphrase(stanza, passphrase) {
+                        Outcome::Opened(key) => Ok(Some(key)),
+                        Outcome::Other => Err(IdentityError::WrongPassphrase),
+                        Outcome::Broken => {
+                            broken = Some(Unopened::BrokenStanza);
+                            Ok(None)
+                        }
+                        Outcome::TooMuchWork => {
+                            broken = Some(Unopened::TooMuchWork);
+                            Ok(None)
+                        }
+                    }
+                });
+            *answer = match (opened.flatten(), broken) {
+                (Some(key), _) => Some(Ok(key)),
+                (None, Some(error)) => Some(Err(error)),
+                (None, None) => Some(Err(Unopened::NoMatch)),
+            };
+        }
+    }
+
+    /// Locked SSH keys: first those that a header names by tag; else, for X25519 stanzas, all.
+    fn try_locked_ssh(&mut self, files: &[Sealed<'_>], answers: &mut [Answer], by_tag: bool) {
+        let mut index = 0;
+        while let Some((path, key)) = self.locked_ssh.get(index) {
+            let tag = key.recipient.ssh_tag();
+            let wanted = pending(files, answers).any(|file| {
+                file.stanzas.iter().any(|stanza| {
+                    if by_tag { has_tag(stanza, tag) } else { stanza.tag == "X25519" }
+                })
+            });
+            let derives = key.recipient.canonical().starts_with("ssh-ed25519");
+            if !wanted || !(by_tag || derives) {
+                index = index.saturating_add(1);
+                continue;
+            }
+            let prompt = format!("Passphrase for {}", path.display());
+            let (path, key) = self.locked_ssh.remove(index);
+            match self.unlock(&prompt, |passphrase| key.open(passphrase)) {
+                Some(opened) => {
+                    self.ready.push(Identity::Ssh(Box::new(opened)));
+                    let last = self.ready.last().map(std::slice::from_ref);
+                    try_ready(last.unwrap_or_default(), files, answers);
+                }
+                None => self.tried.push(Tried {
+                    source: path.display().to_string(),
+                    what: Err("locked: its passphrase was not given".to_owned()),
+                }),
+            }
+        }
+    }
+
+    fn try_locked_files(&mut self, files: &[Sealed<'_>], answers: &mut [Answer]) {
+        while !done(answers) && !self.locked_files.is_empty() {
+            let (path, file) = self.locked_files.remove(0);
+            let prompt = format!("Passphrase for {}", path.display());
+            let Some(entries) = self.unlock(&prompt, |passphrase| file.unlock(passphrase)) else {
+                self.tried.push(Tried {
+                    source: path.display().to_string(),
+                    what: Err("locked: its passphrase was not given".to_owned()),
+                });
+                continue;
+            };
+            let (before, plugins_before) = (self.ready.len(), self.plugin_identities.len());
+            let keys = self.keep(&path, entries);
+            self.tried.push(Tried { source: path.display().to_string(), what: Ok(keys) });
+            try_ready(self.ready.get(before..).unwrap_or_default(), files, answers);
+            self.try_plugins(plugins_before, files, answers);
+        }
+    }
+
+    /// One process for each plugin, with all its identities from `first` on and all files that
+    /// are left.
+    fn try_plugins(&mut self, first: usize, files: &[Sealed<'_>], answers: &mut [Answer]) {
+        let fresh = self.plugin_identities.get(first..).unwrap_or_default();
+        let names: BTreeSet<String> = fresh.iter().map(|(name, _)| name.clone()).collect();
+        for name in names {
+            let open = unanswered(answers);
+            if open.is_empty() {
+                return;
+            }
+            let headers: Vec<&[Stanza]> =
+                pending(files, answers).map(|file| file.stanzas).collect();
+            let fresh = self.plugin_identities.get(first..).unwrap_or_default();
+            let of_this = fresh.iter().filter(|(owner, _)| *owner == name);
+            let strings: Vec<&str> = of_this.map(|(_, text)| text.as_str()).collect();
+            match plugin::unwrap_batch(&name, &strings, &headers, self.plugins, self.ask) {
+                Ok(results) => {
+                    for (index, result) in open.into_iter().zip(results) {
+                        match (result, answers.get_mut(index)) {
+                            (Ok(key), Some(answer)) => *answer = Some(Ok(key)),
+                            (Ok(_), None) | (Err(PluginFileError::NoMatch), _) => {}
+                            (Err(error), _) => self.note_plugin(&name, &error.to_string()),
+                        }
+                    }
+                }
+                Err(error) => self.note_plugin(&name, &error.to_string()),
+            }
+        }
+    }
+
+    fn note_plugin(&mut self, name: &str, what: &str) {
+        let tried = Tried { source: format!("age-plugin-{name}"), what: Err(what.to_owned()) };
+        if !self.tried.contains(&tried) {
+            self.tried.push(tried);
+        }
+    }
+
+    /// Tries the passphrases of this run, then asks, at most three times.
+    fn unlock<T>(
+        &mut self,
+        prompt: &str,
+        mut open: impl FnMut(&Plaintext) -> Result<T, IdentityError>,
+    ) -> Option<T> {
+        for known in &self.passphrases {
+            if let Ok(opened) = open(known) {
+                return Some(opened);
+            }
+        }
+        for _ in 0..3 {
+            let passphrase = self.ask.secret(prompt).filter(|p| !p.is_empty())?;
+            match open(&passphrase) {
+                Ok(opened) => {
+                    self.passphrases.push(passphrase);
+                    return Some(opened);
+                }
+                Err(IdentityError::WrongPassphrase) => {
+                    self.ask.message("that passphrase does not open it");
+                }
+                Err(error) => {
+                    self.ask.message(&error.to_string());
+                    return None;
+                }
+            }
+        }
+        None
+    }
+}
+
+fn done(answers: &[Answer]) -> bool {
+    answers.iter().all(Option::is_some)
+}
+
+fn unanswered(answers: &[Answer]) -> Vec<usize> {
+    answers.iter().enumerate().filter(|(_, a)| a.is_none()).map(|(i, _)| i).collect()
+}
+
+fn pending<'f, 's>(
+    files: &'f [Sealed<'s>],
+    answers: &[Answer],
+) -> impl Iterator<Item = &'f Sealed<'s>> {
+    unanswered(answers).into_iter().filter_map(|index| files.get(index))
+}
+
+/// Tries identities that need nothing on every file without an answer.
+fn try_ready(identities: &[Identity], files: &[Sealed<'_>], answers: &mut [Answer]) {
+    if identities.is_empty() {
+        return;
+    }
+    let attempt = |(file, answer): (&Sealed<'_>, &mut Answer)| {
+        if answer.is_none() {
+            *answer = try_one(identities, file.stanzas);
+        }
+    };
+    if files.len() > 1 {
+        files.par_iter().zip(answers.par_iter_mut()).for_each(attempt);
+    } else {
+        files.iter().zip(answers.iter_mut()).for_each(attempt);
+    }
+}
+
+fn try_one(identities: &[Identity], stanzas: &[Stanza]) -> Answer {
+    for identity in identities {
+        for stanza in stanzas {
+            match identity.unwrap(stanza) {
+                Outcome::Opened(key) => return Some(Ok(key)),
+                Outcome::Other => {}
+                Outcome::Broken => return Some(Err(Unopened::BrokenStanza)),
+                Outcome::TooMuchWork => return Some(Err(Unopened::TooMuchWork)),
+            }
+        }
+    }
+    None
+}
+
+/// Whether an ssh stanza carries this tag.
+fn has_tag(stanza: &Stanza, tag: Option<[u8; 4]>) -> bool {
+    let Some(tag) = tag else { return false };
+    (stanza.tag == "ssh-ed25519" || stanza.tag == "ssh-rsa")
+        && stanza.args.first() == Some(&BASE64_STANDARD_NO_PAD.encode(tag))
+}

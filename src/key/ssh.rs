@@ -1,0 +1,169 @@
+//! SSH private keys: OpenSSH, PKCS#8 and PKCS#1 to what the `age` crate uses, and ssh-ed25519 to
+//! X25519 as ssh-to-age has it.
+
+use age_core::format::Stanza;
+use age_core::secrecy::ExposeSecret;
+use curve25519_dalek::edwards::CompressedEdwardsY;
+use pkcs8::der::Decode;
+use pkcs8::{EncryptedPrivateKeyInfo, PrivateKeyInfo, SecretDocument};
+use rsa::pkcs1::DecodeRsaPrivateKey;
+use sha2::{Digest, Sha512};
+use ssh_key::private::{Ed25519Keypair, KeypairData, RsaKeypair};
+use ssh_key::{LineEnding, PrivateKey};
+use zeroize::Zeroizing;
+
+use super::identity::{IdentityError, Outcome};
+use super::{Recipient, bech32, identity};
+
+/// An SSH private key ready for use.
+pub struct SshIdentity {
+    /// Its public half.
+    pub recipient: Recipient,
+    key: age::ssh::Identity,
+    /// The same key as X25519, for files written by way of ssh-to-age. Only ed25519.
+    pub(crate) derived: Option<age::x25519::Identity>,
+}
+
+impl SshIdentity {
+    /// From a key that is not encrypted.
+    pub(crate) fn new(key: &PrivateKey) -> Result<Self, IdentityError> {
+        let recipient =
+            Recipient::from_ssh(key.public_key()).map_err(IdentityError::Unsupported)?;
+        let text = key.to_openssh(LineEnding::LF).map_err(|_| BROKEN)?;
+        let usable = age::ssh::Identity::from_buffer(text.as_bytes(), None).map_err(|_| BROKEN)?;
+        let derived = key.key_data().ed25519().and_then(|pair| {
+            let text = age_secret(pair)?;
+            text.parse().ok()
+        });
+        Ok(Self { recipient, key: usable, derived })
+    }
+
+    /// The file key of a stanza. A tag of 4 bytes can be forged, so a stanza that does not open
+    /// is somebody else's.
+    pub(crate) fn unwrap(&self, stanza: &Stanza) -> Outcome {
+        let native = identity::outcome(age::Identity::unwrap_stanza(&self.key, stanza));
+        match (&native, &self.derived) {
+            (Outcome::Other, Some(derived)) => {
+                identity::outcome(age::Identity::unwrap_stanza(derived, stanza))
+            }
+            _ => native,
+        }
+    }
+}
+
+/// An OpenSSH key behind a passphrase; its public half is in the open.
+pub struct LockedSsh {
+    /// The public half.
+    pub recipient: Recipient,
+    key: PrivateKey,
+}
+
+impl LockedSsh {
+    pub(crate) fn new(key: PrivateKey) -> Result<Self, IdentityError> {
+        let recipient =
+            Recipient::from_ssh(key.public_key()).map_err(IdentityError::Unsupported)?;
+        Ok(Self { recipient, key })
+    }
+
+    /// Opens it.
+    pub(crate) fn unlock(&self, passphrase: &[u8]) -> Result<SshIdentity, IdentityError> {
+        let key = self.key.decrypt(passphrase).map_err(|_| IdentityError::WrongPassphrase)?;
+        SshIdentity::new(&key)
+    }
+}
+
+/// Reads a PEM text that is some SSH private key. `Ok(Err(_))` is one behind a passphrase.
+pub(crate) fn parse(text: &str) -> Result<Result<SshIdentity, Locked>, IdentityError> {
+    let text = text.trim();
+    let label = text.strip_prefix("-----BEGIN ").and_then(|t| t.split_once("-----")).map(|t| t.0);
+    match label {
+        Some("OPENSSH PRIVATE KEY") => {
+            let key = PrivateKey::from_openssh(text).map_err(|_| BROKEN)?;
+            if key.is_encrypted() {
+                return LockedSsh::new(key).map(|key| Err(Locked::Ssh(Box::new(key))));
+            }
+            SshIdentity::new(&key).map(Ok)
+        }
+        Some("RSA PRIVATE KEY") if text.contains("ENCRYPTED") => Err(IdentityError::EncryptedPem),
+        Some("RSA PRIVATE KEY") => {
+            let key = rsa::RsaPrivateKey::from_pkcs1_pem(text).map_err(|_| BROKEN)?;
+            from_rsa(&key).map(Ok)
+        }
+        Some("PRIVATE KEY") => {
+            let (_, document) = SecretDocument::from_pem(text).map_err(|_| BROKEN)?;
+            from_pkcs8(&document).map(Ok)
+        }
+        Some("ENCRYPTED PRIVATE KEY") => {
+            let (_, document) = SecretDocument::from_pem(text).map_err(|_| BROKEN)?;
+            Ok(Err(Locked::Pkcs8(Zeroizing::new(document.as_bytes().to_vec()))))
+        }
+        Some(other) => Err(IdentityError::UnsupportedPem(other.to_owned())),
+        None => Err(BROKEN),
+    }
+}
+
+/// An SSH key that needs a passphrase.
+pub(crate) enum Locked {
+    Ssh(Box<LockedSsh>),
+    /// The bytes of an `EncryptedPrivateKeyInfo`; it does not tell its public half.
+    Pkcs8(Zeroizing<Vec<u8>>),
+}
+
+/// Opens an encrypted PKCS#8 key.
+pub(crate) fn unlock_pkcs8(der: &[u8], passphrase: &[u8]) -> Result<SshIdentity, IdentityError> {
+    let info = EncryptedPrivateKeyInfo::from_der(der).map_err(|_| BROKEN)?;
+    let document = info.decrypt(passphrase).map_err(|_| IdentityError::WrongPassphrase)?;
+    from_pkcs8(&document)
+}
+
+fn from_pkcs8(document: &SecretDocument) -> Result<SshIdentity, IdentityError> {
+    const ED25519: pkcs8::ObjectIdentifier = pkcs8::ObjectIdentifier::new_unwrap("1.3.101.112");
+    let info: PrivateKeyInfo<'_> = document.decode_msg().map_err(|_| BROKEN)?;
+    if info.algorithm.oid == ED25519 {
+        // RFC 8410: an OCTET STRING inside the OCTET STRING.
+        let seed = info.private_key.strip_prefix(&[4, 32]).ok_or(BROKEN)?;
+        let pair = Ed25519Keypair::from_seed(seed.try_into().map_err(|_| BROKEN)?);
+        let key = PrivateKey::new(KeypairData::from(pair), "").map_err(|_| BROKEN)?;
+        return SshIdentity::new(&key);
+    }
+    let key = rsa::RsaPrivateKey::try_from(info)
+        .map_err(|_| IdentityError::UnsupportedPem("PKCS#8 key of another algorithm".to_owned()))?;
+    from_rsa(&key)
+}
+
+fn from_rsa(key: &rsa::RsaPrivateKey) -> Result<SshIdentity, IdentityError> {
+    let pair = RsaKeypair::try_from(key).map_err(|_| BROKEN)?;
+    let key = PrivateKey::new(KeypairData::from(pair), "").map_err(|_| BROKEN)?;
+    SshIdentity::new(&key)
+}
+
+/// The X25519 identity of an ed25519 key, as ssh-to-age converts it: the first half of SHA-512
+/// of the seed.
+pub(crate) fn age_secret(pair: &Ed25519Keypair) -> Option<Zeroizing<String>> {
+    let hash = Zeroizing::new(<[u8; 64]>::from(Sha512::digest(pair.private.to_bytes())));
+    let scalar = hash.get(..32)?;
+    let text = Zeroizing::new(bech32::encode("age-secret-key-", scalar)?);
+    Some(Zeroizing::new(text.to_ascii_uppercase()))
+}
+
+/// The X25519 recipient of an ssh-ed25519 recipient: `u = (1 + y) / (1 - y)`.
+///
+/// `None` for other kinds of keys and for points of small order.
+pub fn age_recipient(recipient: &Recipient) -> Option<Recipient> {
+    use base64::Engine;
+    let data = recipient.canonical().strip_prefix("ssh-ed25519 ")?;
+    let blob = base64::prelude::BASE64_STANDARD.decode(data).ok()?;
+    let point = CompressedEdwardsY(*blob.last_chunk()?).decompress()?;
+    if point.is_small_order() {
+        return None;
+    }
+    let text = bech32::encode("age", point.to_montgomery().as_bytes())?;
+    Recipient::parse(&text).ok()
+}
+
+/// The text of an X25519 identity.
+pub(crate) fn age_text(identity: &age::x25519::Identity) -> Zeroizing<String> {
+    Zeroizing::new(identity.to_string().expose_secret().to_owned())
+}
+
+const BROKEN: IdentityError = IdentityError::Malformed("the SSH private key in it is damaged");

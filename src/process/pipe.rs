@@ -1,0 +1,112 @@
+//! A child and its pipes, for programs that are asked one question or talked to for a while.
+//! Killed when dropped.
+
+use std::io::{self, Read};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crate::plaintext::Plaintext;
+
+/// A running child. What it says on stderr is kept up to a limit and the rest thrown away.
+pub(crate) struct Running {
+    pub(crate) child: Child,
+    said: Arc<Mutex<Vec<u8>>>,
+    listener: Option<JoinHandle<()>>,
+}
+
+impl Running {
+    /// Starts `command` with stdout and stderr piped; stdin as the command has it.
+    pub(crate) fn start(mut command: Command) -> io::Result<Self> {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+        let said = Arc::new(Mutex::new(Vec::new()));
+        let listener = child.stderr.take().map(|stderr| {
+            let said = Arc::clone(&said);
+            std::thread::spawn(move || listen(stderr, &said))
+        });
+        Ok(Self { child, said, listener })
+    }
+
+    /// Waits at most `patience`; `None` when that was not enough, and the child is killed.
+    pub(crate) fn wait(&mut self, patience: Duration) -> io::Result<Option<ExitStatus>> {
+        let deadline = Instant::now().checked_add(patience);
+        loop {
+            if let Some(status) = self.child.try_wait()? {
+                return Ok(Some(status));
+            }
+            if deadline.is_none_or(|deadline| Instant::now() > deadline) {
+                self.child.kill()?;
+                self.child.wait()?;
+                return Ok(None);
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// What the child said on stderr so far, on one line and without control characters.
+    pub(crate) fn complaint(&mut self) -> String {
+        // Waits for the last words, but not for a grandchild that keeps the pipe open.
+        let deadline = Instant::now().checked_add(Duration::from_millis(200));
+        while self.listener.as_ref().is_some_and(|listener| !listener.is_finished())
+            && deadline.is_some_and(|deadline| Instant::now() < deadline)
+        {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        clean(&String::from_utf8_lossy(&said))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Ok(None) = self.child.try_wait() {
+            let _dead = self.child.kill();
+            let _reaped = self.child.wait();
+        }
+    }
+}
+
+/// Runs a program that reads nothing, and gives back its outcome and its stdout.
+pub(crate) fn ask(
+    mut command: Command,
+    limit: usize,
+    patience: Duration,
+) -> io::Result<(Option<ExitStatus>, Plaintext, String)> {
+    command.stdin(Stdio::null());
+    let mut running = Running::start(command)?;
+    let stdout = running.child.stdout.take();
+    let reader = std::thread::spawn(move || match stdout {
+        Some(mut stdout) => Plaintext::read_from(&mut stdout, limit),
+        None => Ok(Plaintext::default()),
+    });
+    let status = running.wait(patience)?;
+    let answer = match status {
+        Some(_) => reader.join().map_err(|_| io::Error::from(io::ErrorKind::Other))??,
+        None => Plaintext::default(),
+    };
+    Ok((status, answer, running.complaint()))
+}
+
+/// Text of another program, fit for a terminal: control characters become blanks, and blanks
+/// at the ends go.
+pub(crate) fn clean(text: &str) -> String {
+    let hidden = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+    };
+    let plain: String = text.chars().map(|c| if hidden(c) { ' ' } else { c }).collect();
+    plain.trim().to_owned()
+}
+
+fn listen(mut stderr: ChildStderr, said: &Mutex<Vec<u8>>) {
+    let mut chunk = [0_u8; 1024];
+    while let Ok(count @ 1..) = stderr.read(&mut chunk) {
+        let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = COMPLAINT.saturating_sub(said.len()).min(count);
+        said.extend_from_slice(chunk.get(..room).unwrap_or_default());
+    }
+}
+
+/// As much of stderr as fits into an error message.
+const COMPLAINT: usize = 2048;

@@ -1,0 +1,195 @@
+//! Who reads a file, compared with who should: from the header alone, without any private key.
+//! Pure: takes stanzas and rules, gives a comparison.
+
+use std::collections::BTreeMap;
+
+use age_core::format::Stanza;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD_NO_PAD;
+
+use super::Expected;
+use crate::format::age::readers::{self, Fingerprint};
+
+/// Somebody who can read a file although the rules do not say so.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LeftOver {
+    /// A key that the rules know.
+    Known(Expected),
+    /// An SSH key that no rule has.
+    Tag {
+        /// `ssh-ed25519` or `ssh-rsa`.
+        kind: String,
+        /// First 4 bytes of SHA-256 of the key, as the stanza has it.
+        tag: [u8; 4],
+    },
+    /// A key that no rule has, listed by the file.
+    Fingerprint(Fingerprint),
+    /// Stanzas that do not tell whose they are, more than the rules account for.
+    Anonymous {
+        /// Type word.
+        kind: String,
+        /// How many too many.
+        count: usize,
+    },
+}
+
+/// What the header tells.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Comparison {
+    /// Who cannot read the file, but should.
+    pub missing: Vec<Expected>,
+    /// Who can read the file, but should not.
+    pub left_over: Vec<LeftOver>,
+    /// Of whom the header does not tell whether they read the file.
+    pub unknown: Vec<Expected>,
+    /// How many of the unknown are surely missing, by the type of their stanza.
+    pub some_missing: BTreeMap<String, usize>,
+    /// Whether the file lists its readers although the rules ask it not to.
+    pub listed: bool,
+}
+
+impl Comparison {
+    /// Whether the file is known to differ from the rules.
+    pub fn is_stale(&self) -> bool {
+        !self.missing.is_empty()
+            || !self.left_over.is_empty()
+            || self.listed
+            || !self.some_missing.is_empty()
+    }
+
+    /// Whether adding stanzas is all that is needed, and this is certain.
+    pub fn only_adds(&self) -> bool {
+        self.left_over.is_empty() && self.unknown.is_empty()
+    }
+}
+
+/// Compares a header with the rules. `known` is everybody whom the rules name anywhere.
+pub fn compare(
+    stanzas: &[Stanza],
+    expected: &[Expected],
+    known: &[Expected],
+    anonymous: bool,
+) -> Comparison {
+    let listed = readers::parse(stanzas).filter(|list| agrees(stanzas, list.iter(), known));
+    let mut comparison = match listed {
+        Some(list) => by_list(&list.into_iter().collect::<Vec<_>>(), expected, known),
+        None => by_tags(stanzas, expected, known),
+    };
+    comparison.listed = anonymous && stanzas.iter().any(|s| s.tag == readers::STANZA);
+    comparison
+}
+
+/// Whether the other stanzas of the header can be those of the listed readers.
+fn agrees<'a>(
+    stanzas: &[Stanza],
+    list: impl ExactSizeIterator<Item = &'a Fingerprint>,
+    known: &[Expected],
+) -> bool {
+    let listed = list.len();
+    let mut tags = ssh_tags(stanzas);
+    let (mut strangers, mut plugins) = (0_usize, 0_usize);
+    for print in list {
+        let Some(who) = known.iter().find(|e| e.recipient.fingerprint() == *print) else {
+            strangers = strangers.saturating_add(1);
+            continue;
+        };
+        if who.recipient.plugin().is_some() {
+            plugins = plugins.saturating_add(1);
+        } else if let Some(tag) = who.recipient.ssh_tag() {
+            let Some(index) = tags.iter().position(|(_, t)| *t == tag) else { return false };
+            tags.swap_remove(index);
+        }
+    }
+    let keys = stanzas.iter().filter(|s| readers::carries_key(s)).count();
+    // A plugin may write several stanzas for one recipient.
+    let counts_fit = if plugins > 0 || strangers > 0 { keys >= listed } else { keys == listed };
+    counts_fit && tags.len() <= strangers
+}
+
+fn by_list(list: &[Fingerprint], expected: &[Expected], known: &[Expected]) -> Comparison {
+    let has = |e: &&Expected| list.contains(&e.recipient.fingerprint());
+    let missing = expected.iter().filter(|e| !has(e)).cloned().collect();
+    let left_over = list
+        .iter()
+        .filter(|print| !expected.iter().any(|e| e.recipient.fingerprint() == **print))
+        .map(|print| {
+            let known = known.iter().find(|e| e.recipient.fingerprint() == *print);
+            known.cloned().map_or(LeftOver::Fingerprint(*print), LeftOver::Known)
+        })
+        .collect();
+    Comparison { missing, left_over, ..Comparison::default() }
+}
+
+fn by_tags(stanzas: &[Stanza], expected: &[Expected], known: &[Expected]) -> Comparison {
+    let mut result = Comparison::default();
+    let mut tags = ssh_tags(stanzas);
+    let mut anonymous: BTreeMap<&str, usize> = BTreeMap::new();
+    for stanza in stanzas.iter().filter(|s| readers::carries_key(s) && !is_ssh(s)) {
+        let count = anonymous.entry(stanza.tag.as_str()).or_default();
+        *count = count.saturating_add(1);
+    }
+    let mut by_kind: BTreeMap<Option<&str>, Vec<&Expected>> = BTreeMap::new();
+    for who in expected {
+        match who.recipient.ssh_tag() {
+            Some(tag) => match tags.iter().position(|(_, t)| *t == tag) {
+                Some(index) => drop(tags.swap_remove(index)),
+                None => result.missing.push(who.clone()),
+            },
+            None => by_kind.entry(who.recipient.stanza_type()).or_default().push(who),
+        }
+    }
+    for (kind, tag) in tags {
+        let owner = known.iter().find(|e| e.recipient.ssh_tag() == Some(tag));
+        let left = owner.cloned().map_or(LeftOver::Tag { kind, tag }, LeftOver::Known);
+        result.left_over.push(left);
+    }
+    // Plugins choose their own types, so they are matched with what no other kind explains.
+    let for_plugins = by_kind.remove(&None).unwrap_or_default();
+    for (kind, who) in by_kind {
+        let found = anonymous.remove(kind.unwrap_or_default()).unwrap_or_default();
+        result.count(kind.unwrap_or_default(), found, &who);
+    }
+    let strange: usize = anonymous.values().sum();
+    if for_plugins.is_empty() || strange == 0 {
+        result.missing.extend(for_plugins.into_iter().cloned());
+        for (kind, count) in anonymous {
+            result.left_over.push(LeftOver::Anonymous { kind: kind.to_owned(), count });
+        }
+    } else {
+        result.unknown.extend(for_plugins.into_iter().cloned());
+    }
+    result.missing.sort();
+    result.left_over.sort();
+    result
+}
+
+impl Comparison {
+    /// Stanzas of one anonymous kind: their number is all that can be compared.
+    fn count(&mut self, kind: &str, found: usize, expected: &[&Expected]) {
+        if found == 0 {
+            self.missing.extend(expected.iter().copied().cloned());
+            return;
+        }
+        self.unknown.extend(expected.iter().copied().cloned());
+        if let Some(count) = expected.len().checked_sub(found).filter(|count| *count > 0) {
+            self.some_missing.insert(kind.to_owned(), count);
+        }
+        if let Some(count) = found.checked_sub(expected.len()).filter(|count| *count > 0) {
+            self.left_over.push(LeftOver::Anonymous { kind: kind.to_owned(), count });
+        }
+    }
+}
+
+fn is_ssh(stanza: &Stanza) -> bool {
+    stanza.tag == "ssh-ed25519" || stanza.tag == "ssh-rsa"
+}
+
+/// Type and tag of every ssh stanza.
+fn ssh_tags(stanzas: &[Stanza]) -> Vec<(String, [u8; 4])> {
+    let tag = |stanza: &Stanza| {
+        let text = stanza.args.first()?;
+        let bytes = BASE64_STANDARD_NO_PAD.decode(text).ok()?;
+        Some((stanza.tag.clone(), bytes.try_into().ok()?))
+    };
+    stanzas.iter().filter(|s| is_ssh(s)).filter_map(tag).collect()
+}

@@ -1,0 +1,119 @@
+//! Editing one secret: open, let somebody change the content, seal for the readers of the rule.
+
+use std::path::Path;
+
+use super::secret::{self, Opened};
+use super::{FileError, Job, Problem, Tools, syntax};
+use crate::key::keyring::Keyring;
+use crate::plaintext::Plaintext;
+use crate::process::{EditError, EditSession};
+
+/// How an edit ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// The file holds the new content.
+    Written,
+    /// The content is as it was; the file was not touched.
+    Unchanged,
+    /// There was no file, and nothing was entered.
+    NotCreated,
+}
+
+/// What stopped an edit; the file is as it was.
+#[derive(Debug)]
+pub enum EditFailure {
+    /// The file.
+    File(FileError),
+    /// The editor.
+    Editor(EditError),
+}
+
+/// Replaces the content without looking at the old one.
+///
+/// # Errors
+/// [`FileError`]; the file is as it was.
+pub fn replace(
+    job: &Job,
+    content: &Plaintext,
+    armored: bool,
+    tools: &Tools<'_>,
+) -> Result<(), FileError> {
+    let staged = secret::seal(job, content, armored, tools)?;
+    let path = job.path.clone();
+    staged.commit().map_err(|error| FileError { path, problem: Problem::Replace(error) })
+}
+
+/// Whether a file is armored: as it is now, else as its rule says, else not.
+pub fn armored_now(job: &Job) -> bool {
+    let existing = super::status::open(&job.path).ok().map(|encrypted| encrypted.armored);
+    existing.or(job.armor).unwrap_or(false)
+}
+
+/// The content before the edit; an empty one where there is no file yet.
+///
+/// # Errors
+/// [`FileError`].
+pub fn before(job: &Job, keyring: &mut Keyring<'_>) -> Result<Option<Opened>, FileError> {
+    match secret::open(&job.path, keyring) {
+        Ok(opened) => Ok(Some(opened)),
+        Err(FileError { problem: Problem::Absent, .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Runs the editor on a session until its content can be written, or the user gives up.
+///
+/// # Errors
+/// [`EditFailure`]; the file is as it was.
+pub fn with_editor(
+    job: &Job,
+    old: Option<&Opened>,
+    session: &mut EditSession<'_>,
+    tools: &Tools<'_>,
+) -> Result<Ending, EditFailure> {
+    let empty = Plaintext::default();
+    let old_content = old.map_or(&empty, |opened| &opened.content);
+    let armored = old.map_or(job.armor.unwrap_or(false), |opened| opened.armored);
+    loop {
+        if let Err(error) = session.run_editor() {
+            let changed = !session.content().same_as(old_content);
+            if changed && again(tools, &error.to_string()) {
+                continue;
+            }
+            return Err(EditFailure::Editor(error));
+        }
+        if session.content().same_as(old_content) {
+            return Ok(if old.is_some() { Ending::Unchanged } else { Ending::NotCreated });
+        }
+        let name = inner_name(&job.path);
+        if let Some(place) = syntax::error(&name, session.content())
+            && again(tools, &format!("the new content is not well formed at {place}"))
+        {
+            continue;
+        }
+        match replace(job, session.content(), armored, tools) {
+            Ok(()) => return Ok(Ending::Written),
+            Err(error) => {
+                let file = job.path.display();
+                if !again(tools, &format!("`{file}` could not be written")) {
+                    return Err(EditFailure::File(error));
+                }
+            }
+        }
+    }
+}
+
+/// The name without the suffix of encryption, so that an editor knows the syntax.
+pub fn inner_name(path: &Path) -> std::ffi::OsString {
+    let name = path.file_name().unwrap_or_default();
+    let inner = Path::new(name);
+    match inner.extension() {
+        Some(suffix) if suffix == "age" => inner.file_stem().unwrap_or(name).to_owned(),
+        Some(_) | None => name.to_owned(),
+    }
+}
+
+fn again(tools: &Tools<'_>, what: &str) -> bool {
+    let question = format!("{what}; open the editor again with your changes?");
+    tools.ask.confirm(&question, "yes", Some("no")).unwrap_or(false)
+}

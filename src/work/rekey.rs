@@ -1,0 +1,291 @@
+//! Rekeying: make the readers of files those of the rules.
+//!
+//! A plan first; then all files are opened, all are sealed into temporaries beside their
+//! targets, and only when every one of them is safe on the disk are they renamed. Any failure
+//! before the first rename leaves the tree as it was.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use age_core::format::{FileKey, Stanza};
+use rayon::prelude::*;
+
+use super::compare::Comparison;
+use super::status::{self, Inspected, State};
+use super::{FileError, Problem, Tools};
+use crate::format::age::{self, AgeError, readers};
+use crate::fsx::{Staged, commit_all, sweep};
+use crate::key::Recipient;
+use crate::key::keyring::{Keyring, Sealed};
+use crate::key::wrap::{Request, wrap_all};
+
+/// What is to be done to a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Nothing.
+    Keep,
+    /// A new header over the same content: readers are added, nobody is removed.
+    Header(Vec<Recipient>),
+    /// A new file key and everything encrypted anew.
+    Reseal,
+}
+
+/// One file of a plan.
+#[derive(Debug)]
+pub struct Step {
+    /// The file and its state.
+    pub file: Inspected,
+    /// What is to be done.
+    pub action: Action,
+}
+
+/// Decides what to do with each file. `force` encrypts everything anew.
+pub fn plan(files: Vec<Inspected>, force: bool) -> Vec<Step> {
+    let step = |file: Inspected| {
+        let action = decide(&file, force);
+        Step { file, action }
+    };
+    files.into_iter().map(step).collect()
+}
+
+fn decide(file: &Inspected, force: bool) -> Action {
+    let encrypted = matches!(file.state, State::Current | State::Stale(_) | State::Unknown(_));
+    match &file.state {
+        _ if force && encrypted => Action::Reseal,
+        State::Stale(c) if c.only_adds() => {
+            Action::Header(c.missing.iter().map(|e| e.recipient.clone()).collect())
+        }
+        State::Stale(_) => Action::Reseal,
+        // Nothing that we may write into an anonymous file would make it tell more the next time.
+        State::Unknown(_) if !file.job.anonymous => Action::Reseal,
+        State::Unknown(_)
+        | State::Current
+        | State::Absent
+        | State::NotEncrypted
+        | State::Broken(_) => Action::Keep,
+    }
+}
+
+/// What stands in the way of any rekey: files that a rule names but that are no age files.
+pub fn obstacles(steps: &[Step]) -> Vec<FileError> {
+    let obstacle = |step: &Step| {
+        let problem = match &step.file.state {
+            State::NotEncrypted => Problem::NotEncrypted,
+            State::Broken(error) => Problem::Broken(error.to_string()),
+            State::Current | State::Stale(_) | State::Unknown(_) | State::Absent => return None,
+        };
+        Some(FileError { path: step.file.job.path.clone(), problem })
+    };
+    steps.iter().filter_map(obstacle).collect()
+}
+
+/// Whether anybody loses access by a step, so that the value itself should change too.
+pub fn removes(comparison: &Comparison) -> bool {
+    !comparison.left_over.is_empty()
+}
+
+/// Carries out a plan and gives the files that were written, in order. `progress` is called once
+/// for each file that is sealed.
+///
+/// # Errors
+/// All files that failed. Nothing has been written then, unless a rename itself failed, which
+/// [`Problem::HalfDone`] says.
+pub fn carry_out(
+    steps: &[Step],
+    keyring: &mut Keyring<'_>,
+    tools: &Tools<'_>,
+    progress: &(dyn Fn() + Sync),
+) -> Result<Vec<PathBuf>, Vec<FileError>> {
+    let steps: Vec<&Step> = steps.iter().filter(|step| step.action != Action::Keep).collect();
+    sweep_folders(&steps);
+    let old_keys = open_all(&steps, keyring)?;
+    let new_keys = new_keys(&steps)?;
+    let stanzas = wrap(&steps, &old_keys, &new_keys, tools)?;
+    let work: Vec<_> = steps.iter().zip(&old_keys).zip(&new_keys).zip(stanzas).collect();
+    let staged: Vec<Result<Staged, FileError>> = work
+        .into_par_iter()
+        .map(|(((step, (stanzas, old)), new), added)| {
+            let staged = match (&step.action, new) {
+                (Action::Reseal, Some(new)) => reseal(step, old, new, added),
+                _ => extend(step, old, stanzas, added),
+            };
+            progress();
+            staged.map_err(|problem| file_error(step, problem))
+        })
+        .collect();
+    let staged = all(staged)?;
+    commit_all(staged).map_err(|(done, error)| {
+        let problem = if done.is_empty() {
+            Problem::Replace(*error)
+        } else {
+            Problem::HalfDone { done: done.len(), error: *error }
+        };
+        let next = steps.get(done.len()).or(steps.last());
+        let path = next.map(|step| step.file.job.path.clone()).unwrap_or_default();
+        vec![FileError { path, problem }]
+    })
+}
+
+type Opened = (Vec<Stanza>, FileKey);
+
+/// Finds the file key of every file, or names all files for which there is none.
+fn open_all(steps: &[&Step], keyring: &mut Keyring<'_>) -> Result<Vec<Opened>, Vec<FileError>> {
+    let headers: Vec<Result<Vec<Stanza>, FileError>> = steps
+        .par_iter()
+        .map(|step| {
+            let opened = status::open(&step.file.job.path);
+            opened
+                .map(|encrypted| encrypted.header.stanzas)
+                .map_err(|error| file_error(step, Problem::Broken(error.to_string())))
+        })
+        .collect();
+    let headers = all(headers)?;
+    let names: Vec<String> =
+        steps.iter().map(|step| step.file.job.path.display().to_string()).collect();
+    let sealed: Vec<Sealed<'_>> =
+        names.iter().zip(&headers).map(|(name, stanzas)| Sealed { name, stanzas }).collect();
+    let keys = keyring.unwrap_all(&sealed);
+    let paired = keys.into_iter().zip(headers).zip(steps);
+    all(paired
+        .map(|((key, stanzas), step)| match key {
+            Ok(key) => Ok((stanzas, key)),
+            Err(unopened) => Err(file_error(step, Problem::Unopened(unopened))),
+        })
+        .collect())
+}
+
+/// A new file key for each file that is encrypted anew.
+fn new_keys(steps: &[&Step]) -> Result<Vec<Option<FileKey>>, Vec<FileError>> {
+    let key = |step: &&Step| match step.action {
+        Action::Reseal => age::new_file_key()
+            .map(Some)
+            .map_err(|error| file_error(step, Problem::Age(AgeError::Read(error)))),
+        Action::Keep | Action::Header(_) => Ok(None),
+    };
+    all(steps.iter().map(key).collect())
+}
+
+/// The new stanzas of every file: all of them where it is encrypted anew, else those added.
+fn wrap(
+    steps: &[&Step],
+    old: &[Opened],
+    new: &[Option<FileKey>],
+    tools: &Tools<'_>,
+) -> Result<Vec<Vec<Stanza>>, Vec<FileError>> {
+    let recipients: Vec<Vec<Recipient>> = steps
+        .iter()
+        .map(|step| match &step.action {
+            Action::Header(added) => added.clone(),
+            Action::Reseal | Action::Keep => step.file.job.recipients(),
+        })
+        .collect();
+    let mut wrapped: Vec<Vec<Stanza>> = Vec::with_capacity(steps.len());
+    let wanted: Vec<usize> = (0..steps.len())
+        .filter(|index| recipients.get(*index).is_some_and(|r| !r.is_empty()))
+        .collect();
+    let requests: Vec<Request<'_>> = wanted
+        .iter()
+        .filter_map(|index| {
+            let (_, old) = old.get(*index)?;
+            let file_key = new.get(*index)?.as_ref().unwrap_or(old);
+            Some(Request { file_key, recipients: recipients.get(*index)? })
+        })
+        .collect();
+    let mut results = wrap_all(&requests, tools.plugins, tools.ask).into_iter();
+    let mut errors = Vec::new();
+    for (step, recipients) in steps.iter().zip(&recipients) {
+        let only_hides = matches!(step.action, Action::Header(_)) && recipients.is_empty();
+        let result = if only_hides { Some(Ok(Vec::new())) } else { results.next() };
+        match result {
+            Some(Ok(stanzas)) => wrapped.push(stanzas),
+            Some(Err(error)) => errors.push(file_error(step, Problem::Wrap(error))),
+            None => errors.push(file_error(step, Problem::Wrap(no_recipient()))),
+        }
+    }
+    if errors.is_empty() { Ok(wrapped) } else { Err(errors) }
+}
+
+fn no_recipient() -> crate::key::wrap::WrapError {
+    crate::key::wrap::WrapError::NoRecipient
+}
+
+/// Everything anew: new key, new nonce, new stanzas. The plaintext goes from one stream to the
+/// other through one buffer.
+fn reseal(
+    step: &Step,
+    old: &FileKey,
+    new: &FileKey,
+    mut stanzas: Vec<Stanza>,
+) -> Result<Staged, Problem> {
+    let job = &step.file.job;
+    if !job.anonymous {
+        stanzas.push(readers::stanza(&job.recipients()));
+    }
+    let mut encrypted = status::open(&job.path).map_err(Problem::Age)?;
+    let content = encrypted.decrypt(old).map_err(Problem::Age)?;
+    let mut staged = Staged::new(&job.path).map_err(Problem::Replace)?;
+    super::seal_into(new, &stanzas, step.file.armored, &content, &mut staged)?;
+    Ok(staged)
+}
+
+/// A new header over the old payload, after the old header and payload have been authenticated:
+/// nothing forged is carried over.
+fn extend(
+    step: &Step,
+    file_key: &FileKey,
+    old: &[Stanza],
+    added: Vec<Stanza>,
+) -> Result<Staged, Problem> {
+    let job = &step.file.job;
+    let mut encrypted = status::open(&job.path).map_err(Problem::Age)?;
+    if encrypted.header.stanzas != old {
+        return Err(Problem::Changed);
+    }
+    encrypted.decrypt_to(file_key, &mut io::sink()).map_err(Problem::Age)?;
+    let mut stanzas = encrypted.header.stanzas;
+    stanzas.retain(|stanza| stanza.tag != readers::STANZA);
+    stanzas.extend(added);
+    if !job.anonymous {
+        stanzas.push(readers::stanza(&job.recipients()));
+    }
+    if stanzas.len() > age::header::MAX_STANZAS {
+        return Err(Problem::TooManyReaders);
+    }
+    let mut payload = status::open(&job.path).map_err(Problem::Age)?;
+    let mut staged = Staged::new(&job.path).map_err(Problem::Replace)?;
+    let armored = step.file.armored;
+    age::rewrap(file_key, &stanzas, armored, payload.payload(), &mut staged)
+        .map_err(|error| super::sink_error(error, &staged))?;
+    staged.finish().map_err(Problem::Replace)?;
+    Ok(staged)
+}
+
+/// Removes what a killed run left beside the files.
+fn sweep_folders(steps: &[&Step]) {
+    let folders: BTreeSet<PathBuf> = steps
+        .iter()
+        .filter_map(|step| std::fs::canonicalize(&step.file.job.path).ok())
+        .filter_map(|path| path.parent().map(Path::to_owned))
+        .collect();
+    for folder in folders {
+        sweep(&folder);
+    }
+}
+
+fn file_error(step: &Step, problem: Problem) -> FileError {
+    FileError { path: step.file.job.path.clone(), problem }
+}
+
+/// All values, or all errors.
+fn all<T>(results: Vec<Result<T, FileError>>) -> Result<Vec<T>, Vec<FileError>> {
+    let mut values = Vec::with_capacity(results.len());
+    let mut errors = Vec::new();
+    for result in results {
+        match result {
+            Ok(value) => values.push(value),
+            Err(error) => errors.push(error),
+        }
+    }
+    if errors.is_empty() { Ok(values) } else { Err(errors) }
+}

@@ -1,0 +1,136 @@
+//! One secret file: open it, seal new content for the readers of its rule.
+
+use std::io::{BufRead, Write};
+use std::path::Path;
+
+use age_core::format::FileKey;
+
+use super::{FileError, Job, Problem, Tools, seal_into, status};
+use crate::format::age::{self, AgeError, Encrypted, readers};
+use crate::fsx::{Staged, replace::Staging};
+use crate::key::Recipient;
+use crate::key::identity::wrap_with_passphrase;
+use crate::key::keyring::{Keyring, Sealed};
+use crate::key::wrap::{Request, WrapError, wrap_all};
+use crate::plaintext::Plaintext;
+
+/// Most bytes of a secret that is held in memory, as editing does: 64 MiB.
+pub const MAX_IN_MEMORY: usize = 64 * 1024 * 1024;
+
+/// A decrypted file.
+pub struct Opened {
+    /// The content.
+    pub content: Plaintext,
+    /// Whether the file is armored.
+    pub armored: bool,
+}
+
+/// Decrypts a file into memory.
+///
+/// # Errors
+/// [`FileError`], with [`Problem::Absent`] where there is no file.
+pub fn open(path: &Path, keyring: &mut Keyring<'_>) -> Result<Opened, FileError> {
+    let error = |problem| FileError { path: path.to_owned(), problem };
+    let mut encrypted = status::open(path).map_err(|e| error(e.into()))?;
+    let file_key = unwrap(&encrypted, &path.display().to_string(), keyring).map_err(error)?;
+    let content = encrypted.decrypt(&file_key).map_err(|e| error(Problem::Age(e)))?;
+    Ok(Opened { content, armored: encrypted.armored })
+}
+
+/// Decrypts a stream to a sink. What has been written is authentic even when this fails.
+///
+/// # Errors
+/// [`Problem`] for the file that `name` names.
+pub fn decrypt_stream(
+    source: impl BufRead,
+    name: &str,
+    keyring: &mut Keyring<'_>,
+    sink: &mut dyn Write,
+) -> Result<(), Problem> {
+    let mut encrypted = Encrypted::read(source)?;
+    let file_key = unwrap(&encrypted, name, keyring)?;
+    encrypted.decrypt_to(&file_key, sink).map_err(Problem::Age)
+}
+
+/// Who is to read what is encrypted.
+pub enum To<'a> {
+    /// These keys; `listed` says whether the file lists them.
+    Recipients {
+        /// Each once.
+        keys: &'a [Recipient],
+        /// Whether the header lists their fingerprints.
+        listed: bool,
+    },
+    /// Whoever knows this.
+    Passphrase(&'a Plaintext),
+}
+
+/// Encrypts a stream to a sink.
+///
+/// # Errors
+/// [`Problem`], before anything is written where it concerns the readers.
+pub fn encrypt_stream(
+    source: &mut dyn std::io::Read,
+    to: &To<'_>,
+    armored: bool,
+    tools: &Tools<'_>,
+    sink: &mut dyn Write,
+) -> Result<(), Problem> {
+    let file_key = age::new_file_key().map_err(|e| Problem::Age(AgeError::Read(e)))?;
+    let stanzas = stanzas(&file_key, to, tools)?;
+    age::seal(&file_key, &stanzas, armored, source, sink).map_err(Problem::Age)
+}
+
+/// Encrypts content for the readers of a rule and stages it; [`Staged::commit`] puts it in place.
+///
+/// # Errors
+/// [`FileError`]; the target is untouched.
+pub fn seal(
+    job: &Job,
+    content: &Plaintext,
+    armored: bool,
+    tools: &Tools<'_>,
+) -> Result<Staged, FileError> {
+    let error = |problem| FileError { path: job.path.clone(), problem };
+    let file_key = age::new_file_key().map_err(|e| error(Problem::Age(AgeError::Read(e))))?;
+    let to = To::Recipients { keys: &job.recipients(), listed: !job.anonymous };
+    let stanzas = stanzas(&file_key, &to, tools).map_err(error)?;
+    let staging = Staging { create_parents: true, ..Staging::default() };
+    let mut staged = Staged::with(&job.path, staging).map_err(|e| error(Problem::Replace(e)))?;
+    seal_into(&file_key, &stanzas, armored, content, &mut staged).map_err(error)?;
+    Ok(staged)
+}
+
+fn unwrap(
+    encrypted: &Encrypted<'_>,
+    name: &str,
+    keyring: &mut Keyring<'_>,
+) -> Result<FileKey, Problem> {
+    let sealed = Sealed { name, stanzas: &encrypted.header.stanzas };
+    let answer = keyring.unwrap_all(&[sealed]).into_iter().next();
+    answer.unwrap_or(Err(crate::key::keyring::Unopened::NoMatch)).map_err(Problem::Unopened)
+}
+
+fn stanzas(
+    file_key: &FileKey,
+    to: &To<'_>,
+    tools: &Tools<'_>,
+) -> Result<Vec<age_core::format::Stanza>, Problem> {
+    match to {
+        To::Passphrase(passphrase) => wrap_with_passphrase(file_key, passphrase)
+            .ok_or(Problem::Wrap(WrapError::PassphraseNotText)),
+        To::Recipients { keys, listed } => {
+            let request = Request { file_key, recipients: keys };
+            let wrapped = wrap_all(&[request], tools.plugins, tools.ask).into_iter().next();
+            let mut stanzas =
+                wrapped.unwrap_or(Err(WrapError::NoRecipient)).map_err(Problem::Wrap)?;
+            if *listed {
+                stanzas.push(readers::stanza(*keys));
+            }
+            if stanzas.len() > age::header::MAX_STANZAS {
+                return Err(Problem::TooManyReaders);
+            }
+            Ok(stanzas)
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! The state of secret files against the rules, told from headers alone: no private key is read.
+
+use std::fs::File;
+use std::io::{BufReader, ErrorKind};
+use std::path::Path;
+
+use rayon::prelude::*;
+
+use super::compare::{Comparison, compare};
+use super::{Expected, Job};
+use crate::format::age::{AgeError, Encrypted};
+
+/// How a secret file stands to its rule.
+#[derive(Debug)]
+pub enum State {
+    /// Exactly the readers of the rule.
+    Current,
+    /// Known to differ.
+    Stale(Comparison),
+    /// As far as can be seen it fits; some readers cannot be told without opening it.
+    Unknown(Comparison),
+    /// There is a rule but no file.
+    Absent,
+    /// The content is in the open.
+    NotEncrypted,
+    /// It is an age file that cannot be used, or it cannot be read.
+    Broken(AgeError),
+}
+
+/// One file, its rule and its state.
+#[derive(Debug)]
+pub struct Inspected {
+    /// The rule's side.
+    pub job: Job,
+    /// The file's side.
+    pub state: State,
+    /// Whether the file is armored.
+    pub armored: bool,
+}
+
+/// Looks at the headers of many files. `known` is everybody whom the rules name.
+pub fn inspect_all(jobs: Vec<Job>, known: &[Expected]) -> Vec<Inspected> {
+    jobs.into_par_iter().map(|job| inspect(job, known)).collect()
+}
+
+/// Looks at one header.
+pub fn inspect(job: Job, known: &[Expected]) -> Inspected {
+    let encrypted = match open(&job.path) {
+        Ok(encrypted) => encrypted,
+        Err(AgeError::Read(e)) if e.kind() == ErrorKind::NotFound => {
+            return Inspected { job, state: State::Absent, armored: false };
+        }
+        Err(AgeError::NotAge) => {
+            return Inspected { job, state: State::NotEncrypted, armored: false };
+        }
+        Err(error) => return Inspected { job, state: State::Broken(error), armored: false },
+    };
+    let comparison = compare(&encrypted.header.stanzas, &job.expected, known, job.anonymous);
+    let state = if comparison.is_stale() {
+        State::Stale(comparison)
+    } else if comparison.unknown.is_empty() {
+        State::Current
+    } else {
+        State::Unknown(comparison)
+    };
+    Inspected { job, state, armored: encrypted.armored }
+}
+
+/// Opens an age file as far as its header.
+///
+/// # Errors
+/// As [`Encrypted::read`]; a folder is [`AgeError::Read`].
+pub fn open(path: &Path) -> Result<Encrypted<'static>, AgeError> {
+    let file = File::open(path).map_err(AgeError::Read)?;
+    if file.metadata().map_err(AgeError::Read)?.is_dir() {
+        return Err(AgeError::Read(ErrorKind::IsADirectory.into()));
+    }
+    Encrypted::read(BufReader::with_capacity(16 * 1024, file))
+}
