@@ -114,7 +114,7 @@ fn a_reader_without_a_name_is_not_named_twice() {
         said.stderr,
         "error: cannot decrypt `db.age`: there is no identity to try\n  \
          tried: nowhere (not read: No such file or directory (os error 2))\n  \
-         needs: ssh-ed25519 SHA256:18nav1zf.., secretctl.yaml:2:30\n\
+         needs: ssh-ed25519 SHA256:18nav1zf.. (secretctl.yaml:2:30)\n\
          hint: name one of these keys with `--identity FILE`, or run `secretctl rekey db.age` \
          where one of them is\n"
     );

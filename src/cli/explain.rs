@@ -183,8 +183,9 @@ fn no_match(file: &str, around: &Around<'_>) -> Failure {
     }
     for (index, needs) in around.needs.iter().enumerate() {
         let label = if index == 0 { "needs:" } else { "      " };
-        failure =
-            failure.detail(format!("{label} {}, {}", needs.label(), shown_place(&needs.place)));
+        let key = needs.recipient.short();
+        let name = if needs.reader == key { "" } else { &format!("{}, ", needs.reader) };
+        failure = failure.detail(format!("{label} {name}{key} ({})", shown_place(&needs.place)));
     }
     if around.needs.is_empty() {
         failure.hint("name the private key with `--identity FILE`")

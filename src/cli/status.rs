@@ -122,7 +122,9 @@ fn describe(state: &State) -> (&'static str, Vec<String>) {
 fn differences(comparison: &Comparison) -> Vec<String> {
     let mut lines = Vec::new();
     for who in &comparison.missing {
-        lines.push(format!("missing: {} cannot read it", who.label()));
+        let key = who.recipient.short();
+        let key = if who.reader == key { String::new() } else { format!(" ({key})") };
+        lines.push(format!("missing: {} cannot read it{key}", who.reader));
     }
     for (kind, count) in &comparison.some_missing {
         lines.push(format!("missing: {count} of the {kind} readers below cannot read it"));
