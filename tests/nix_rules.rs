@@ -60,7 +60,9 @@ impl Repository {
 }
 
 fn request<'a>(start: &'a Path, wanted: Wanted<'a>, options: &'a [String]) -> Request<'a> {
-    Request { start, explicit: None, base: None, wanted, nix_options: options, cache: None }
+    // Where the store is closed to the user, sources go into one below this folder.
+    let cache = Some(Path::new(env!("CARGO_TARGET_TMPDIR")));
+    Request { start, explicit: None, base: None, wanted, nix_options: options, cache }
 }
 
 fn readers(set: &RuleSet, file: &Path) -> Vec<String> {
@@ -559,6 +561,11 @@ fn results_are_kept_only_while_nothing_changed() {
 #[test]
 fn the_flake_of_the_project_evaluates() {
     if nix_is_missing() {
+        return;
+    }
+    let eval = ["--extra-experimental-features", "nix-command", "eval", "--expr", "1"];
+    if !Command::new("nix").args(eval).output().unwrap().status.success() {
+        println!("skipped: the store of nix is closed to this user");
         return;
     }
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));

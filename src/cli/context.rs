@@ -1,7 +1,6 @@
 //! What every command needs: identities, plugins, rules, folders. Read from the options and the
 //! environment once.
 
-use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -10,14 +9,15 @@ use super::explain::{Around, Failure, file_error};
 use super::ui::{Terminal, say, shown};
 use crate::fsx::{Folders, Lock};
 use crate::key::keyring::{Keyring, Source};
-use crate::key::plugin::Allowed;
+use crate::key::{Allowed, Plugins};
 use crate::rules::{self, RuleSet, RulesError, Source as RulesSource, Wanted};
-use crate::work::{Expected, FileError, Job, Tools, everybody};
+use crate::work::{Expected, FileError, Job, everybody};
 
 /// Options and environment, resolved.
 pub(crate) struct Context {
     sources: Vec<Source>,
-    plugins: Allowed,
+    allowed: Allowed,
+    path: OsString,
     terminal: Terminal,
     rules: Option<PathBuf>,
     nix_args: Vec<String>,
@@ -33,16 +33,16 @@ impl Context {
     pub(crate) fn new(common: &Common) -> Result<Self, Failure> {
         let here = std::env::current_dir()
             .map_err(|e| Failure::new(format!("the working directory cannot be used: {e}")))?;
-        let mut plugins: BTreeSet<String> = common.plugins.iter().cloned().collect();
-        if let Some(list) = variable("SECRETCTL_PLUGINS") {
-            let list = list.to_string_lossy().into_owned();
-            plugins
-                .extend(list.split(',').map(str::trim).filter(|n| !n.is_empty()).map(Into::into));
+        let listed = variable("SECRETCTL_PLUGINS").unwrap_or_default();
+        let mut allowed = Allowed::parse(&listed.to_string_lossy());
+        for name in &common.plugins {
+            allowed.add(name);
         }
         let cache = folder("XDG_CACHE_HOME", ".cache").map(|folder| folder.join("secretctl"));
         Ok(Self {
             sources: sources(&common.identities),
-            plugins: Allowed::new(plugins),
+            allowed,
+            path: variable("PATH").unwrap_or_default(),
             terminal: Terminal { askpass: variable("SECRETCTL_ASKPASS") },
             rules: common.rules.as_ref().map(|path| here.join(path)),
             nix_args: common.nix_args.clone(),
@@ -53,13 +53,13 @@ impl Context {
     }
 
     /// Whom to ask and which plugins may run.
-    pub(crate) fn tools(&self) -> Tools<'_> {
-        Tools { ask: &self.terminal, plugins: &self.plugins }
+    pub(crate) fn plugins(&self) -> Plugins<'_> {
+        Plugins { allowed: &self.allowed, path: &self.path, ask: &self.terminal }
     }
 
     /// A keyring that has loaded nothing yet.
     pub(crate) fn keyring(&self) -> Keyring<'_> {
-        Keyring::new(self.sources.clone(), &self.terminal, &self.plugins)
+        Keyring::new(self.sources.clone(), self.plugins())
     }
 
     /// The rules for one file, or all that are found from the working directory upwards.

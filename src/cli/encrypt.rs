@@ -92,11 +92,11 @@ impl Encrypt {
 
     fn write(&self, context: &Context, to: &secret::To<'_>, armor: bool) -> Result<Done, Problem> {
         let mut source = Source::open(self.file.as_deref(), self.allow_empty)?;
-        let tools = context.tools();
+        let plugins = context.plugins();
         match &self.output {
             None => {
                 let mut stdout = io::stdout().lock();
-                let result = secret::encrypt_stream(&mut source, to, armor, &tools, &mut stdout)
+                let result = secret::encrypt_stream(&mut source, to, armor, &plugins, &mut stdout)
                     .and_then(|()| stdout.flush().map_err(|e| AgeError::Write(e).into()));
                 match result {
                     Err(Problem::Age(AgeError::Write(error))) if ui::gone(&error) => {
@@ -108,7 +108,7 @@ impl Encrypt {
             Some(output) => {
                 let staging = Staging { create_parents: true, ..Staging::default() };
                 let mut staged = Staged::with(output, staging).map_err(Problem::Replace)?;
-                secret::encrypt_stream(&mut source, to, armor, &tools, &mut staged)?;
+                secret::encrypt_stream(&mut source, to, armor, &plugins, &mut staged)?;
                 staged.commit().map_err(Problem::Replace)?;
                 Ok(Done::Clean)
             }
@@ -203,7 +203,7 @@ pub(crate) fn from_file(file: &Path) -> Result<Vec<Recipient>, Vec<Failure>> {
 
 /// A passphrase, asked for twice.
 fn new_passphrase(context: &Context) -> Result<Plaintext, Failure> {
-    let ask = context.tools().ask;
+    let ask = context.plugins().ask;
     let none = || {
         Failure::new("no passphrase was given")
             .hint("run this on a terminal, or set SECRETCTL_ASKPASS to a program that prints it")

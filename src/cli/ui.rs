@@ -110,8 +110,9 @@ impl Ask for Terminal {
         }
     }
 
-    fn message(&self, text: &str) {
+    fn message(&self, text: &str) -> bool {
         say(text);
+        true
     }
 }
 

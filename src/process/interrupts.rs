@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::{Handle, Signals};
 
-/// The handlers of the process; outside of [`Interrupts::hold`] the signals do what they
+/// The handlers of the process; unless an editor runs the signals do what they
 /// always do. One value per process.
 #[derive(Debug)]
 pub struct Interrupts {

@@ -5,6 +5,7 @@ pub mod agenix;
 mod build;
 mod cache;
 pub mod discover;
+mod edit_error;
 mod error;
 pub mod flake;
 pub mod native;

@@ -15,10 +15,9 @@ use age_core::format::{FileKey, Stanza};
 
 use crate::format::age::{self, AgeError};
 use crate::fsx::{ReplaceError, Staged};
+use crate::key::Recipient;
 use crate::key::keyring::Unopened;
-use crate::key::plugin::Allowed;
 use crate::key::wrap::WrapError;
-use crate::key::{Ask, Recipient};
 use crate::place::Place;
 use crate::plaintext::Plaintext;
 use crate::rules::{RuleSet, Rules};
@@ -55,15 +54,6 @@ pub struct Job {
     pub anonymous: bool,
     /// Where the rule was said.
     pub place: Place,
-}
-
-/// What work needs from outside.
-#[derive(Clone, Copy)]
-pub struct Tools<'a> {
-    /// Whom to ask.
-    pub ask: &'a dyn Ask,
-    /// Plugins that may run.
-    pub plugins: &'a Allowed,
 }
 
 impl Job {
