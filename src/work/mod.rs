@@ -21,6 +21,7 @@ use crate::key::wrap::WrapError;
 use crate::key::{Ask, Recipient};
 use crate::place::Place;
 use crate::plaintext::Plaintext;
+use crate::process::Interrupts;
 use crate::rules::{RuleSet, Rules};
 
 /// One key that the rules name.
@@ -56,6 +57,8 @@ pub struct Tools<'a> {
     pub ask: &'a dyn Ask,
     /// Plugins that may run.
     pub plugins: &'a Allowed,
+    /// The signal handlers of the process.
+    pub interrupts: &'a Interrupts,
 }
 
 impl Job {
@@ -170,8 +173,12 @@ pub enum Problem {
         /// Why.
         error: std::io::Error,
     },
+    /// A signal came before anything was written.
+    Interrupted(i32),
     /// Standard input ended before it gave anything.
     EmptyInput,
+    /// Standard output cannot be written.
+    Output(std::io::Error),
 }
 
 impl From<AgeError> for Problem {
