@@ -70,8 +70,9 @@ fn to_stdout(run: &mut Run<'_>) -> Result<(), Problem> {
     let mut stdout = io::stdout().lock();
     let result = run(&mut stdout);
     match (result, stdout.flush()) {
-        (Err(Problem::Age(AgeError::Write(error))), _) if ui::gone(&error) => Ok(()),
-        (Ok(()), Err(error)) if !ui::gone(&error) => Err(Problem::Age(AgeError::Write(error))),
+        (Err(Problem::Age(AgeError::Write(error))), _) | (Ok(()), Err(error)) => {
+            if ui::gone(&error) { Ok(()) } else { Err(Problem::Output(error)) }
+        }
         (result, _) => result,
     }
 }
@@ -79,6 +80,6 @@ fn to_stdout(run: &mut Run<'_>) -> Result<(), Problem> {
 fn to_file(output: &Path, run: &mut Run<'_>) -> Result<(), Problem> {
     let staging = Staging { new_mode: 0o600, ..Staging::default() };
     let mut staged = Staged::with(output, staging).map_err(Problem::Replace)?;
-    run(&mut staged)?;
+    run(&mut staged).map_err(|problem| secret::of_sink(problem, &staged))?;
     staged.commit().map_err(Problem::Replace)
 }

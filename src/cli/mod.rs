@@ -142,8 +142,11 @@ fn finish(outcome: Outcome, json: bool) -> ExitCode {
         Ok(Done::Clean) => ExitCode::SUCCESS,
         Ok(Done::Found) => ExitCode::from(1),
         Err(failures) => {
-            for failure in failures {
-                ui::fail(&failure, json);
+            for failure in &failures {
+                ui::fail(failure, json);
+            }
+            if let Some(signal) = failures.iter().find_map(|failure| failure.signal) {
+                crate::process::obey(signal);
             }
             ExitCode::from(2)
         }
@@ -152,8 +155,19 @@ fn finish(outcome: Outcome, json: bool) -> ExitCode {
 
 /// Help and version go to stdout with exit code 0, errors of usage to stderr with 2.
 fn usage(error: &clap::Error) -> ExitCode {
-    let _nobody_listens = error.print();
-    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+    if error.use_stderr() {
+        let plain = error.render().to_string();
+        if ui::clean(&plain) == plain {
+            let _nobody_listens = error.print();
+        } else {
+            ui::say(plain.trim_end());
+        }
+        return ExitCode::from(2);
+    }
+    match error.print() {
+        Err(error) if !ui::gone(&error) => finish(Err(ui::stdout_failure(&error).into()), false),
+        Ok(()) | Err(_) => ExitCode::SUCCESS,
+    }
 }
 
 impl From<Failure> for Vec<Failure> {
