@@ -13,7 +13,6 @@ use std::process::ExitCode;
 
 use super::{Desk, Stop, default_identities, empty_input, explicit, finish, piped};
 use crate::cli::context::variable;
-use crate::cli::decrypt::Decrypt;
 use crate::cli::explain::Failure;
 use crate::cli::ui;
 use crate::process::Editor;
@@ -162,8 +161,7 @@ fn decrypt(desk: &Desk, file: &OsStr, rules: &OsStr) -> Result<(), Stop> {
     if job.path.exists() {
         check_identities(desk, &file.to_string_lossy())?;
     }
-    Decrypt::to_stdout(job.path).run(&desk.context)?;
-    Ok(())
+    desk.print(job.path)
 }
 
 fn edit(desk: &Desk, file: &OsStr, rules: &OsStr) -> Result<(), Stop> {

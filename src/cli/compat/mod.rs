@@ -16,17 +16,18 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use super::context::{Context, file_failures, rules_failure, variable};
-use super::explain::Failure;
+use super::decrypt::Decrypt;
+use super::explain::{Class, Failure};
 use super::{Common, ErrorFormat, edit, ui};
 use crate::fsx::{Lock, read_plaintext};
 use crate::key::identity::{self, IdentityError, MAX_IDENTITY_FILE};
-use crate::key::keyring::{Source, Unopened};
+use crate::key::keyring::Source;
 use crate::plaintext::Plaintext;
 use crate::process::{EditRequest, EditSession, Editor, Interrupts};
 use crate::rules::{self, RuleSet, Wanted};
 use crate::work::edit::{EditFailure, Ending};
 use crate::work::secret::Opened;
-use crate::work::{FileError, Job, Problem, rekey, status};
+use crate::work::{Job, Problem, rekey, status};
 
 /// Runs as the tool by whose name the program was called, if there is one of that name.
 pub(super) fn stand_in(arguments: &[OsString]) -> Option<ExitCode> {
@@ -148,15 +149,19 @@ impl Desk {
         Ok(self.context.lock(folder, command)?)
     }
 
+    /// Writes the content of a file to standard output.
+    fn print(&self, file: PathBuf) -> Result<(), Stop> {
+        let done = Decrypt::to_stdout(file).run(&self.context);
+        done.map(|_| ()).map_err(|failures| self.no_match(failures))
+    }
+
     /// The content before an edit; `None` where there is no file.
     fn open(&self, job: &Job) -> Result<Option<Opened>, Stop> {
         let mut keyring = self.context.keyring();
         let opened = crate::work::edit::before(job, &mut keyring);
         let armored = job.armor.unwrap_or(false);
-        let opened = opened.map_err(|error| {
-            let failures = file_failures(std::slice::from_ref(&error), &keyring, &[job]);
-            self.no_match(&[error], failures)
-        })?;
+        let opened =
+            opened.map_err(|error| self.no_match(file_failures(&[error], &keyring, &[job])))?;
         Ok(opened.map(|opened| Opened { armored, ..opened }))
     }
 
@@ -223,15 +228,15 @@ impl Desk {
                 errors.len()
             )));
         }
-        Err(self.no_match(&errors, failures))
+        Err(self.no_match(failures))
     }
 
     /// Adds the words of the tool where no identity fits.
-    fn no_match(&self, errors: &[FileError], failures: Vec<Failure>) -> Stop {
+    fn no_match(&self, failures: Vec<Failure>) -> Stop {
+        let fits_not = failures.iter().any(|failure| failure.class == Class::NoMatch);
         let Stop(text) = failures.into();
-        let fits_not = |e: &FileError| matches!(e.problem, Problem::Unopened(Unopened::NoMatch));
         let words = self.no_match;
-        Stop(if errors.iter().any(fits_not) { format!("{text}\n{words}") } else { text })
+        Stop(if fits_not { format!("{text}\n{words}") } else { text })
     }
 }
 

@@ -17,7 +17,6 @@ use serde_json::Value;
 
 use super::{Desk, Stop, default_identities, empty_input, explicit, finish, piped, schema};
 use crate::cli::context::variable;
-use crate::cli::decrypt::Decrypt;
 use crate::cli::explain::Failure;
 use crate::cli::{ui, usage};
 use crate::key::{Recipient, RecipientError};
@@ -98,8 +97,7 @@ fn run(options: &Options) -> Result<(), Stop> {
     } else if let Some(file) = &options.decrypt {
         let job = job(&desk, file, &outline)?;
         check_identities(&desk)?;
-        Decrypt::to_stdout(job.path).run(&desk.context)?;
-        Ok(())
+        desk.print(job.path)
     } else {
         rekey(&desk, &outline)
     }
