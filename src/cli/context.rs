@@ -10,7 +10,7 @@ use super::ui::{Terminal, say, shown};
 use crate::fsx::{Folders, Lock};
 use crate::key::keyring::{Keyring, Source};
 use crate::key::{Allowed, Plugins};
-use crate::rules::{self, RuleSet, RulesError, Wanted};
+use crate::rules::{self, RuleSet, RulesError, Source as RulesSource, Wanted};
 use crate::work::{Expected, FileError, Job, everybody};
 
 /// Options and environment, resolved.
@@ -240,5 +240,29 @@ fn no_rule(path: &Path, rules: &RuleSet) -> Failure {
     for problem in &rules.problems {
         failure = failure.detail(problem.to_string());
     }
-    failure.hint("add a rule that names the file and its readers, then try again")
+    failure.hint(rule_to_add(path, rules))
+}
+
+/// The rule that is missing, as its source would have it.
+fn rule_to_add(path: &Path, rules: &RuleSet) -> String {
+    let source = rules.sources.iter().find(|source| path.starts_with(&source.base));
+    let Some(source) = source else {
+        return "the file lies outside of the folder that the rules are about".to_owned();
+    };
+    let name = shown(&path.strip_prefix(&source.base).map(Path::to_owned).unwrap_or_default());
+    let file = shown(&source.file);
+    match source.source {
+        RulesSource::Native => format!(
+            "add under `secrets` in `{file}`: `- {{path: {}, readers: [NAME]}}`",
+            if name.contains([' ', ',', ':', '#', '*', '{', '[', '\'', '"', '&', '!']) {
+                format!("{name:?}")
+            } else {
+                name
+            }
+        ),
+        RulesSource::Agenix => format!("add to `{file}`: `{name:?}.publicKeys = [ NAME ];`"),
+        RulesSource::Flake => format!(
+            "declare it in the configuration of a host: `secretctl.secrets.NAME.file = ./{name};`"
+        ),
+    }
 }

@@ -180,6 +180,11 @@ pub(crate) fn from_file(file: &Path) -> Result<Vec<Recipient>, Vec<Failure>> {
         .map_err(|error| Failure::new(format!("cannot read `{shown}`: {error}")))?;
     let text = String::from_utf8(bytes)
         .map_err(|_| Failure::new(format!("`{shown}` is not a text of public keys")))?;
+    if text.contains("PRIVATE KEY-----") || text.contains("AGE-SECRET-KEY-1") {
+        let hint = "name the public key: the `.pub` file beside an SSH key, or what `age-keygen \
+                    -y` or `secretctl keys show` prints of the file";
+        return Err(Failure::new(format!("`{shown}` is a private key")).hint(hint).into());
+    }
     let found = list::parse(&text).map_err(|bad| {
         let explain = |bad: list::BadLine| {
             Failure::new(format!("{shown}:{}: {}", bad.line, bad.error))

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use super::explain::Failure;
 use crate::key::Ask;
+use crate::place::Place;
 use crate::plaintext::Plaintext;
 use crate::process::askpass;
 
@@ -32,6 +33,11 @@ pub(crate) fn shown(path: &Path) -> String {
     let here = std::env::current_dir().unwrap_or_default();
     let short = path.strip_prefix(&here).unwrap_or(path);
     clean(&short.to_string_lossy()).replace('\n', "\\n")
+}
+
+/// A place, its file as [`shown`] has it.
+pub(crate) fn shown_place(place: &Place) -> String {
+    clean(&Place { file: shown(&place.file).into(), ..place.clone() }.to_string())
 }
 
 /// Writes data to stdout. A reader that has gone is no error.

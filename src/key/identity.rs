@@ -92,7 +92,7 @@ impl Identity {
     pub fn age_text(&self) -> Option<Plaintext> {
         let identity = match self {
             Self::X25519(key) => Some(key.as_ref()),
-            Self::Ssh(key) => key.derived.as_ref(),
+            Self::Ssh(key) => key.derived(),
             Self::Hybrid(_) => None,
         };
         identity.map(|identity| Plaintext::copy_of(ssh::age_text(identity).as_bytes()))

@@ -4,6 +4,7 @@
 
 pub mod ask;
 pub(crate) mod bech32;
+mod ed25519;
 pub mod hybrid;
 pub mod identity;
 pub mod keyring;

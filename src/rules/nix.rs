@@ -74,8 +74,9 @@ pub(super) fn answer<T: DeserializeOwned>(output: &Output, place: &Place) -> Res
 pub(super) fn warnings(stderr: &[u8]) -> Vec<String> {
     let text = String::from_utf8_lossy(stderr);
     let lines = text.lines().filter_map(|line| line.strip_prefix("warning: "));
-    // That nothing was locked is what was asked for.
-    lines.filter(|line| !line.contains("lock file")).map(shortened).collect()
+    // That nothing was locked is what was asked for, and whoever edits rules has a dirty tree.
+    let is_news = |line: &&str| !line.contains("lock file") && !line.ends_with("is dirty");
+    lines.filter(is_news).map(shortened).collect()
 }
 
 /// What went wrong, without the trace that leads there.
@@ -152,7 +153,7 @@ mod tests {
     #[test]
     fn warnings_are_passed_on() {
         let text = b"warning: Git tree '/x' is dirty\nwarning: not writing modified lock file of \
-                     flake\nerror: x\n";
-        assert_eq!(warnings(text), ["Git tree '/x' is dirty"]);
+                     flake\nwarning: input 'y' is gone\nerror: x\n";
+        assert_eq!(warnings(text), ["input 'y' is gone"]);
     }
 }

@@ -33,6 +33,14 @@ pub struct Expected {
     pub place: Place,
 }
 
+impl Expected {
+    /// Name and key for people; the key alone where it has no other name.
+    pub fn label(&self) -> String {
+        let key = self.recipient.short();
+        if self.reader == key { key } else { format!("{} ({key})", self.reader) }
+    }
+}
+
 /// What the rules say of one secret file.
 #[derive(Debug, Clone)]
 pub struct Job {
