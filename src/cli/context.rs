@@ -61,6 +61,11 @@ impl Context {
         })
     }
 
+    /// The same with other identities, and none but these.
+    pub(crate) fn with_identities(self, sources: Vec<Source>) -> Self {
+        Self { sources, ..self }
+    }
+
     /// Whom to ask and which plugins may run.
     pub(crate) fn plugins(&self) -> Plugins<'_> {
         Plugins { allowed: &self.allowed, path: &self.path, ask: &self.terminal }
