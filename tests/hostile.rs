@@ -310,7 +310,7 @@ fn a_user_without_rights_gets_by_and_loses_nothing() {
         ("chmod 500 secrets; \"$0\" rekey --force", "secrets"),
         ("chmod 500 secrets; echo x | \"$0\" edit secrets/db.age", "secrets"),
         ("chmod 700 secrets; chmod 0 secrets/db.age; \"$0\" rekey --force", "ermission"),
-        ("chmod 0 secrets/db.age; echo | EDITOR=true \"$0\" edit secrets/db.age", "ermission"),
+        ("chmod 0 secrets/db.age; echo | EDITOR=true \"$0\" edit secrets/db.age", "mode"),
         ("chmod 0 secrets; \"$0\" rekey --force", "ermission"),
         ("chmod 0 secretctl.yaml; \"$0\" rekey", "ermission"),
     ] {

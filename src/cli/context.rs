@@ -133,7 +133,7 @@ impl Context {
     }
 
     /// Takes the lock of the repository that a folder is in or will be in; says so if it must wait.
-    fn lock(&self, root: &Path, command: &str) -> Result<Lock, Failure> {
+    pub(crate) fn lock(&self, root: &Path, command: &str) -> Result<Lock, Failure> {
         let root = root.ancestors().find(|folder| folder.is_dir()).unwrap_or(&self.here);
         let mut waiting = |holder: &str| say(&format!("waiting for the lock, held by {holder}"));
         Lock::acquire(root, command, &self.folders, &mut waiting)

@@ -89,7 +89,7 @@ impl Rekey {
         let jobs: Vec<_> = steps.iter().map(|step| &step.file.job).collect();
         let result =
             rekey::carry_out(steps, &mut keyring, &context.plugins(), &context.interrupts, &|| {
-                bar.inc(1)
+                bar.inc(1);
             });
         bar.finish_and_clear();
         let written = result.map_err(|errors| {

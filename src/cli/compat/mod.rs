@@ -214,7 +214,13 @@ impl Desk {
         let mut keyring = self.context.keyring();
         let mut errors = rekey::obstacles(&steps);
         if errors.is_empty() {
-            let done = rekey::carry_out(&steps, &mut keyring, &self.context.plugins(), &|| {});
+            let done = rekey::carry_out(
+                &steps,
+                &mut keyring,
+                &self.context.plugins(),
+                &self.context.interrupts,
+                &|| {},
+            );
             errors = done.err().unwrap_or_default();
         }
         if errors.is_empty() {
