@@ -2,7 +2,6 @@
 //! `scripts/bench`.
 #![expect(
     clippy::unwrap_used,
-    clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
     reason = "a measurement that meets an error has failed"
 )]
