@@ -136,6 +136,17 @@ fn many_readers_stay_in_their_column() {
 }
 
 #[test]
+fn the_rules_nearest_to_the_file_hold() {
+    let folder = repository(&format!("secrets:\n  - {{path: \"**\", readers: [{ALICE}]}}\n"));
+    let inner = folder.path().join("inner");
+    fs::create_dir(&inner).unwrap();
+    let rules = format!("users:\n  bob: {ALICE}\nsecrets:\n  - {{path: x.age, readers: [bob]}}\n");
+    fs::write(inner.join("secretctl.yaml"), rules).unwrap();
+    let said = run(folder.path(), &["status", "inner/x.age"]);
+    assert!(said.stdout.contains("inner/x.age  bob"), "{}{}", said.stdout, said.stderr);
+}
+
+#[test]
 fn a_program_that_lies_in_the_repository_is_not_run() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join(".git")).unwrap();
