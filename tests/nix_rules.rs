@@ -227,6 +227,41 @@ fn a_broken_neighbour_does_not_block_a_single_file() {
 }
 
 #[test]
+fn a_single_file_outside_of_the_base_is_found() {
+    if nix_is_missing() {
+        return;
+    }
+    let repository = Repository::new().with(
+        "secrets/secrets.nix",
+        r#"{
+          "../hosts/a b.age".publicKeys = [ "<ALICE>" ];
+          "x/../../odd.age".publicKeys = [ "<WEB>" ];
+        }"#,
+    );
+    for name in ["hosts/a b.age", "odd.age"] {
+        let file = repository.path(name);
+        let rules = repository.path("secrets/secrets.nix");
+        let set = load(&Request {
+            explicit: Some(&rules),
+            ..request(repository.folder.path(), Wanted::File(&file), &[])
+        });
+        assert_eq!(readers(&set.unwrap(), &file).len(), 1, "{name}");
+    }
+}
+
+#[test]
+fn a_string_of_several_keys_means_all_of_them() {
+    if nix_is_missing() {
+        return;
+    }
+    let repository = Repository::new()
+        .with("both.pub", "<ALICE> a\n\n<WEB> w\n")
+        .with("secrets.nix", r#"{ "x.age".publicKeys = [ (builtins.readFile ./both.pub) ]; }"#);
+    assert_eq!(readers(&repository.all(), &repository.path("x.age")), ["a", "w"]);
+    assert!(secretctl::key::Recipient::parse(&format!("{ALICE} a\n{WEB} w")).is_err());
+}
+
+#[test]
 fn files_that_are_no_rules_as_a_whole_are_refused() {
     if nix_is_missing() {
         return;
@@ -488,6 +523,7 @@ fn a_flake_in_git_sees_what_git_knows() {
     let start = repository.path("secrets");
     let set = load(&request(&start, Wanted::All, &options)).unwrap();
     assert_eq!(readers(&set, &repository.path("secrets/tls")), ["web1", "bob", "alice"]);
+    // Whoever edits rules has a dirty tree; that is no news.
     assert!(!set.notes.iter().any(|note| note.contains("dirty")), "{:?}", set.notes);
 }
 

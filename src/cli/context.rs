@@ -10,6 +10,7 @@ use super::ui::{Terminal, say, shown};
 use crate::fsx::{Folders, Lock};
 use crate::key::keyring::{Keyring, Source};
 use crate::key::{Allowed, Plugins};
+use crate::process::Interrupts;
 use crate::rules::{self, RuleSet, RulesError, Source as RulesSource, Wanted};
 use crate::work::{Expected, FileError, Job, everybody};
 
@@ -19,6 +20,8 @@ pub(crate) struct Context {
     allowed: Allowed,
     path: OsString,
     terminal: Terminal,
+    /// The signal handlers of the process.
+    pub(crate) interrupts: Interrupts,
     rules: Option<PathBuf>,
     nix_args: Vec<String>,
     /// Folders of the system.
@@ -38,18 +41,29 @@ impl Context {
         for name in &common.plugins {
             allowed.add(name);
         }
+        let interrupts = Interrupts::install()
+            .map_err(|e| Failure::new(format!("signals cannot be handled: {e}")))?;
         let cache = folder("XDG_CACHE_HOME", ".cache").map(|folder| folder.join("secretctl"));
         Ok(Self {
             sources: sources(&common.identities),
             allowed,
             path: variable("PATH").unwrap_or_default(),
-            terminal: Terminal { askpass: variable("SECRETCTL_ASKPASS") },
+            terminal: Terminal {
+                askpass: variable("SECRETCTL_ASKPASS"),
+                interrupts: interrupts.clone(),
+            },
+            interrupts,
             rules: common.rules.as_ref().map(|path| here.join(path)),
             nix_args: common.nix_args.clone(),
             folders: Folders::from_environment(&variable),
             here,
             cache,
         })
+    }
+
+    /// The same with other identities, and none but these.
+    pub(crate) fn with_identities(self, sources: Vec<Source>) -> Self {
+        Self { sources, ..self }
     }
 
     /// Whom to ask and which plugins may run.
@@ -116,6 +130,26 @@ impl Context {
     /// Who is to read a file, for the message that nothing opens it. Problems do not matter.
     pub(crate) fn needs(&self, file: &Path) -> Vec<Expected> {
         self.job(file).map(|(_, job)| job.expected).unwrap_or_default()
+    }
+
+    /// Takes the lock that guards the rules for a file or folder and the secrets that they name.
+    /// To be had before the rules are read: what waited with old rules would undo the work of
+    /// whom it waited for.
+    pub(crate) fn lock_for(&self, path: &Path, command: &str) -> Result<Lock, Failure> {
+        let root = self.rules_folder(path).unwrap_or_else(|| {
+            let path = self.absolute(path);
+            path.parent().unwrap_or(&path).to_owned()
+        });
+        self.lock(&root, command)
+    }
+
+    /// The folder of the rules for a file or folder, without reading them.
+    pub(crate) fn rules_folder(&self, path: &Path) -> Option<PathBuf> {
+        let path = self.absolute(path);
+        let start = if path.is_dir() { path.as_path() } else { path.parent()? };
+        let found = || rules::discover::discover(start).into_iter().next();
+        let file = self.rules.clone().or_else(found)?;
+        if file.is_dir() { Some(file) } else { file.parent().map(Path::to_owned) }
     }
 
     /// Takes the lock of the repository that a folder is in or will be in; says so if it must wait.

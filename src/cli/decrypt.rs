@@ -29,6 +29,11 @@ pub(crate) struct Decrypt {
 }
 
 impl Decrypt {
+    /// Decrypts one file to standard output.
+    pub(crate) fn to_stdout(file: PathBuf) -> Self {
+        Self { file: Some(file), output: None }
+    }
+
     pub(crate) fn run(self, context: &Context) -> Outcome {
         let file = self.file.filter(|file| file != Path::new("-"));
         let name = file.clone().unwrap_or_else(|| PathBuf::from("standard input"));
@@ -70,8 +75,9 @@ fn to_stdout(run: &mut Run<'_>) -> Result<(), Problem> {
     let mut stdout = io::stdout().lock();
     let result = run(&mut stdout);
     match (result, stdout.flush()) {
-        (Err(Problem::Age(AgeError::Write(error))), _) if ui::gone(&error) => Ok(()),
-        (Ok(()), Err(error)) if !ui::gone(&error) => Err(Problem::Age(AgeError::Write(error))),
+        (Err(Problem::Age(AgeError::Write(error))), _) | (Ok(()), Err(error)) => {
+            if ui::gone(&error) { Ok(()) } else { Err(Problem::Output(error)) }
+        }
         (result, _) => result,
     }
 }
@@ -79,6 +85,6 @@ fn to_stdout(run: &mut Run<'_>) -> Result<(), Problem> {
 fn to_file(output: &Path, run: &mut Run<'_>) -> Result<(), Problem> {
     let staging = Staging { new_mode: 0o600, ..Staging::default() };
     let mut staged = Staged::with(output, staging).map_err(Problem::Replace)?;
-    run(&mut staged)?;
+    run(&mut staged).map_err(|problem| secret::of_sink(problem, &staged))?;
     staged.commit().map_err(Problem::Replace)
 }

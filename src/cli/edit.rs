@@ -9,7 +9,7 @@ use super::context::{Context, file_failures, variable};
 use super::explain::Failure;
 use super::{Done, Outcome, ui};
 use crate::plaintext::Plaintext;
-use crate::process::{EditRequest, EditSession, Editor, Interrupts};
+use crate::process::{EditRequest, EditSession, Editor};
 use crate::work::edit::{self, EditFailure, Ending};
 use crate::work::secret::MAX_IN_MEMORY;
 use crate::work::{Job, syntax};
@@ -49,9 +49,8 @@ impl Edit {
             return Err(Failure::new("standard input can be the content of one file only").into());
         }
         for file in &self.files {
+            let _lock = context.lock_for(file, &format!("edit {}", ui::shown(file)))?;
             let (_, job) = context.job(file)?;
-            let root = job.path.parent().unwrap_or(&context.here);
-            let _lock = context.lock(root, &format!("edit {}", ui::shown(&job.path)))?;
             let ending = match &input {
                 Some(content) => replace(context, &job, content)?,
                 None => self.with_editor(context, &job)?,
@@ -69,8 +68,6 @@ impl Edit {
     fn with_editor(&self, context: &Context, job: &Job) -> Result<Ending, Vec<Failure>> {
         let editor = Editor::from_environment(&variable)
             .map_err(|error| Failure::new(error.to_string()).hint(error.remedy()))?;
-        let interrupts = Interrupts::install()
-            .map_err(|e| Failure::new(format!("signals cannot be handled: {e}")))?;
         let mut keyring = context.keyring();
         let old = edit::before(job, &mut keyring)
             .map_err(|error| file_failures(&[error], &keyring, &[job]))?;
@@ -80,7 +77,7 @@ impl Edit {
             folders: &context.folders,
             insecure_tmp: self.insecure_tmp,
             shared: false,
-            interrupts: &interrupts,
+            interrupts: &context.interrupts,
         };
         let empty = Plaintext::default();
         let content = old.as_ref().map_or(&empty, |opened| &opened.content);

@@ -59,14 +59,22 @@ impl Encrypt {
     pub(crate) fn run(self, context: &Context) -> Outcome {
         let name = self.output.clone().unwrap_or_else(|| PathBuf::from("standard output"));
         let explain = |error: Problem| problem(&error, &name, &Around::default());
-        if self.passphrase {
+        let written = if self.passphrase {
             let passphrase = new_passphrase(context)?;
             let to = secret::To::Passphrase(&passphrase);
-            return self.write(context, &to, self.armor).map_err(|e| explain(e).into());
+            self.write(context, &to, self.armor)
+        } else {
+            let readers = self.readers(context)?;
+            let to = secret::To::Recipients { keys: &readers.keys, listed: readers.listed };
+            self.write(context, &to, readers.armor)
+        };
+        if let Some(staged) = written.map_err(explain)? {
+            // A rekey that has read the old content would put it back.
+            let under_rules = context.rules_folder(&name).is_some();
+            let _lock = under_rules.then(|| context.lock_for(&name, "encrypt")).transpose()?;
+            staged.commit().map_err(|error| explain(Problem::Replace(error)))?;
         }
-        let readers = self.readers(context)?;
-        let to = secret::To::Recipients { keys: &readers.keys, listed: readers.listed };
-        self.write(context, &to, readers.armor).map_err(|e| explain(e).into())
+        Ok(Done::Clean)
     }
 
     fn readers(&self, context: &Context) -> Result<Readers, Vec<Failure>> {
@@ -90,7 +98,13 @@ impl Encrypt {
         })
     }
 
-    fn write(&self, context: &Context, to: &secret::To<'_>, armor: bool) -> Result<Done, Problem> {
+    /// Writes to standard output, or to a file that is yet to be put in place.
+    fn write(
+        &self,
+        context: &Context,
+        to: &secret::To<'_>,
+        armor: bool,
+    ) -> Result<Option<Staged>, Problem> {
         let mut source = Source::open(self.file.as_deref(), self.allow_empty)?;
         let plugins = context.plugins();
         match &self.output {
@@ -99,19 +113,30 @@ impl Encrypt {
                 let result = secret::encrypt_stream(&mut source, to, armor, &plugins, &mut stdout)
                     .and_then(|()| stdout.flush().map_err(|e| AgeError::Write(e).into()));
                 match result {
-                    Err(Problem::Age(AgeError::Write(error))) if ui::gone(&error) => {
-                        Ok(Done::Clean)
-                    }
-                    result => result.map(|()| Done::Clean),
+                    Err(Problem::Age(AgeError::Write(error))) if ui::gone(&error) => Ok(None),
+                    Err(Problem::Age(AgeError::Write(error))) => Err(Problem::Output(error)),
+                    result => result.map_err(|e| self.of_source(e)).map(|()| None),
                 }
             }
             Some(output) => {
                 let staging = Staging { create_parents: true, ..Staging::default() };
                 let mut staged = Staged::with(output, staging).map_err(Problem::Replace)?;
-                secret::encrypt_stream(&mut source, to, armor, &plugins, &mut staged)?;
-                staged.commit().map_err(Problem::Replace)?;
-                Ok(Done::Clean)
+                secret::encrypt_stream(&mut source, to, armor, &plugins, &mut staged)
+                    .map_err(|problem| secret::of_sink(self.of_source(problem), &staged))?;
+                Ok(Some(staged))
             }
+        }
+    }
+}
+
+impl Encrypt {
+    /// What cannot be read is the content, not the encrypted file.
+    fn of_source(&self, problem: Problem) -> Problem {
+        if let Problem::Age(AgeError::Read(error)) = problem {
+            let file = self.file.clone().filter(|file| file != Path::new("-"));
+            Problem::Input { path: file.unwrap_or_else(|| STDIN.into()), error }
+        } else {
+            problem
         }
     }
 }
@@ -232,7 +257,8 @@ impl Source {
             ui::say("reading from the terminal; Ctrl-D on an empty line ends the content");
         }
         let mut first = [0];
-        let read = stdin.read(&mut first).map_err(AgeError::Read)?;
+        let read =
+            stdin.read(&mut first).map_err(|error| Problem::Input { path: STDIN.into(), error })?;
         if read == 0 && !allow_empty {
             return Err(Problem::EmptyInput);
         }
@@ -255,3 +281,5 @@ impl Read for Source {
         }
     }
 }
+
+const STDIN: &str = "standard input";

@@ -19,6 +19,8 @@ pub(crate) struct Failure {
     pub(crate) hint: Option<String>,
     /// For machines: `header`, `armor`, `hmac`, `no-match`, `payload`, else `error`.
     pub(crate) class: Class,
+    /// The signal that is to end the process once this was shown.
+    pub(crate) signal: Option<i32>,
 }
 
 /// What kind of failure it is, for `--error-format json`.
@@ -138,6 +140,11 @@ pub(crate) fn problem(problem: &Problem, path: &Path, around: &Around<'_>) -> Fa
         Problem::Input { path, error } => {
             Failure::new(format!("cannot read `{}`: {error}", shown(path)))
         }
+        Problem::Interrupted(signal) => Failure {
+            signal: Some(*signal),
+            ..Failure::new("interrupted, and nothing was changed")
+        },
+        Problem::Output(error) => super::ui::stdout_failure(error),
         Problem::EmptyInput => Failure::new("standard input is empty, and nothing was written")
             .hint("the command before the pipe may have failed; `--allow-empty` means it"),
         Problem::TooManyReaders => {
@@ -208,7 +215,8 @@ fn age_error(error: &AgeError, file: &str) -> Failure {
     };
     let failure = Failure { class, ..Failure::new(format!("cannot decrypt `{file}`: {error}")) };
     match error {
-        AgeError::Read(_) | AgeError::Write(_) => failure,
+        AgeError::Read(error) => Failure::new(format!("cannot read `{file}`: {error}")),
+        AgeError::Write(error) => Failure::new(format!("cannot write `{file}`: {error}")),
         AgeError::NotAge
         | AgeError::Header(_)
         | AgeError::Armor(_)

@@ -1,6 +1,7 @@
 //! The command line: parse, call, print. The only user of stdout, stderr, environment and exit
 //! codes. One command, one file.
 
+mod compat;
 mod completions;
 mod context;
 mod decrypt;
@@ -103,6 +104,9 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
     if let Err(error) = crate::process::harden() {
         ui::say(&format!("warning: this process cannot be kept from core dumps: {error}"));
     }
+    if let Some(code) = compat::stand_in(&arguments) {
+        return code;
+    }
     let matches = match command().try_get_matches_from(arguments) {
         Ok(matches) => matches,
         Err(error) => return usage(&error),
@@ -142,8 +146,11 @@ fn finish(outcome: Outcome, json: bool) -> ExitCode {
         Ok(Done::Clean) => ExitCode::SUCCESS,
         Ok(Done::Found) => ExitCode::from(1),
         Err(failures) => {
-            for failure in failures {
-                ui::fail(&failure, json);
+            for failure in &failures {
+                ui::fail(failure, json);
+            }
+            if let Some(signal) = failures.iter().find_map(|failure| failure.signal) {
+                crate::process::obey(signal);
             }
             ExitCode::from(2)
         }
@@ -152,8 +159,19 @@ fn finish(outcome: Outcome, json: bool) -> ExitCode {
 
 /// Help and version go to stdout with exit code 0, errors of usage to stderr with 2.
 fn usage(error: &clap::Error) -> ExitCode {
-    let _nobody_listens = error.print();
-    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+    if error.use_stderr() {
+        let plain = error.render().to_string();
+        if ui::clean(&plain) == plain {
+            let _nobody_listens = error.print();
+        } else {
+            ui::say(plain.trim_end());
+        }
+        return ExitCode::from(2);
+    }
+    match error.print() {
+        Err(error) if !ui::gone(&error) => finish(Err(ui::stdout_failure(&error).into()), false),
+        Ok(()) | Err(_) => ExitCode::SUCCESS,
+    }
 }
 
 impl From<Failure> for Vec<Failure> {

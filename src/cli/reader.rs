@@ -11,7 +11,7 @@ use super::encrypt::named;
 use super::explain::{Failure, quoted};
 use super::rekey::Rekey;
 use super::{Done, Outcome, ui};
-use crate::fsx::{Staged, read_limited};
+use crate::fsx::{Staged, read_limited, sweep};
 use crate::key::{Recipient, list};
 use crate::process::keyscan;
 use crate::rules::native_edit::remove_reader;
@@ -246,12 +246,12 @@ fn change(
     edit: impl FnOnce(&str) -> Result<Edited, EditError>,
 ) -> Result<(), Failure> {
     let shown = ui::shown(file);
-    let root = file.parent().unwrap_or(&context.here);
-    let _lock = context.lock(root, "edit the rules")?;
+    let _lock = context.lock_for(file, "edit the rules")?;
     let bytes = read_limited(file, list::MAX_LIST)
         .map_err(|e| Failure::new(format!("cannot read `{shown}`: {e}")))?;
     let text = String::from_utf8(bytes)
         .map_err(|_| Failure::new(format!("`{shown}` is not UTF-8 text")))?;
+    file.parent().map(sweep);
     let edited = edit(&text).map_err(|error| edit_failure(&error))?;
     let failure = |error: crate::fsx::ReplaceError| {
         Failure::new(error.to_string()).maybe_hint(error.remedy())

@@ -15,6 +15,7 @@ use super::{Done, Outcome, ui};
 use crate::work::compare::Comparison;
 use crate::work::rekey::{self, Action, Step};
 use crate::work::status::{State, inspect_all};
+use crate::work::{FileError, Problem};
 
 /// Make the readers of secret files those of the rules
 ///
@@ -51,11 +52,16 @@ impl Rekey {
 
     pub(crate) fn run(self, context: &Context) -> Outcome {
         let looks_only = self.check || self.dry_run;
-        let selection = context.select(&self.paths)?;
-        let root = lock_root(&selection, context);
-        let _lock = if looks_only { None } else { Some(context.lock(&root, "rekey")?) };
-        let Selection { jobs, known, .. } = selection;
+        let start = match self.paths.as_slice() {
+            [file] => file,
+            _ => &context.here,
+        };
+        let _lock = if looks_only { None } else { Some(context.lock_for(start, "rekey")?) };
+        let Selection { jobs, known, .. } = context.select(&self.paths)?;
         let steps = rekey::plan(inspect_all(jobs, &known), self.force);
+        if !looks_only {
+            rekey::sweep_folders(&steps);
+        }
         let obstacles = rekey::obstacles(&steps);
         if !obstacles.is_empty() {
             let around = Around::default();
@@ -81,9 +87,15 @@ impl Rekey {
         let bar = progress(todo);
         let mut keyring = context.keyring();
         let jobs: Vec<_> = steps.iter().map(|step| &step.file.job).collect();
-        let result = rekey::carry_out(steps, &mut keyring, &context.plugins(), &|| bar.inc(1));
+        let result =
+            rekey::carry_out(steps, &mut keyring, &context.plugins(), &context.interrupts, &|| {
+                bar.inc(1);
+            });
         bar.finish_and_clear();
         let written = result.map_err(|errors| {
+            if let Some(signal) = errors.iter().find(|e| interrupted(e)) {
+                return file_error(signal, &Around::default()).into();
+            }
             let mut failures = file_failures(&errors, &keyring, &jobs);
             if failures.len() > 1 || todo > 1 {
                 failures.push(nothing_changed(errors.len(), todo, &errors));
@@ -98,14 +110,12 @@ impl Rekey {
     }
 }
 
-/// The folder whose lock guards a run.
-fn lock_root(selection: &Selection, context: &Context) -> PathBuf {
-    let first = selection.rules.sources.first();
-    first.map_or_else(|| context.here.clone(), |source| source.base.clone())
+fn interrupted(error: &FileError) -> bool {
+    matches!(error.problem, Problem::Interrupted(_))
 }
 
-fn nothing_changed(failed: usize, todo: usize, errors: &[crate::work::FileError]) -> Failure {
-    let half = errors.iter().any(|e| matches!(e.problem, crate::work::Problem::HalfDone { .. }));
+fn nothing_changed(failed: usize, todo: usize, errors: &[FileError]) -> Failure {
+    let half = errors.iter().any(|e| matches!(e.problem, Problem::HalfDone { .. }));
     if half {
         return Failure::new("the rekey was interrupted by an error");
     }

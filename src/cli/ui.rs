@@ -2,14 +2,17 @@
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
+use std::fs::OpenOptions;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
+
+use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
 
 use super::explain::Failure;
 use crate::key::Ask;
 use crate::place::Place;
 use crate::plaintext::Plaintext;
-use crate::process::askpass;
+use crate::process::{Held, Interrupts, askpass};
 
 /// Text with everything that could steer a terminal made visible: names come from files.
 pub(crate) fn clean(text: &str) -> String {
@@ -68,6 +71,21 @@ pub(crate) fn say(text: &str) {
 pub(crate) struct Terminal {
     /// The program, a path or a name on the `PATH`.
     pub(crate) askpass: Option<OsString>,
+    /// The signal handlers of the process.
+    pub(crate) interrupts: Interrupts,
+}
+
+impl Terminal {
+    /// Gives the terminal its echo back where a signal ends the process at a prompt.
+    fn keep_echo(&self) -> Option<Held> {
+        let tty = OpenOptions::new().read(true).write(true).open("/dev/tty").ok()?;
+        let state = tcgetattr(&tty).ok()?;
+        let restore = move || {
+            let _gone = tcsetattr(&tty, OptionalActions::Now, &state);
+            let _new_line = (&tty).write_all(b"\n");
+        };
+        self.interrupts.before_end(restore).ok()
+    }
 }
 
 impl Ask for Terminal {
@@ -82,6 +100,7 @@ impl Ask for Terminal {
                 }
             };
         }
+        let _until_answered = self.keep_echo();
         rpassword::prompt_password(prompt).ok().map(|text| Plaintext::new(text.into_bytes()))
     }
 

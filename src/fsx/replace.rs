@@ -1,6 +1,10 @@
 //! Atomic replacement: the new content is staged in a file beside its target, synced, and
 //! renamed over it. Whatever happens, the target is whole, old or new.
 //!
+//! While it is written, the new content has no name wherever the file system allows that, so
+//! that nothing is left of it however the process ends. It gets one just before the rename, or
+//! when it is parked so that many can wait for each other.
+//!
 //! A symbolic link is followed to its final file, which is replaced; the link stays. Mode and
 //! (where the system lets us) owner are those of the file that is replaced.
 
@@ -8,10 +12,11 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, FileType, FlockOperation, Gid, Mode, OFlags, Stat, Uid};
+use rustix::fs::{Access, AtFlags, CWD, FileType, FlockOperation, Gid, Mode, OFlags, Stat, Uid};
 use rustix::io::Errno;
 
 use super::random_name;
@@ -37,10 +42,13 @@ impl Default for Staging {
 /// tells it from what a killed process left behind.
 #[derive(Debug)]
 pub struct Staged {
-    file: File,
-    folder: File,
+    /// The temporary and its folder; `None` while it is parked.
+    open: Option<(File, File)>,
     folder_path: PathBuf,
-    temporary: OsString,
+    /// Device and inode of the folder.
+    folder_is: (u64, u64),
+    /// The name of the temporary, once it has one.
+    temporary: Option<OsString>,
     name: OsString,
     shown: PathBuf,
     replaced: Option<Stat>,
@@ -66,11 +74,15 @@ impl Staged {
         let (folder_path, name) = final_file(target)?;
         let folder = open_folder(&folder_path, staging.create_parents)?;
         let replaced = replaceable(&folder, &name, target)?;
-        let (file, temporary) = create_temporary(&folder, &folder_path)?;
+        let folder_is = inode(&folder).map_err(|e| folder_error(&folder_path, e.into()))?;
+        let (file, temporary) = match create_unnamed(&folder) {
+            Some(file) => (file, None),
+            None => create_temporary(&folder, &folder_path).map(|(f, name)| (f, Some(name)))?,
+        };
         Ok(Self {
-            file,
-            folder,
+            open: Some((file, folder)),
             folder_path,
+            folder_is,
             temporary,
             name,
             shown: target.to_owned(),
@@ -96,7 +108,7 @@ impl Staged {
     /// # Errors
     /// [`ReplaceError::DiskFull`] or [`ReplaceError::Io`].
     pub fn put(&mut self, bytes: &[u8]) -> Result<(), ReplaceError> {
-        self.file.write_all(bytes).map_err(|source| self.write_error(source))
+        self.write_all(bytes).map_err(|source| self.write_error(source))
     }
 
     /// Turns an error of [`Write`] into the one that says what to do.
@@ -110,6 +122,7 @@ impl Staged {
     /// # Errors
     /// [`ReplaceError::DiskFull`] or [`ReplaceError::Io`].
     pub fn finish(&mut self) -> Result<(), ReplaceError> {
+        let Some((file, _)) = &self.open else { return Ok(()) };
         if self.finished {
             return Ok(());
         }
@@ -117,17 +130,29 @@ impl Staged {
             Some(stat) => {
                 // Only root can give files away; the group may be one of ours.
                 let (owner, group) = (Uid::from_raw(stat.st_uid), Gid::from_raw(stat.st_gid));
-                if rustix::fs::fchown(&self.file, Some(owner), Some(group)).is_err() {
-                    let _not_ours = rustix::fs::fchown(&self.file, None, Some(group));
+                if rustix::fs::fchown(file, Some(owner), Some(group)).is_err() {
+                    let _not_ours = rustix::fs::fchown(file, None, Some(group));
                 }
                 stat.st_mode & 0o777
             }
             None => self.new_mode & !umask(),
         };
-        rustix::fs::fchmod(&self.file, Mode::from_raw_mode(mode))
-            .map_err(|e| io_error(&self.shown, &self.folder_path, "set the mode of", e.into()))?;
-        self.file.sync_all().map_err(|e| io_error(&self.shown, &self.folder_path, "sync", e))?;
+        rustix::fs::fchmod(file, Mode::from_raw_mode(mode))
+            .map_err(|e| self.error("set the mode of", e.into()))?;
+        file.sync_all().map_err(|e| self.error("sync", e))?;
         self.finished = true;
+        Ok(())
+    }
+
+    /// Finishes the temporary, gives it a name and closes it, so that any number of them can
+    /// wait. It has no lock then: only for who holds the lock of the repository.
+    ///
+    /// # Errors
+    /// As [`Staged::finish`].
+    pub fn park(&mut self) -> Result<(), ReplaceError> {
+        self.finish()?;
+        self.give_name()?;
+        self.open = None;
         Ok(())
     }
 
@@ -138,45 +163,78 @@ impl Staged {
     /// content is in place but may not survive a power cut.
     pub fn commit(mut self) -> Result<(), ReplaceError> {
         self.finish()?;
+        self.give_name()?;
         self.rename()?;
         self.sync_folder()
     }
 
+    fn give_name(&mut self) -> Result<(), ReplaceError> {
+        let (Some((file, folder)), None) = (&self.open, &self.temporary) else { return Ok(()) };
+        let name = link_temporary(file, folder)
+            .map_err(|e| io_error(&self.shown, &self.folder_path, "replace", e))?;
+        self.temporary = Some(name);
+        Ok(())
+    }
+
     fn rename(&mut self) -> Result<(), ReplaceError> {
-        rustix::fs::renameat(&self.folder, &*self.temporary, &self.folder, &*self.name)
-            .map_err(|e| io_error(&self.shown, &self.folder_path, "replace", e.into()))?;
+        let folder = self.folder()?;
+        let temporary = self.temporary.as_deref().unwrap_or_default();
+        rustix::fs::renameat(&folder, temporary, &folder, &*self.name)
+            .map_err(|e| self.error("replace", e.into()))?;
         self.committed = true;
         Ok(())
     }
 
     fn sync_folder(&self) -> Result<(), ReplaceError> {
-        match rustix::fs::fsync(&self.folder) {
+        match rustix::fs::fsync(&self.folder()?) {
             // Some file systems cannot sync folders; there is nothing more to be done there.
             Ok(()) | Err(Errno::INVAL | Errno::NOTSUP | Errno::ROFS) => Ok(()),
-            Err(e) => Err(io_error(&self.shown, &self.folder_path, "sync the folder of", e.into())),
+            Err(e) => Err(self.error("sync the folder of", e.into())),
         }
+    }
+
+    /// The folder, which must be the one that it was.
+    fn folder(&self) -> Result<File, ReplaceError> {
+        if let Some((_, folder)) = &self.open {
+            return folder.try_clone().map_err(|e| folder_error(&self.folder_path, e));
+        }
+        let folder = open_folder(&self.folder_path, false)?;
+        match inode(&folder) {
+            Ok(found) if found == self.folder_is => Ok(folder),
+            Ok(_) => Err(folder_error(&self.folder_path, io::Error::other("it was replaced"))),
+            Err(e) => Err(folder_error(&self.folder_path, e.into())),
+        }
+    }
+
+    fn error(&self, doing: &'static str, source: io::Error) -> ReplaceError {
+        io_error(&self.shown, &self.folder_path, doing, source)
     }
 }
 
 impl Write for Staged {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.file.write(bytes)
+        match &mut self.open {
+            Some((file, _)) => file.write(bytes),
+            None => Err(io::Error::other("it is finished")),
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
+        self.open.as_mut().map_or(Ok(()), |(file, _)| file.flush())
     }
 }
 
 impl Drop for Staged {
     fn drop(&mut self) {
-        if !self.committed {
-            let _gone = rustix::fs::unlinkat(&self.folder, &*self.temporary, AtFlags::empty());
+        if let (false, Some(temporary)) = (self.committed, &self.temporary)
+            && let Ok(folder) = self.folder()
+        {
+            let _gone = rustix::fs::unlinkat(&folder, &**temporary, AtFlags::empty());
         }
     }
 }
 
-/// Puts many files in place: all are finished before the first is renamed, and each folder is
+/// Puts many files in place: all are parked before the first is renamed, and each folder is
 /// synced once. Gives back the targets in their order.
 ///
 /// # Errors
@@ -186,7 +244,7 @@ pub fn commit_all(
     mut staged: Vec<Staged>,
 ) -> Result<Vec<PathBuf>, (Vec<PathBuf>, Box<ReplaceError>)> {
     for one in &mut staged {
-        one.finish().map_err(|error| (Vec::new(), Box::new(error)))?;
+        one.park().map_err(|error| (Vec::new(), Box::new(error)))?;
     }
     let mut done = Vec::with_capacity(staged.len());
     for one in &mut staged {
@@ -207,14 +265,16 @@ pub fn commit_all(
     Ok(done)
 }
 
+/// Whether a file of this name is a temporary of ours, which is no one's secret file.
+pub fn is_temporary(name: &OsStr) -> bool {
+    let name = name.as_bytes();
+    name.starts_with(PREFIX.as_bytes()) && name.ends_with(SUFFIX.as_bytes())
+}
+
 /// Removes the temporaries that killed processes left in a folder, and says how many. Those of
 /// running processes are locked and stay. Problems are of no matter: the next run tries again.
 pub fn sweep(folder: &Path) -> usize {
     let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
-    let is_temporary = |name: &OsStr| {
-        let name = name.as_bytes();
-        name.starts_with(PREFIX.as_bytes()) && name.ends_with(SUFFIX.as_bytes())
-    };
     let mut removed = 0_usize;
     for entry in entries.flatten().filter(|entry| is_temporary(&entry.file_name())) {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
@@ -385,6 +445,33 @@ fn replaceable(folder: &File, name: &OsStr, shown: &Path) -> Result<Option<Stat>
         Ok(stat) => Ok(Some(stat)),
         Err(Errno::NOENT) => Ok(None),
         Err(e) => Err(ReplaceError::Io { path, doing: "look at", source: e.into() }),
+    }
+}
+
+fn inode(folder: &File) -> Result<(u64, u64), Errno> {
+    rustix::fs::fstat(folder).map(|stat| (stat.st_dev, stat.st_ino))
+}
+
+/// A temporary without a name; `None` where the file system or the lack of `/proc` forbids it.
+fn create_unnamed(folder: &File) -> Option<File> {
+    rustix::fs::access("/proc/self/fd", Access::EXISTS).ok()?;
+    let flags = OFlags::WRONLY | OFlags::TMPFILE | OFlags::CLOEXEC;
+    let file = rustix::fs::openat(folder, ".", flags, Mode::from_raw_mode(0o600)).ok()?;
+    let _without_locks_nothing_sweeps =
+        rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive);
+    Some(File::from(file))
+}
+
+/// Gives a temporary its name.
+fn link_temporary(file: &File, folder: &File) -> io::Result<OsString> {
+    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    loop {
+        let name = OsString::from(format!("{PREFIX}{}{SUFFIX}", random_name(12)?));
+        match rustix::fs::linkat(CWD, &path, folder, &*name, AtFlags::SYMLINK_FOLLOW) {
+            Ok(()) => return Ok(name),
+            Err(Errno::EXIST) => {}
+            Err(e) => return Err(e.into()),
+        }
     }
 }
 

@@ -63,6 +63,9 @@ impl Recipient {
             || text.contains("PRIVATE KEY")
         {
             Err(RecipientError::PrivateKey)
+        } else if text.contains(['\n', '\r']) {
+            // Else all but the first line would be taken for its comment.
+            Err(RecipientError::Malformed { what: "it has several lines, and a key has one" })
         } else if text.starts_with("age1") {
             Self::parse_age(text)
         } else {

@@ -1,34 +1,44 @@
-//! INT, QUIT, TERM and HUP while plaintext lies in a folder: the folder goes first, then the
-//! process ends as it would have. While an editor runs, INT and QUIT are for the editor.
+//! INT, QUIT, TERM and HUP where the process must put something in order before it ends as it
+//! would have: plaintext in a folder, temporaries beside their targets, a terminal without echo.
+//! While an editor runs, INT and QUIT are for the editor.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::{Handle, Signals};
 
-/// The handlers of the process; unless an editor runs the signals do what they
-/// always do. One value per process.
-#[derive(Debug)]
+/// The handlers of the process; as long as nothing is held or postponed the signals do what
+/// they always do. One value per process, of which clones are the same.
+#[derive(Debug, Clone)]
 pub struct Interrupts {
     default: Arc<AtomicBool>,
+    last: Arc<AtomicUsize>,
+    heeded: Vec<i32>,
 }
 
 impl Interrupts {
-    /// Installs the handlers.
+    /// Installs the handlers. Signals that the process was started to ignore, as `nohup` does,
+    /// stay ignored.
     ///
     /// # Errors
     /// What the system says.
     pub fn install() -> io::Result<Self> {
         let default = Arc::new(AtomicBool::new(true));
+        let last = Arc::new(AtomicUsize::new(0));
+        let ignored = ignored();
+        let heeded: Vec<i32> =
+            SIGNALS.into_iter().filter(|signal| ignored & mask(*signal) == 0).collect();
         // Once a handler was installed, the default action never comes back of itself.
-        for signal in SIGNALS {
-            signal_hook::flag::register_conditional_default(signal, Arc::clone(&default))?;
+        for signal in &heeded {
+            signal_hook::flag::register_conditional_default(*signal, Arc::clone(&default))?;
+            let number = usize::try_from(*signal).unwrap_or_default();
+            signal_hook::flag::register_usize(*signal, Arc::clone(&last), number)?;
         }
-        Ok(Self { default })
+        Ok(Self { default, last, heeded })
     }
 
     /// From now on, while an editor runs: INT and QUIT do nothing, TERM and HUP remove
@@ -37,23 +47,77 @@ impl Interrupts {
     /// # Errors
     /// What the system says.
     pub(super) fn hold(&self, folder: Option<&Path>) -> io::Result<Held> {
-        let mut signals = Signals::new(SIGNALS)?;
-        let handle = signals.handle();
         let folder = folder.map(Path::to_owned);
+        self.watch(&[SIGTERM, SIGHUP], move || {
+            if let Some(folder) = &folder {
+                let _gone = std::fs::remove_dir_all(folder);
+            }
+        })
+    }
+
+    /// From now on, `action` comes before the end that a signal brings.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn before_end(&self, action: impl Fn() + Send + 'static) -> io::Result<Held> {
+        self.watch(&SIGNALS, action)
+    }
+
+    fn watch(
+        &self,
+        endings: &'static [i32],
+        action: impl Fn() + Send + 'static,
+    ) -> io::Result<Held> {
+        let mut signals = Signals::new(&self.heeded)?;
+        let handle = signals.handle();
         let thread = std::thread::Builder::new().spawn(move || {
             for signal in signals.forever() {
-                if [SIGTERM, SIGHUP].contains(&signal) {
-                    end(folder.as_ref(), signal);
+                if endings.contains(&signal) {
+                    action();
+                    obey(signal);
                 }
             }
         })?;
         self.default.store(false, Ordering::SeqCst);
         Ok(Held { default: Arc::clone(&self.default), handle, thread: Some(thread) })
     }
+
+    /// From now on signals are only noted, for work in small steps that asks after each.
+    pub fn postpone(&self) -> Postponed {
+        self.last.store(0, Ordering::SeqCst);
+        self.default.store(false, Ordering::SeqCst);
+        Postponed { default: Arc::clone(&self.default), last: Arc::clone(&self.last) }
+    }
+}
+
+/// Gives the signals back when dropped; whoever does that asks before what [`Postponed::came`].
+#[derive(Debug)]
+pub struct Postponed {
+    default: Arc<AtomicBool>,
+    last: Arc<AtomicUsize>,
+}
+
+impl Postponed {
+    /// The signal that came, if any.
+    pub fn came(&self) -> Option<i32> {
+        i32::try_from(self.last.load(Ordering::SeqCst)).ok().filter(|signal| *signal != 0)
+    }
+}
+
+impl Drop for Postponed {
+    fn drop(&mut self) {
+        self.default.store(true, Ordering::SeqCst);
+    }
+}
+
+/// Ends the process as a signal does that nobody handles.
+pub fn obey(signal: i32) {
+    let _unreachable = signal_hook::low_level::emulate_default_handler(signal);
 }
 
 /// Gives the signals back when dropped.
-pub(super) struct Held {
+#[derive(Debug)]
+pub struct Held {
     default: Arc<AtomicBool>,
     handle: Handle,
     thread: Option<JoinHandle<()>>,
@@ -69,11 +133,18 @@ impl Drop for Held {
     }
 }
 
-fn end(folder: Option<&PathBuf>, signal: i32) {
-    if let Some(folder) = folder {
-        let _gone = std::fs::remove_dir_all(folder);
-    }
-    let _unreachable = signal_hook::low_level::emulate_default_handler(signal);
+/// The signals that this process was started to ignore, as a mask of bits.
+fn ignored() -> u64 {
+    let status = crate::fsx::read_limited(Path::new("/proc/self/status"), 1 << 16);
+    let status = status.unwrap_or_default();
+    let field = status.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"SigIgn:"));
+    let text = field.and_then(|field| std::str::from_utf8(field).ok()).unwrap_or_default();
+    u64::from_str_radix(text.trim(), 16).unwrap_or_default()
+}
+
+fn mask(signal: i32) -> u64 {
+    let bit = u32::try_from(signal).unwrap_or_default().saturating_sub(1);
+    1_u64.checked_shl(bit).unwrap_or_default()
 }
 
 const SIGNALS: [i32; 4] = [SIGHUP, SIGINT, SIGQUIT, SIGTERM];

@@ -19,7 +19,7 @@ use rustix::process::{DumpableBehavior, Resource, Rlimit};
 pub use askpass::{AskpassError, askpass};
 pub use edit_room::{EditError, EditRequest, EditSession, Place};
 pub use editor::{Editor, EditorError};
-pub use interrupts::Interrupts;
+pub use interrupts::{Held, Interrupts, obey};
 pub use keyscan::{KeyscanError, keyscan};
 
 /// Keeps the memory of this process from core dumps and from debuggers of other processes of

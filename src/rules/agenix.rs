@@ -212,8 +212,19 @@ impl Reading<'_> {
         let wanted = serde_json::Value::from(names).to_string();
         let shown = path.strip_prefix(&self.rules.base).unwrap_or(&path).display().to_string();
         let place = Place::attribute(self.file, &format!("\"{shown}\""));
-        let (_, attributes) =
+        let (all, mut attributes) =
             self.ask(0, None, Some(&wanted)).map_err(|error| error.about(&place))?;
+        if attributes.is_empty() {
+            // Under a longer spelling, such as `../x.age` for what lies outside of the base?
+            let base = &self.rules.base;
+            let names = all.iter().filter(|name| clean(&base.join(name)) == path);
+            let names: Vec<&str> = names.map(String::as_str).collect();
+            if !names.is_empty() {
+                let wanted = serde_json::Value::from(names).to_string();
+                (_, attributes) =
+                    self.ask(0, None, Some(&wanted)).map_err(|error| error.about(&place))?;
+            }
+        }
         if !self.take(attributes).is_empty() {
             let text = "it throws, and stands there under two names".to_owned();
             self.say(&place, ProblemKind::Evaluation { text });
@@ -316,8 +327,9 @@ impl Reading<'_> {
         self.push(name, rule);
     }
 
-    /// A key, or what Nix calls the type of what stands in its place.
-    fn key(&mut self, index: usize, key: Result<String, String>, place: &Place) -> Option<usize> {
+    /// A key (or several, a line each, as agenix takes them), or what Nix calls the type of what
+    /// stands in its place.
+    fn key(&mut self, index: usize, key: Result<String, String>, place: &Place) -> Vec<usize> {
         let owner = || format!("element {index} of `publicKeys`");
         let text = match key {
             Ok(text) => text,
@@ -329,10 +341,16 @@ impl Reading<'_> {
                 };
                 let what = format!("{} (now a {found})", owner());
                 self.say(place, ProblemKind::WrongType { what, expected });
-                return None;
+                return Vec::new();
             }
         };
-        match self.keys.parse(&text) {
+        let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+        let lines = if lines.is_empty() { vec![""] } else { lines };
+        lines.into_iter().filter_map(|line| self.one_key(line, &owner(), place)).collect()
+    }
+
+    fn one_key(&mut self, text: &str, owner: &str, place: &Place) -> Option<usize> {
+        match self.keys.parse(text) {
             Ok(recipient) => {
                 if let Some(known) = self.readers.get(recipient.canonical()) {
                     return Some(*known);
@@ -343,7 +361,7 @@ impl Reading<'_> {
                 Some(index)
             }
             Err(source) => {
-                self.say(place, ProblemKind::Key { owner: owner(), source });
+                self.say(place, ProblemKind::Key { owner: owner.to_owned(), source });
                 None
             }
         }

@@ -10,6 +10,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use crate::fsx::replace::is_temporary;
 use crate::process::capture::ProcessError;
 
 use super::error::RulesError;
@@ -229,6 +230,7 @@ impl RuleSet {
                     }
                 } else if (kind.is_file() || (kind.is_symlink() && path.is_file()))
                     && !self.sources.iter().any(|rules| rules.file == path)
+                    && !is_temporary(&entry.file_name())
                 {
                     visit(path);
                 }

@@ -11,6 +11,7 @@ pub mod flake;
 pub mod native;
 pub mod native_edit;
 mod nix;
+pub mod outline;
 mod splice;
 mod yaml;
 

@@ -168,8 +168,12 @@ pub enum Problem {
         /// Why.
         error: std::io::Error,
     },
+    /// A signal came before anything was written.
+    Interrupted(i32),
     /// Standard input ended before it gave anything.
     EmptyInput,
+    /// Standard output cannot be written.
+    Output(std::io::Error),
 }
 
 impl From<AgeError> for Problem {

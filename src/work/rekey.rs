@@ -19,6 +19,7 @@ use crate::fsx::{Staged, commit_all, sweep};
 use crate::key::keyring::{Keyring, Sealed};
 use crate::key::wrap::{Request, wrap_all};
 use crate::key::{Plugins, Recipient};
+use crate::process::Interrupts;
 
 /// What is to be done to a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,12 +73,20 @@ pub fn obstacles(steps: &[Step]) -> Vec<FileError> {
     let obstacle = |step: &Step| {
         let problem = match &step.file.state {
             State::NotEncrypted => Problem::NotEncrypted,
-            State::Broken(error) => Problem::Broken(error.to_string()),
+            State::Broken(error) => broken(&step.file.job.path, error),
             State::Current | State::Stale(_) | State::Unknown(_) | State::Absent => return None,
         };
         Some(FileError { path: step.file.job.path.clone(), problem })
     };
     steps.iter().filter_map(obstacle).collect()
+}
+
+/// A file that cannot be read may well be sound.
+fn broken(path: &Path, error: &AgeError) -> Problem {
+    let AgeError::Read(source) = error else { return Problem::Broken(error.to_string()) };
+    let same = source.raw_os_error().map(io::Error::from_raw_os_error);
+    let error = same.unwrap_or_else(|| io::Error::new(source.kind(), source.to_string()));
+    Problem::Input { path: path.to_owned(), error }
 }
 
 /// Whether anybody loses access by a step, so that the value itself should change too.
@@ -95,26 +104,39 @@ pub fn carry_out(
     steps: &[Step],
     keyring: &mut Keyring<'_>,
     plugins: &Plugins<'_>,
+    interrupts: &Interrupts,
     progress: &(dyn Fn() + Sync),
 ) -> Result<Vec<PathBuf>, Vec<FileError>> {
     let steps: Vec<&Step> = steps.iter().filter(|step| step.action != Action::Keep).collect();
-    sweep_folders(&steps);
     let old_keys = open_all(&steps, keyring)?;
     let new_keys = new_keys(&steps)?;
     let stanzas = wrap(&steps, &old_keys, &new_keys, plugins)?;
+    // Nobody is asked from here on, and there are temporaries to be removed. Once the first of
+    // them is in place, the rest follows whatever comes.
+    let postponed = interrupts.postpone();
     let work: Vec<_> = steps.iter().zip(&old_keys).zip(&new_keys).zip(stanzas).collect();
     let staged: Vec<Result<Staged, FileError>> = work
         .into_par_iter()
         .map(|(((step, (stanzas, old)), new), added)| {
+            if let Some(signal) = postponed.came() {
+                return Err(file_error(step, Problem::Interrupted(signal)));
+            }
             let staged = match (&step.action, new) {
                 (Action::Reseal, Some(new)) => reseal(step, old, new, added),
                 _ => extend(step, old, stanzas, added),
             };
             progress();
-            staged.map_err(|problem| file_error(step, problem))
+            let parked = staged.and_then(|mut staged| {
+                staged.park().map_err(Problem::Replace)?;
+                Ok(staged)
+            });
+            parked.map_err(|problem| file_error(step, problem))
         })
         .collect();
     let staged = all(staged)?;
+    if let (Some(signal), Some(step)) = (postponed.came(), steps.first()) {
+        return Err(vec![file_error(step, Problem::Interrupted(signal))]);
+    }
     commit_all(staged).map_err(|(done, error)| {
         let problem = if done.is_empty() {
             Problem::Replace(*error)
@@ -137,7 +159,7 @@ fn open_all(steps: &[&Step], keyring: &mut Keyring<'_>) -> Result<Vec<Opened>, V
             let opened = status::open(&step.file.job.path);
             opened
                 .map(|encrypted| encrypted.header.stanzas)
-                .map_err(|error| file_error(step, Problem::Broken(error.to_string())))
+                .map_err(|error| file_error(step, broken(&step.file.job.path, &error)))
         })
         .collect();
     let headers = all(headers)?;
@@ -262,7 +284,7 @@ fn extend(
 }
 
 /// Removes what a killed run left beside the files.
-fn sweep_folders(steps: &[&Step]) {
+pub fn sweep_folders(steps: &[Step]) {
     let folders: BTreeSet<PathBuf> = steps
         .iter()
         .filter_map(|step| std::fs::canonicalize(&step.file.job.path).ok())

@@ -7,7 +7,7 @@ use age_core::format::FileKey;
 
 use super::{FileError, Job, Problem, seal_into, status};
 use crate::format::age::{self, AgeError, Encrypted, readers};
-use crate::fsx::{Staged, replace::Staging};
+use crate::fsx::{Staged, replace::Staging, sweep};
 use crate::key::identity::wrap_with_passphrase;
 use crate::key::keyring::{Keyring, Sealed};
 use crate::key::wrap::{Request, WrapError, wrap_all};
@@ -95,10 +95,20 @@ pub fn seal(
     let file_key = age::new_file_key().map_err(|e| error(Problem::Age(AgeError::Read(e))))?;
     let to = To::Recipients { keys: &job.recipients(), listed: !job.anonymous };
     let stanzas = stanzas(&file_key, &to, plugins).map_err(error)?;
+    job.path.parent().map(sweep);
     let staging = Staging { create_parents: true, ..Staging::default() };
     let mut staged = Staged::with(&job.path, staging).map_err(|e| error(Problem::Replace(e)))?;
     seal_into(&file_key, &stanzas, armored, content, &mut staged).map_err(error)?;
     Ok(staged)
+}
+
+/// The problem of a stream whose destination is a staged file.
+pub fn of_sink(problem: Problem, staged: &Staged) -> Problem {
+    if let Problem::Age(error @ AgeError::Write(_)) = problem {
+        super::sink_error(error, staged)
+    } else {
+        problem
+    }
 }
 
 fn unwrap(

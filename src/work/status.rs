@@ -1,10 +1,11 @@
 //! The state of secret files against the rules, told from headers alone: no private key is read.
 
 use std::fs::File;
-use std::io::{BufReader, ErrorKind};
+use std::io::{self, BufReader, ErrorKind};
 use std::path::Path;
 
 use rayon::prelude::*;
+use rustix::fs::{Mode, OFlags};
 
 use super::compare::{Comparison, compare};
 use super::{Expected, Job};
@@ -69,11 +70,20 @@ pub fn inspect(job: Job, known: &[Expected]) -> Inspected {
 /// Opens an age file as far as its header.
 ///
 /// # Errors
-/// As [`Encrypted::read`]; a folder is [`AgeError::Read`].
+/// As [`Encrypted::read`]; anything but a regular file is [`AgeError::Read`].
 pub fn open(path: &Path) -> Result<Encrypted<'static>, AgeError> {
-    let file = File::open(path).map_err(AgeError::Read)?;
-    if file.metadata().map_err(AgeError::Read)?.is_dir() {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file =
+        rustix::fs::open(path, flags, Mode::empty()).map_err(|e| AgeError::Read(e.into()))?;
+    let file = File::from(file);
+    let kind = file.metadata().map_err(AgeError::Read)?.file_type();
+    if kind.is_dir() {
         return Err(AgeError::Read(ErrorKind::IsADirectory.into()));
+    }
+    // A pipe would keep us waiting, and nothing could be put in its place.
+    if !kind.is_file() {
+        let error = io::Error::new(ErrorKind::InvalidInput, "it is not a regular file");
+        return Err(AgeError::Read(error));
     }
     Encrypted::read(BufReader::with_capacity(16 * 1024, file))
 }

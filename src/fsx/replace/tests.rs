@@ -57,6 +57,7 @@ fn the_temporary_is_private_and_a_new_file_obeys_the_umask() {
     let mut staged = Staged::new(&target).unwrap();
     assert!(staged.is_new());
     staged.put(b"x").unwrap();
+    staged.give_name().unwrap();
     let temporary = folder.path().join(&names(folder.path())[0]);
     assert_eq!(fs::metadata(&temporary).unwrap().mode() & 0o7777, 0o600);
     staged.commit().unwrap();
@@ -141,6 +142,7 @@ fn sweeping_takes_what_the_dead_left_and_no_more() {
     symlink(".secretctl-other", folder.path().join(".secretctl-link.tmp")).unwrap();
     let mut staged = Staged::new(&folder.path().join("file")).unwrap();
     staged.put(b"x").unwrap();
+    staged.give_name().unwrap();
     assert_eq!(sweep(folder.path()), 1);
     staged.commit().unwrap();
     let mut left = names(folder.path());
@@ -162,4 +164,52 @@ fn many_files_are_committed_together() {
         .collect();
     assert_eq!(commit_all(staged).unwrap(), targets);
     assert_eq!(names(folder.path()).len(), 5);
+}
+
+#[test]
+fn what_is_being_written_has_no_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut staged = Staged::new(&folder.path().join("file")).unwrap();
+    staged.put(b"x").unwrap();
+    staged.finish().unwrap();
+    assert!(staged.temporary.is_some() || names(folder.path()).is_empty());
+}
+
+#[test]
+fn a_parked_file_needs_no_descriptor_and_keeps_to_its_folder() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("folder");
+    fs::create_dir(&folder).unwrap();
+    let park = |name: &str| {
+        let mut staged = Staged::new(&folder.join(name)).unwrap();
+        staged.put(b"x").unwrap();
+        staged.park().unwrap();
+        assert!(staged.open.is_none());
+        staged
+    };
+    let (committed, dropped, moved) = (park("committed"), park("dropped"), park("moved"));
+    committed.commit().unwrap();
+    drop(dropped);
+    assert_eq!(names(&folder).len(), 2);
+    fs::rename(&folder, root.path().join("elsewhere")).unwrap();
+    fs::create_dir(&folder).unwrap();
+    assert!(matches!(moved.commit(), Err(ReplaceError::Io { .. })));
+    assert!(names(&folder).is_empty());
+}
+
+#[test]
+fn where_every_temporary_has_a_name_it_works_as_well() {
+    let folder = tempfile::tempdir().unwrap();
+    for parked in [false, true] {
+        let mut staged = Staged::new(&folder.path().join("file")).unwrap();
+        let (file, name) = create_temporary(&staged.folder().unwrap(), folder.path()).unwrap();
+        let (_, place) = staged.open.take().unwrap();
+        (staged.open, staged.temporary) = (Some((file, place)), Some(name));
+        staged.put(b"x").unwrap();
+        if parked {
+            staged.park().unwrap();
+        }
+        staged.commit().unwrap();
+        assert_eq!(names(folder.path()), ["file"]);
+    }
 }
