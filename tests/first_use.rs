@@ -8,6 +8,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use assert_cmd::Command;
@@ -132,6 +133,40 @@ fn many_readers_stay_in_their_column() {
     let said = run(folder.path(), &["status"]);
     assert!(said.stdout.lines().count() > 3, "{}", said.stdout);
     assert!(said.stdout.lines().all(|line| line.len() < 90), "{}", said.stdout);
+}
+
+#[test]
+fn the_rules_nearest_to_the_file_hold() {
+    let folder = repository(&format!("secrets:\n  - {{path: \"**\", readers: [{ALICE}]}}\n"));
+    let inner = folder.path().join("inner");
+    fs::create_dir(&inner).unwrap();
+    let rules = format!("users:\n  bob: {ALICE}\nsecrets:\n  - {{path: x.age, readers: [bob]}}\n");
+    fs::write(inner.join("secretctl.yaml"), rules).unwrap();
+    let said = run(folder.path(), &["status", "inner/x.age"]);
+    assert!(said.stdout.contains("inner/x.age  bob"), "{}{}", said.stdout, said.stderr);
+}
+
+#[test]
+fn a_program_that_lies_in_the_repository_is_not_run() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join(".git")).unwrap();
+    fs::write(folder.path().join("secrets.nix"), "{ }").unwrap();
+    let trap = folder.path().join("nix-instantiate");
+    fs::write(&trap, "#!/bin/sh\ntouch caught\n").unwrap();
+    fs::set_permissions(&trap, fs::Permissions::from_mode(0o755)).unwrap();
+    for path in [".", "", ":"] {
+        let output = Command::cargo_bin("secretctl")
+            .unwrap()
+            .arg("status")
+            .current_dir(folder.path())
+            .env("PATH", path)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        assert!(!folder.path().join("caught").exists());
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(stderr.contains("hint: install Nix"), "{stderr}");
+    }
 }
 
 /// An ed25519 public key as OpenSSH writes it.

@@ -79,11 +79,15 @@ impl Context {
     /// The rules for one file, or all that are found from the working directory upwards.
     pub(crate) fn rules(&self, wanted: Wanted<'_>) -> Result<RuleSet, Failure> {
         let start = match wanted {
-            Wanted::File(file) => file.parent().unwrap_or(&self.here).to_owned(),
-            Wanted::All => self.here.clone(),
+            Wanted::File(file) => file.parent().unwrap_or(&self.here),
+            Wanted::All => &self.here,
         };
+        self.rules_from(start, wanted)
+    }
+
+    fn rules_from(&self, start: &Path, wanted: Wanted<'_>) -> Result<RuleSet, Failure> {
         let request = rules::Request {
-            start: &start,
+            start,
             explicit: self.rules.as_deref(),
             base: None,
             wanted,
@@ -105,6 +109,22 @@ impl Context {
         let Some((source, rule)) = found else { return Err(no_rule(&path, &rules)) };
         let job = Job::new(path, source, rule);
         Ok((rules, job))
+    }
+
+    /// As [`Context::job`], with every rule read where all of them can be: the header of the file
+    /// may name somebody whom only another rule knows.
+    fn job_among_all(&self, file: &Path) -> Result<(RuleSet, Job), Failure> {
+        let path = self.absolute(file);
+        match self.rules_from(path.parent().unwrap_or(&self.here), Wanted::All) {
+            Ok(rules) if rules.problems.is_empty() => {
+                if let Ok(Some((source, rule))) = rules.for_file(&path) {
+                    let job = Job::new(path, source, rule);
+                    return Ok((rules, job));
+                }
+            }
+            Ok(_) | Err(_) => {}
+        }
+        self.job(file)
     }
 
     /// Who is to read a file, for the message that nothing opens it. Problems do not matter.
@@ -222,7 +242,7 @@ impl Context {
         if let [file] = paths
             && !file.is_dir()
         {
-            let (rules, job) = self.job(file)?;
+            let (rules, job) = self.job_among_all(file)?;
             let known = everybody(&rules);
             return Ok(Selection { rules, jobs: vec![job], known });
         }
