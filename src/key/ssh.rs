@@ -130,10 +130,23 @@ pub(crate) enum Locked {
     Pkcs8(Zeroizing<Vec<u8>>),
 }
 
+const OTHER_ENCRYPTION: IdentityError = IdentityError::Malformed(
+    "it is encrypted in a way that is not known here; `openssl pkcs8 -topk8` writes it anew",
+);
+
 /// Opens an encrypted PKCS#8 key.
 pub(crate) fn unlock_pkcs8(der: &[u8], passphrase: &[u8]) -> Result<SshIdentity, IdentityError> {
-    let info = EncryptedPrivateKeyInfo::from_der(der).map_err(|_| BROKEN)?;
-    let document = info.decrypt(passphrase).map_err(|_| IdentityError::WrongPassphrase)?;
+    let info = EncryptedPrivateKeyInfo::from_der(der).map_err(|_| OTHER_ENCRYPTION)?;
+    let document = info.decrypt(passphrase).map_err(|error| {
+        let unknown = matches!(
+            error,
+            pkcs8::Error::EncryptedPrivateKey(
+                pkcs8::pkcs5::Error::UnsupportedAlgorithm { .. }
+                    | pkcs8::pkcs5::Error::NoPbes1CryptSupport
+            )
+        );
+        if unknown { OTHER_ENCRYPTION } else { IdentityError::WrongPassphrase }
+    })?;
     from_pkcs8(&document)
 }
 
