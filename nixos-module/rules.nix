@@ -14,16 +14,19 @@ let
     concatMap
     concatStringsSep
     elem
+    elemAt
     filter
     foldl'
     isAttrs
     isList
     isPath
+    length
     listToAttrs
     map
     mapAttrs
     readFile
-    stringLength
+    replaceStrings
+    split
     substring
     unsafeDiscardStringContext
     ;
@@ -101,14 +104,17 @@ let
     ++ from encrypted (config.secrix.system.secrets or { })
     ++ inServices encrypted (config.secrix.services or { });
 
-  root = unsafeDiscardStringContext (toString self.outPath) + "/";
+  # Found inside of the text, not only at its beginning: a path of a store that lies elsewhere
+  # begins with the place of that store.
+  root = replaceStrings [ "." "+" "?" ] [ "[.]" "[+]" "[?]" ] (
+    unsafeDiscardStringContext (toString self.outPath) + "/"
+  );
   relative =
     file:
     let
-      text = unsafeDiscardStringContext (toString file);
-      length = stringLength root;
+      parts = split root (unsafeDiscardStringContext (toString file));
     in
-    if substring 0 length text == root then substring length (stringLength text) text else null;
+    if length parts == 3 then elemAt parts 2 else null;
 
   secrets = perHost (
     host: config:

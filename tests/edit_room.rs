@@ -307,11 +307,12 @@ fn signal(child: &Child, name: &str) {
 fn terminated(stage: &Stage) -> Result<(), String> {
     let mut child = stage.start("shared");
     let place = stage.read("where");
-    if !Path::new(&place).exists() {
-        return Err("no file while it is edited".to_owned());
-    }
+    let seen = Path::new(&place).exists();
     signal(&child, "TERM");
     let status = child.wait().unwrap();
+    if !seen {
+        return Err("no file while it is edited".to_owned());
+    }
     fs::write(stage.path("done"), "").unwrap();
     if status.success() || Path::new(&place).parent().unwrap().exists() {
         return Err(format!("{status}, {place}"));

@@ -60,7 +60,9 @@ impl Repository {
 }
 
 fn request<'a>(start: &'a Path, wanted: Wanted<'a>, options: &'a [String]) -> Request<'a> {
-    Request { start, explicit: None, base: None, wanted, nix_options: options, cache: None }
+    // Where the store is closed to the user, sources go into one below this folder.
+    let cache = Some(Path::new(env!("CARGO_TARGET_TMPDIR")));
+    Request { start, explicit: None, base: None, wanted, nix_options: options, cache }
 }
 
 fn readers(set: &RuleSet, file: &Path) -> Vec<String> {
@@ -222,6 +224,41 @@ fn a_broken_neighbour_does_not_block_a_single_file() {
         repository.text(&error),
         "Nix cannot evaluate `/secrets.nix (\"throws.age\")`\n  error: because of x"
     );
+}
+
+#[test]
+fn a_single_file_outside_of_the_base_is_found() {
+    if nix_is_missing() {
+        return;
+    }
+    let repository = Repository::new().with(
+        "secrets/secrets.nix",
+        r#"{
+          "../hosts/a b.age".publicKeys = [ "<ALICE>" ];
+          "x/../../odd.age".publicKeys = [ "<WEB>" ];
+        }"#,
+    );
+    for name in ["hosts/a b.age", "odd.age"] {
+        let file = repository.path(name);
+        let rules = repository.path("secrets/secrets.nix");
+        let set = load(&Request {
+            explicit: Some(&rules),
+            ..request(repository.folder.path(), Wanted::File(&file), &[])
+        });
+        assert_eq!(readers(&set.unwrap(), &file).len(), 1, "{name}");
+    }
+}
+
+#[test]
+fn a_string_of_several_keys_means_all_of_them() {
+    if nix_is_missing() {
+        return;
+    }
+    let repository = Repository::new()
+        .with("both.pub", "<ALICE> a\n\n<WEB> w\n")
+        .with("secrets.nix", r#"{ "x.age".publicKeys = [ (builtins.readFile ./both.pub) ]; }"#);
+    assert_eq!(readers(&repository.all(), &repository.path("x.age")), ["a", "w"]);
+    assert!(secretctl::key::Recipient::parse(&format!("{ALICE} a\n{WEB} w")).is_err());
 }
 
 #[test]
@@ -486,7 +523,8 @@ fn a_flake_in_git_sees_what_git_knows() {
     let start = repository.path("secrets");
     let set = load(&request(&start, Wanted::All, &options)).unwrap();
     assert_eq!(readers(&set, &repository.path("secrets/tls")), ["web1", "bob", "alice"]);
-    assert!(set.notes.iter().any(|note| note.contains("dirty")), "{:?}", set.notes);
+    // Whoever edits rules has a dirty tree; that is no news.
+    assert!(!set.notes.iter().any(|note| note.contains("dirty")), "{:?}", set.notes);
 }
 
 #[test]
@@ -559,6 +597,11 @@ fn results_are_kept_only_while_nothing_changed() {
 #[test]
 fn the_flake_of_the_project_evaluates() {
     if nix_is_missing() {
+        return;
+    }
+    let eval = ["--extra-experimental-features", "nix-command", "eval", "--expr", "1"];
+    if !Command::new("nix").args(eval).output().unwrap().status.success() {
+        println!("skipped: the store of nix is closed to this user");
         return;
     }
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));

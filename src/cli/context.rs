@@ -1,7 +1,6 @@
 //! What every command needs: identities, plugins, rules, folders. Read from the options and the
 //! environment once.
 
-use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -10,15 +9,16 @@ use super::explain::{Around, Failure, file_error};
 use super::ui::{Terminal, say, shown};
 use crate::fsx::{Folders, Lock};
 use crate::key::keyring::{Keyring, Source};
-use crate::key::plugin::Allowed;
+use crate::key::{Allowed, Plugins};
 use crate::process::Interrupts;
-use crate::rules::{self, RuleSet, RulesError, Wanted};
-use crate::work::{Expected, FileError, Job, Tools, everybody};
+use crate::rules::{self, RuleSet, RulesError, Source as RulesSource, Wanted};
+use crate::work::{Expected, FileError, Job, everybody};
 
 /// Options and environment, resolved.
 pub(crate) struct Context {
     sources: Vec<Source>,
-    plugins: Allowed,
+    allowed: Allowed,
+    path: OsString,
     terminal: Terminal,
     /// The signal handlers of the process.
     pub(crate) interrupts: Interrupts,
@@ -36,18 +36,18 @@ impl Context {
     pub(crate) fn new(common: &Common) -> Result<Self, Failure> {
         let here = std::env::current_dir()
             .map_err(|e| Failure::new(format!("the working directory cannot be used: {e}")))?;
-        let mut plugins: BTreeSet<String> = common.plugins.iter().cloned().collect();
-        if let Some(list) = variable("SECRETCTL_PLUGINS") {
-            let list = list.to_string_lossy().into_owned();
-            plugins
-                .extend(list.split(',').map(str::trim).filter(|n| !n.is_empty()).map(Into::into));
+        let listed = variable("SECRETCTL_PLUGINS").unwrap_or_default();
+        let mut allowed = Allowed::parse(&listed.to_string_lossy());
+        for name in &common.plugins {
+            allowed.add(name);
         }
         let interrupts = Interrupts::install()
             .map_err(|e| Failure::new(format!("signals cannot be handled: {e}")))?;
         let cache = folder("XDG_CACHE_HOME", ".cache").map(|folder| folder.join("secretctl"));
         Ok(Self {
             sources: sources(&common.identities),
-            plugins: Allowed::new(plugins),
+            allowed,
+            path: variable("PATH").unwrap_or_default(),
             terminal: Terminal {
                 askpass: variable("SECRETCTL_ASKPASS"),
                 interrupts: interrupts.clone(),
@@ -61,24 +61,33 @@ impl Context {
         })
     }
 
+    /// The same with other identities, and none but these.
+    pub(crate) fn with_identities(self, sources: Vec<Source>) -> Self {
+        Self { sources, ..self }
+    }
+
     /// Whom to ask and which plugins may run.
-    pub(crate) fn tools(&self) -> Tools<'_> {
-        Tools { ask: &self.terminal, plugins: &self.plugins, interrupts: &self.interrupts }
+    pub(crate) fn plugins(&self) -> Plugins<'_> {
+        Plugins { allowed: &self.allowed, path: &self.path, ask: &self.terminal }
     }
 
     /// A keyring that has loaded nothing yet.
     pub(crate) fn keyring(&self) -> Keyring<'_> {
-        Keyring::new(self.sources.clone(), &self.terminal, &self.plugins)
+        Keyring::new(self.sources.clone(), self.plugins())
     }
 
     /// The rules for one file, or all that are found from the working directory upwards.
     pub(crate) fn rules(&self, wanted: Wanted<'_>) -> Result<RuleSet, Failure> {
         let start = match wanted {
-            Wanted::File(file) => file.parent().unwrap_or(&self.here).to_owned(),
-            Wanted::All => self.here.clone(),
+            Wanted::File(file) => file.parent().unwrap_or(&self.here),
+            Wanted::All => &self.here,
         };
+        self.rules_from(start, wanted)
+    }
+
+    fn rules_from(&self, start: &Path, wanted: Wanted<'_>) -> Result<RuleSet, Failure> {
         let request = rules::Request {
-            start: &start,
+            start,
             explicit: self.rules.as_deref(),
             base: None,
             wanted,
@@ -100,6 +109,22 @@ impl Context {
         let Some((source, rule)) = found else { return Err(no_rule(&path, &rules)) };
         let job = Job::new(path, source, rule);
         Ok((rules, job))
+    }
+
+    /// As [`Context::job`], with every rule read where all of them can be: the header of the file
+    /// may name somebody whom only another rule knows.
+    fn job_among_all(&self, file: &Path) -> Result<(RuleSet, Job), Failure> {
+        let path = self.absolute(file);
+        match self.rules_from(path.parent().unwrap_or(&self.here), Wanted::All) {
+            Ok(rules) if rules.problems.is_empty() => {
+                if let Ok(Some((source, rule))) = rules.for_file(&path) {
+                    let job = Job::new(path, source, rule);
+                    return Ok((rules, job));
+                }
+            }
+            Ok(_) | Err(_) => {}
+        }
+        self.job(file)
     }
 
     /// Who is to read a file, for the message that nothing opens it. Problems do not matter.
@@ -128,7 +153,7 @@ impl Context {
     }
 
     /// Takes the lock of the repository that a folder is in or will be in; says so if it must wait.
-    fn lock(&self, root: &Path, command: &str) -> Result<Lock, Failure> {
+    pub(crate) fn lock(&self, root: &Path, command: &str) -> Result<Lock, Failure> {
         let root = root.ancestors().find(|folder| folder.is_dir()).unwrap_or(&self.here);
         let mut waiting = |holder: &str| say(&format!("waiting for the lock, held by {holder}"));
         Lock::acquire(root, command, &self.folders, &mut waiting)
@@ -217,7 +242,7 @@ impl Context {
         if let [file] = paths
             && !file.is_dir()
         {
-            let (rules, job) = self.job(file)?;
+            let (rules, job) = self.job_among_all(file)?;
             let known = everybody(&rules);
             return Ok(Selection { rules, jobs: vec![job], known });
         }
@@ -265,5 +290,29 @@ fn no_rule(path: &Path, rules: &RuleSet) -> Failure {
     for problem in &rules.problems {
         failure = failure.detail(problem.to_string());
     }
-    failure.hint("add a rule that names the file and its readers, then try again")
+    failure.hint(rule_to_add(path, rules))
+}
+
+/// The rule that is missing, as its source would have it.
+fn rule_to_add(path: &Path, rules: &RuleSet) -> String {
+    let source = rules.sources.iter().find(|source| path.starts_with(&source.base));
+    let Some(source) = source else {
+        return "the file lies outside of the folder that the rules are about".to_owned();
+    };
+    let name = shown(&path.strip_prefix(&source.base).map(Path::to_owned).unwrap_or_default());
+    let file = shown(&source.file);
+    match source.source {
+        RulesSource::Native => format!(
+            "add under `secrets` in `{file}`: `- {{path: {}, readers: [NAME]}}`",
+            if name.contains([' ', ',', ':', '#', '*', '{', '[', '\'', '"', '&', '!']) {
+                format!("{name:?}")
+            } else {
+                name
+            }
+        ),
+        RulesSource::Agenix => format!("add to `{file}`: `{name:?}.publicKeys = [ NAME ];`"),
+        RulesSource::Flake => format!(
+            "declare it in the configuration of a host: `secretctl.secrets.NAME.file = ./{name};`"
+        ),
+    }
 }

@@ -29,6 +29,11 @@ pub(crate) struct Decrypt {
 }
 
 impl Decrypt {
+    /// Decrypts one file to standard output.
+    pub(crate) fn to_stdout(file: PathBuf) -> Self {
+        Self { file: Some(file), output: None }
+    }
+
     pub(crate) fn run(self, context: &Context) -> Outcome {
         let file = self.file.filter(|file| file != Path::new("-"));
         let name = file.clone().unwrap_or_else(|| PathBuf::from("standard input"));

@@ -82,7 +82,7 @@ impl Edit {
         let empty = Plaintext::default();
         let content = old.as_ref().map_or(&empty, |opened| &opened.content);
         let mut session = EditSession::open(request, content);
-        let ending = edit::with_editor(job, old.as_ref(), &mut session, &context.tools());
+        let ending = edit::with_editor(job, old.as_ref(), &mut session, &context.plugins());
         ending.map_err(|error| match error {
             EditFailure::File(error) => file_failures(&[error], &keyring, &[job]),
             EditFailure::Editor(error) => {
@@ -97,7 +97,7 @@ fn replace(context: &Context, job: &Job, content: &Plaintext) -> Result<Ending, 
     if let Some(place) = syntax::error(&edit::inner_name(&job.path), content) {
         ui::say(&format!("warning: the new content is not well formed at {place}"));
     }
-    edit::replace(job, content, edit::armored_now(job), &context.tools())
+    edit::replace(job, content, edit::armored_now(job), &context.plugins())
         .map(|()| Ending::Written)
         .map_err(|error| file_failures(&[error], &context.keyring(), &[job]))
 }

@@ -43,6 +43,10 @@ pub(crate) struct Encrypt {
     /// Write ASCII armor
     #[arg(short, long)]
     armor: bool,
+    /// Do not list the readers in the file. Without the list, `status` cannot tell who of the
+    /// holders of age keys reads it
+    #[arg(long)]
+    anonymous: bool,
     /// Accept empty content from standard input
     #[arg(long)]
     allow_empty: bool,
@@ -80,7 +84,7 @@ impl Encrypt {
     fn readers(&self, context: &Context) -> Result<Readers, Vec<Failure>> {
         if !self.recipients.is_empty() || !self.recipients_files.is_empty() {
             let keys = named(context, &self.recipients, &self.recipients_files)?;
-            return Ok(Readers { keys, listed: true, armor: self.armor });
+            return Ok(Readers { keys, listed: !self.anonymous, armor: self.armor });
         }
         let Some(output) = &self.output else {
             return Err(Failure::new("nobody is named who could read the result")
@@ -93,7 +97,7 @@ impl Encrypt {
         let (_, job): (RuleSet, Job) = context.job(output)?;
         Ok(Readers {
             keys: job.recipients(),
-            listed: !job.anonymous,
+            listed: !(self.anonymous || job.anonymous),
             armor: self.armor || job.armor == Some(true),
         })
     }
@@ -106,11 +110,11 @@ impl Encrypt {
         armor: bool,
     ) -> Result<Option<Staged>, Problem> {
         let mut source = Source::open(self.file.as_deref(), self.allow_empty)?;
-        let tools = context.tools();
+        let plugins = context.plugins();
         match &self.output {
             None => {
                 let mut stdout = io::stdout().lock();
-                let result = secret::encrypt_stream(&mut source, to, armor, &tools, &mut stdout)
+                let result = secret::encrypt_stream(&mut source, to, armor, &plugins, &mut stdout)
                     .and_then(|()| stdout.flush().map_err(|e| AgeError::Write(e).into()));
                 match result {
                     Err(Problem::Age(AgeError::Write(error))) if ui::gone(&error) => Ok(None),
@@ -121,7 +125,7 @@ impl Encrypt {
             Some(output) => {
                 let staging = Staging { create_parents: true, ..Staging::default() };
                 let mut staged = Staged::with(output, staging).map_err(Problem::Replace)?;
-                secret::encrypt_stream(&mut source, to, armor, &tools, &mut staged)
+                secret::encrypt_stream(&mut source, to, armor, &plugins, &mut staged)
                     .map_err(|problem| secret::of_sink(self.of_source(problem), &staged))?;
                 Ok(Some(staged))
             }
@@ -208,6 +212,11 @@ pub(crate) fn from_file(file: &Path) -> Result<Vec<Recipient>, Vec<Failure>> {
         .map_err(|error| Failure::new(format!("cannot read `{shown}`: {error}")))?;
     let text = String::from_utf8(bytes)
         .map_err(|_| Failure::new(format!("`{shown}` is not a text of public keys")))?;
+    if text.contains("PRIVATE KEY-----") || text.contains("AGE-SECRET-KEY-1") {
+        let hint = "name the public key: the `.pub` file beside an SSH key, or what `age-keygen \
+                    -y` or `secretctl keys show` prints of the file";
+        return Err(Failure::new(format!("`{shown}` is a private key")).hint(hint).into());
+    }
     let found = list::parse(&text).map_err(|bad| {
         let explain = |bad: list::BadLine| {
             Failure::new(format!("{shown}:{}: {}", bad.line, bad.error))
@@ -226,7 +235,7 @@ pub(crate) fn from_file(file: &Path) -> Result<Vec<Recipient>, Vec<Failure>> {
 
 /// A passphrase, asked for twice.
 fn new_passphrase(context: &Context) -> Result<Plaintext, Failure> {
-    let ask = context.tools().ask;
+    let ask = context.plugins().ask;
     let none = || {
         Failure::new("no passphrase was given")
             .hint("run this on a terminal, or set SECRETCTL_ASKPASS to a program that prints it")

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::ui::shown;
+use super::ui::{shown, shown_place};
 use crate::format::age::AgeError;
 use crate::key::keyring::{Tried, Unopened};
 use crate::key::wrap::WrapError;
@@ -191,12 +191,9 @@ fn no_match(file: &str, around: &Around<'_>) -> Failure {
     }
     for (index, needs) in around.needs.iter().enumerate() {
         let label = if index == 0 { "needs:" } else { "      " };
-        failure = failure.detail(format!(
-            "{label} {}, {} ({})",
-            needs.reader,
-            needs.recipient.short(),
-            needs.place
-        ));
+        let key = needs.recipient.short();
+        let name = if needs.reader == key { "" } else { &format!("{}, ", needs.reader) };
+        failure = failure.detail(format!("{label} {name}{key} ({})", shown_place(&needs.place)));
     }
     if around.needs.is_empty() {
         failure.hint("name the private key with `--identity FILE`")

@@ -142,7 +142,7 @@ fn convert_private(context: &Context, file: &Path) -> Outcome {
     let identity = match entry {
         Some(Entry::Ready(identity)) => identity,
         Some(Entry::LockedSsh(key)) => {
-            let passphrase = context.tools().ask.secret(&format!("Passphrase for {shown}"));
+            let passphrase = context.plugins().ask.secret(&format!("Passphrase for {shown}"));
             let passphrase = passphrase.ok_or_else(|| failure("its passphrase was not given"))?;
             let key = key.open(&passphrase).map_err(|e| failure(&e.to_string()))?;
             Identity::Ssh(Box::new(key))

@@ -1,6 +1,7 @@
 //! The command line: parse, call, print. The only user of stdout, stderr, environment and exit
 //! codes. One command, one file.
 
+mod compat;
 mod completions;
 mod context;
 mod decrypt;
@@ -102,6 +103,9 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
     }
     if let Err(error) = crate::process::harden() {
         ui::say(&format!("warning: this process cannot be kept from core dumps: {error}"));
+    }
+    if let Some(code) = compat::stand_in(&arguments) {
+        return code;
     }
     let matches = match command().try_get_matches_from(arguments) {
         Ok(matches) => matches,

@@ -163,7 +163,7 @@ impl AddHost {
         }
         ui::say(&format!("{} shows this key: {print}", ui::clean(address)));
         ui::say("compare it with `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` on the host");
-        match context.tools().ask.confirm("is it the same?", "yes", Some("no")) {
+        match context.plugins().ask.confirm("is it the same?", "yes", Some("no")) {
             Some(true) => Ok(vec![recipient]),
             Some(false) => Err(Failure::new("the key was not confirmed, so nothing was changed")),
             None => Err(Failure::new("nobody is there to confirm the key, so nothing was changed")
@@ -225,7 +225,7 @@ impl Then {
         let mut yes = self.yes;
         if !yes && std::io::stdin().is_terminal() {
             Rekey::dry().run(context)?;
-            let ask = context.tools().ask;
+            let ask = context.plugins().ask;
             yes = ask.confirm("rekey now?", "yes", Some("no")).unwrap_or(false);
         }
         if yes { Rekey::all().run(context) } else { later() }

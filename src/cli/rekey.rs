@@ -87,7 +87,10 @@ impl Rekey {
         let bar = progress(todo);
         let mut keyring = context.keyring();
         let jobs: Vec<_> = steps.iter().map(|step| &step.file.job).collect();
-        let result = rekey::carry_out(steps, &mut keyring, &context.tools(), &|| bar.inc(1));
+        let result =
+            rekey::carry_out(steps, &mut keyring, &context.plugins(), &context.interrupts, &|| {
+                bar.inc(1);
+            });
         bar.finish_and_clear();
         let written = result.map_err(|errors| {
             if let Some(signal) = errors.iter().find(|e| interrupted(e)) {

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::context::Context;
 use super::{Done, Outcome, ui};
+use crate::format::age::AgeError;
 use crate::work::Expected;
 use crate::work::compare::{Comparison, LeftOver};
 use crate::work::status::{Inspected, State, inspect_all};
@@ -33,30 +34,57 @@ impl Status {
         } else {
             Vec::new()
         };
+        let (open, unclaimed): (Vec<PathBuf>, Vec<PathBuf>) =
+            unclaimed.into_iter().partition(|path| is_open(path));
         let text = if self.json {
             let files: Vec<Value> = files.iter().map(|f| Value::Object(state_json(f))).collect();
-            let unclaimed: Vec<String> =
-                unclaimed.iter().map(|p| p.display().to_string()).collect();
-            format!("{:#}\n", json!({ "files": files, "withoutRule": unclaimed }))
+            let list = |paths: &[PathBuf]| -> Vec<String> {
+                paths.iter().map(|path| path_text(path)).collect()
+            };
+            let (open, unclaimed) = (list(&open), list(&unclaimed));
+            let all = json!({
+                "files": files,
+                "withoutRule": unclaimed,
+                "withoutRuleNotEncrypted": open,
+            });
+            format!("{all:#}\n")
         } else {
-            table(&files, &unclaimed)
+            table(&files, &open, &unclaimed)
         };
         ui::print(&text).map_err(|e| ui::stdout_failure(&e))?;
         let wrong = |file: &Inspected| {
             matches!(file.state, State::Stale(_) | State::NotEncrypted | State::Broken(_))
         };
-        Ok(if files.iter().any(wrong) { Done::Found } else { Done::Clean })
+        let found = files.iter().any(wrong) || !open.is_empty();
+        Ok(if found { Done::Found } else { Done::Clean })
     }
 }
 
+/// Whether a file that has the name of a secret holds something in the open.
+fn is_open(path: &Path) -> bool {
+    matches!(crate::work::status::open(path), Err(AgeError::NotAge))
+}
+
 /// A row a file: file, readers, state; below a stale file who is missing and who is left over.
-fn table(files: &[Inspected], unclaimed: &[PathBuf]) -> String {
+fn table(files: &[Inspected], open: &[PathBuf], unclaimed: &[PathBuf]) -> String {
     let mut rows = vec![["FILE".to_owned(), "READERS".to_owned(), "STATE".to_owned()]];
     let mut notes: Vec<Vec<String>> = vec![Vec::new()];
     for file in files {
         let (state, lines) = describe(&file.state);
-        rows.push([ui::shown(&file.job.path), names(&file.job.expected), state.to_owned()]);
+        let mut readers = in_lines(&names(&file.job.expected)).into_iter();
+        let first = readers.next().unwrap_or_default();
+        rows.push([ui::shown(&file.job.path), first, state.to_owned()]);
+        let mut below: Vec<Vec<String>> = Vec::new();
+        for more in readers {
+            rows.push([String::new(), more, String::new()]);
+            below.push(Vec::new());
+        }
+        notes.extend(below);
         notes.push(lines);
+    }
+    for path in open {
+        rows.push([ui::shown(path), "-".to_owned(), "NOT ENCRYPTED".to_owned()]);
+        notes.push(vec!["it has the name of a secret, but its content is in the open".to_owned()]);
     }
     for path in unclaimed {
         rows.push([ui::shown(path), "-".to_owned(), "no rule".to_owned()]);
@@ -66,10 +94,11 @@ fn table(files: &[Inspected], unclaimed: &[PathBuf]) -> String {
         let lengths = rows.iter().filter_map(|row| row.get(column)).map(|c| c.chars().count());
         lengths.max().unwrap_or_default()
     };
-    let (first, second) = (width(0), width(1).min(60));
+    let (first, second) = (width(0), width(1));
     let mut text = String::new();
     for ([file, readers, state], notes) in rows.iter().zip(&notes) {
-        let _infallible = writeln!(text, "{file:first$}  {readers:second$}  {state}");
+        let row = format!("{file:first$}  {readers:second$}  {state}");
+        let _infallible = writeln!(text, "{}", row.trim_end());
         for note in notes {
             let _infallible = writeln!(text, "    {note}");
         }
@@ -93,7 +122,9 @@ fn describe(state: &State) -> (&'static str, Vec<String>) {
 fn differences(comparison: &Comparison) -> Vec<String> {
     let mut lines = Vec::new();
     for who in &comparison.missing {
-        lines.push(format!("missing: {} cannot read it ({})", who.reader, who.recipient.short()));
+        let key = who.recipient.short();
+        let key = if who.reader == key { String::new() } else { format!(" ({key})") };
+        lines.push(format!("missing: {} cannot read it{key}", who.reader));
     }
     for (kind, count) in &comparison.some_missing {
         lines.push(format!("missing: {count} of the {kind} readers below cannot read it"));
@@ -103,9 +134,8 @@ fn differences(comparison: &Comparison) -> Vec<String> {
     }
     for who in &comparison.unknown {
         lines.push(format!(
-            "unknown: whether {} ({}) can read it cannot be told without opening it",
-            who.reader,
-            who.recipient.short()
+            "unknown: whether {} can read it cannot be told without opening it",
+            who.label()
         ));
     }
     if comparison.listed {
@@ -117,7 +147,7 @@ fn differences(comparison: &Comparison) -> Vec<String> {
 /// A name for somebody who should not be able to read.
 pub(crate) fn left_over_name(left: &LeftOver) -> String {
     match left {
-        LeftOver::Known(who) => format!("{} ({})", who.reader, who.recipient.short()),
+        LeftOver::Known(who) => who.label(),
         LeftOver::Tag { kind, tag } => format!("{kind} key with tag {}, in no rule", hex(tag)),
         LeftOver::Fingerprint(print) => {
             format!("a key with fingerprint {}, in no rule", hex(print))
@@ -162,16 +192,34 @@ fn path_text(path: &Path) -> String {
     path.to_string_lossy().into_owned()
 }
 
+/// A list of names in lines that fit beside a path.
+fn in_lines(names: &[String]) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for (index, name) in names.iter().enumerate() {
+        let end = if index.saturating_add(1) < names.len() { "," } else { "" };
+        match lines.last_mut() {
+            Some(line) if line.chars().count().saturating_add(name.chars().count()) < MOST => {
+                let _infallible = write!(line, " {name}{end}");
+            }
+            Some(_) | None => lines.push(format!("{name}{end}")),
+        }
+    }
+    lines
+}
+
 /// Each reader once, in the order of the rule.
-fn names(expected: &[Expected]) -> String {
+fn names(expected: &[Expected]) -> Vec<String> {
     let mut names: Vec<&str> = Vec::new();
     for who in expected {
         if !names.contains(&who.reader.as_str()) {
             names.push(&who.reader);
         }
     }
-    ui::clean(&names.join(", ")).replace('\n', " ")
+    names.into_iter().map(|name| ui::clean(name).replace('\n', " ")).collect()
 }
+
+/// Characters in a line of readers.
+const MOST: usize = 60;
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {

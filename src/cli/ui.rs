@@ -10,6 +10,7 @@ use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
 
 use super::explain::Failure;
 use crate::key::Ask;
+use crate::place::Place;
 use crate::plaintext::Plaintext;
 use crate::process::{Held, Interrupts, askpass, obey};
 
@@ -35,6 +36,11 @@ pub(crate) fn shown(path: &Path) -> String {
     let here = std::env::current_dir().unwrap_or_default();
     let short = path.strip_prefix(&here).unwrap_or(path);
     clean(&short.to_string_lossy()).replace('\n', "\\n")
+}
+
+/// A place, its file as [`shown`] has it.
+pub(crate) fn shown_place(place: &Place) -> String {
+    clean(&Place { file: shown(&place.file).into(), ..place.clone() }.to_string())
 }
 
 /// Writes data to stdout. A reader that has gone is no error.
@@ -132,8 +138,9 @@ impl Ask for Terminal {
         }
     }
 
-    fn message(&self, text: &str) {
+    fn message(&self, text: &str) -> bool {
         say(text);
+        true
     }
 }
 

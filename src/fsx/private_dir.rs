@@ -142,8 +142,9 @@ impl PrivateDir {
         let stat = rustix::fs::stat(base)?;
         // Who owns the folder around ours can rename it away, and so can everybody without the
         // sticky bit.
-        let trusted = [0, rustix::process::geteuid().as_raw()].contains(&stat.st_uid);
-        if !trusted || stat.st_mode & 0o022 != 0 && stat.st_mode & 0o1000 == 0 {
+        let trusted = [0, OVERFLOW, rustix::process::geteuid().as_raw()].contains(&stat.st_uid);
+        let sticky = stat.st_mode & 0o1000 != 0;
+        if !trusted || stat.st_mode & 0o022 != 0 && !sticky {
             return Err(io::ErrorKind::PermissionDenied.into());
         }
         sweep(base);
@@ -227,6 +228,8 @@ fn sweep(base: &Path) {
 
 const FOLDER: OFlags =
     OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+/// Who owns the files of root inside a user namespace that does not know root.
+const OVERFLOW: u32 = 65534;
 /// The permissions of everybody but the owner.
 const OTHERS: u32 = 0o077;
 const PREFIX: &str = "secretctl-";

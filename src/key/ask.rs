@@ -1,24 +1,25 @@
-//! Asking the user: passphrases, confirmations. The command line answers from the terminal or a
-//! program; the target has one that never answers.
+//! Questions to the user, for passphrases, PINs and the like. This room has no terminal; who
+//! calls it brings something that has one, or [`NoAsk`].
 
 use crate::plaintext::Plaintext;
 
-/// Somebody who may be asked. `None` always means that there was no answer.
+/// Someone who can be asked. `None` is the answer where there is nobody.
 pub trait Ask: Sync {
-    /// A passphrase or PIN, not echoed.
+    /// A passphrase or PIN, not shown while it is typed.
     fn secret(&self, prompt: &str) -> Option<Plaintext>;
-    /// A line of text, echoed.
+    /// A line that may be shown.
     fn line(&self, prompt: &str) -> Option<String>;
-    /// A choice between `yes` and, where there is one, `no`.
+    /// A choice between `yes` and `no`; without `no`, `yes` is all there is to press.
     fn confirm(&self, message: &str, yes: &str, no: Option<&str>) -> Option<bool>;
-    /// Something to know while waiting, such as a request to touch a device.
-    fn message(&self, text: &str);
+    /// Something to be told, such as "touch the key"; whether it was.
+    fn message(&self, text: &str) -> bool;
 }
 
-/// Never answers.
-pub struct Nobody;
+/// Asks nobody: for the target, and for everything that runs unattended.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoAsk;
 
-impl Ask for Nobody {
+impl Ask for NoAsk {
     fn secret(&self, _prompt: &str) -> Option<Plaintext> {
         None
     }
@@ -31,5 +32,7 @@ impl Ask for Nobody {
         None
     }
 
-    fn message(&self, _text: &str) {}
+    fn message(&self, _text: &str) -> bool {
+        false
+    }
 }

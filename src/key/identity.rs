@@ -48,7 +48,7 @@ pub enum Entry {
         /// `NAME` of `age-plugin-NAME`, in lower case.
         name: String,
         /// The whole string.
-        text: Zeroizing<String>,
+        text: Plaintext,
     },
     /// An OpenSSH key behind a passphrase.
     LockedSsh(Box<LockedSsh>),
@@ -92,7 +92,7 @@ impl Identity {
     pub fn age_text(&self) -> Option<Plaintext> {
         let identity = match self {
             Self::X25519(key) => Some(key.as_ref()),
-            Self::Ssh(key) => key.derived.as_ref(),
+            Self::Ssh(key) => key.derived(),
             Self::Hybrid(_) => None,
         };
         identity.map(|identity| Plaintext::copy_of(ssh::age_text(identity).as_bytes()))
@@ -231,7 +231,7 @@ fn parse_line(line: &str) -> Result<Entry, IdentityError> {
         if !is_plugin_name(name) {
             return Err(IdentityError::Malformed("the plugin that it names has an unsafe name"));
         }
-        Ok(Entry::Plugin { name: name.to_owned(), text: Zeroizing::new(line.to_owned()) })
+        Ok(Entry::Plugin { name: name.to_owned(), text: Plaintext::copy_of(line.as_bytes()) })
     } else {
         Err(IdentityError::Malformed("it is no identity that age knows"))
     }

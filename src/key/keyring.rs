@@ -14,11 +14,10 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD_NO_PAD;
 use rayon::prelude::*;
 
-use super::Ask;
 use super::identity::{
     self, Entry, Identity, IdentityError, LockedFile, MAX_IDENTITY_FILE, Outcome,
 };
-use super::plugin::{self, Allowed, PluginFileError};
+use super::plugin::{PluginFileError, Plugins};
 use super::ssh::LockedSsh;
 use crate::fsx::read::read_plaintext;
 use crate::plaintext::Plaintext;
@@ -64,12 +63,11 @@ pub struct Tried {
 pub struct Keyring<'a> {
     sources: Vec<Source>,
     next: usize,
-    ask: &'a dyn Ask,
-    plugins: &'a Allowed,
+    plugins: Plugins<'a>,
     ready: Vec<Identity>,
     locked_ssh: Vec<(PathBuf, Box<LockedSsh>)>,
     locked_files: Vec<(PathBuf, LockedFile)>,
-    plugin_identities: Vec<(String, zeroize::Zeroizing<String>)>,
+    plugin_identities: Vec<(String, Plaintext)>,
     passphrases: Vec<Plaintext>,
     tried: Vec<Tried>,
 }
@@ -78,11 +76,10 @@ type Answer = Option<Result<FileKey, Unopened>>;
 
 impl<'a> Keyring<'a> {
     /// A keyring over these sources, in this order.
-    pub fn new(sources: Vec<Source>, ask: &'a dyn Ask, plugins: &'a Allowed) -> Self {
+    pub fn new(sources: Vec<Source>, plugins: Plugins<'a>) -> Self {
         Self {
             sources,
             next: 0,
-            ask,
             plugins,
             ready: Vec::new(),
             locked_ssh: Vec::new(),
@@ -274,8 +271,8 @@ impl<'a> Keyring<'a> {
                 pending(files, answers).map(|file| file.stanzas).collect();
             let fresh = self.plugin_identities.get(first..).unwrap_or_default();
             let of_this = fresh.iter().filter(|(owner, _)| *owner == name);
-            let strings: Vec<&str> = of_this.map(|(_, text)| text.as_str()).collect();
-            match plugin::unwrap_batch(&name, &strings, &headers, self.plugins, self.ask) {
+            let texts: Vec<&Plaintext> = of_this.map(|(_, text)| text).collect();
+            match self.plugins.unwrap_batch(&name, &texts, &headers) {
                 Ok(results) => {
                     for (index, result) in open.into_iter().zip(results) {
                         match (result, answers.get_mut(index)) {
@@ -309,17 +306,17 @@ impl<'a> Keyring<'a> {
             }
         }
         for _ in 0..3 {
-            let passphrase = self.ask.secret(prompt).filter(|p| !p.is_empty())?;
+            let passphrase = self.plugins.ask.secret(prompt).filter(|p| !p.is_empty())?;
             match open(&passphrase) {
                 Ok(opened) => {
                     self.passphrases.push(passphrase);
                     return Some(opened);
                 }
                 Err(IdentityError::WrongPassphrase) => {
-                    self.ask.message("that passphrase does not open it");
+                    self.plugins.ask.message("that passphrase does not open it");
                 }
                 Err(error) => {
-                    self.ask.message(&error.to_string());
+                    self.plugins.ask.message(&error.to_string());
                     return None;
                 }
             }

@@ -4,6 +4,7 @@
 
 pub mod ask;
 pub(crate) mod bech32;
+mod ed25519;
 pub mod hybrid;
 pub mod identity;
 pub mod keyring;
@@ -14,7 +15,8 @@ pub mod ssh;
 pub mod stanza;
 pub mod wrap;
 
-pub use ask::Ask;
+pub use ask::{Ask, NoAsk};
+pub use plugin::{Allowed, PluginError, PluginFileError, Plugins};
 pub use recipient::{Recipient, RecipientError};
 
 /// Fills `bytes` from the random source of the system.

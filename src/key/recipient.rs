@@ -16,6 +16,7 @@ use sha2::{Digest, Sha256};
 use ssh_key::{Algorithm, PublicKey};
 
 use super::bech32;
+use super::ed25519::{self, Ed25519Recipient};
 use super::hybrid::{self, HybridRecipient};
 
 /// A public key with the comment that stood beside it.
@@ -28,7 +29,8 @@ pub struct Recipient {
 
 enum Kind {
     X25519(age::x25519::Recipient),
-    Ssh { key: age::ssh::Recipient, tag: [u8; 4] },
+    Ed25519(Box<Ed25519Recipient>),
+    Rsa { key: Box<age::ssh::Recipient>, tag: [u8; 4] },
     Tag(age::tag::Recipient),
     TagPq(Box<age::tagpq::Recipient>),
     Hybrid(Box<HybridRecipient>),
@@ -61,6 +63,9 @@ impl Recipient {
             || text.contains("PRIVATE KEY")
         {
             Err(RecipientError::PrivateKey)
+        } else if text.contains(['\n', '\r']) {
+            // Else all but the first line would be taken for its comment.
+            Err(RecipientError::Malformed { what: "it has several lines, and a key has one" })
         } else if text.starts_with("age1") {
             Self::parse_age(text)
         } else {
@@ -80,24 +85,14 @@ impl Recipient {
         let malformed = |what| RecipientError::Malformed { what };
         let blob = key.to_bytes().map_err(|_| malformed("its SSH key data is broken"))?;
         let canonical = format!("{} {}", algorithm.as_str(), BASE64_STANDARD.encode(&blob));
-        let parsed = canonical.parse().map_err(|error| match error {
-            age::ssh::ParseRecipientKeyError::RsaModulusTooLarge => RecipientError::RsaTooLarge,
-            age::ssh::ParseRecipientKeyError::RsaModulusTooSmall => RecipientError::RsaTooSmall,
-            age::ssh::ParseRecipientKeyError::Unsupported(name) => {
-                RecipientError::unsupported(&name)
-            }
-            age::ssh::ParseRecipientKeyError::Ignore
-            | age::ssh::ParseRecipientKeyError::Invalid(_)
-            | _ => malformed("its SSH key data is broken"),
-        })?;
-        let digest = <[u8; 32]>::from(Sha256::digest(&blob));
-        let tag = digest.first_chunk().copied().unwrap_or_default();
+        let kind = if algorithm == Algorithm::Ed25519 {
+            let key = Ed25519Recipient::from_blob(&blob);
+            Kind::Ed25519(Box::new(key.ok_or(malformed("its SSH key data is no point"))?))
+        } else {
+            parse_rsa(&canonical, &blob)?
+        };
         let comment = Some(key.comment()).filter(|c| !c.is_empty()).map(Arc::from);
-        Ok(Self {
-            canonical: canonical.into(),
-            comment,
-            kind: Arc::new(Kind::Ssh { key: parsed, tag }),
-        })
+        Ok(Self { canonical: canonical.into(), comment, kind: kind.into() })
     }
 
     /// The text without comment: `age1…` in lower case, or `ssh-ed25519 AAAA…`.
@@ -119,7 +114,8 @@ impl Recipient {
     /// First 4 bytes of SHA-256 over the SSH key data, which ssh stanzas carry in the open.
     pub fn ssh_tag(&self) -> Option<[u8; 4]> {
         match &*self.kind {
-            Kind::Ssh { tag, .. } => Some(*tag),
+            Kind::Ed25519(key) => Some(key.tag()),
+            Kind::Rsa { tag, .. } => Some(*tag),
             Kind::X25519(_)
             | Kind::Tag(_)
             | Kind::TagPq(_)
@@ -132,8 +128,8 @@ impl Recipient {
     pub fn stanza_type(&self) -> Option<&'static str> {
         match &*self.kind {
             Kind::X25519(_) => Some("X25519"),
-            Kind::Ssh { .. } if self.canonical.starts_with("ssh-rsa") => Some("ssh-rsa"),
-            Kind::Ssh { .. } => Some("ssh-ed25519"),
+            Kind::Rsa { .. } => Some("ssh-rsa"),
+            Kind::Ed25519(_) => Some(ed25519::STANZA),
             Kind::Tag(_) => Some("p256tag"),
             Kind::TagPq(_) => Some("mlkem768p256tag"),
             Kind::Hybrid(_) => Some(hybrid::STANZA),
@@ -146,7 +142,8 @@ impl Recipient {
         match &*self.kind {
             Kind::Plugin { name } => Some(name),
             Kind::X25519(_)
-            | Kind::Ssh { .. }
+            | Kind::Ed25519(_)
+            | Kind::Rsa { .. }
             | Kind::Tag(_)
             | Kind::TagPq(_)
             | Kind::Hybrid(_) => None,
@@ -180,18 +177,19 @@ impl Recipient {
     /// # Errors
     /// [`RecipientError::Malformed`] when the key turns out to be unusable.
     pub fn wrap(&self, file_key: &FileKey) -> Result<Option<Wrapped>, RecipientError> {
+        let own = |stanza: Option<Stanza>, label: Option<&str>| {
+            let stanza = stanza
+                .ok_or(RecipientError::Malformed { what: "nothing can be encrypted to it" })?;
+            let labels = label.map(str::to_owned).into_iter().collect();
+            Ok(Some(Wrapped { stanzas: vec![stanza], labels }))
+        };
         let wrapped = match &*self.kind {
+            Kind::Ed25519(key) => return own(key.wrap(file_key), None),
+            Kind::Hybrid(key) => return own(key.wrap(file_key), Some("postquantum")),
             Kind::X25519(key) => key.wrap_file_key(file_key),
-            Kind::Ssh { key, .. } => key.wrap_file_key(file_key),
+            Kind::Rsa { key, .. } => key.wrap_file_key(file_key),
             Kind::Tag(key) => key.wrap_file_key(file_key),
             Kind::TagPq(key) => key.wrap_file_key(file_key),
-            Kind::Hybrid(key) => {
-                let stanza = key
-                    .wrap(file_key)
-                    .ok_or(RecipientError::Malformed { what: "nothing can be encrypted to it" })?;
-                let labels = BTreeSet::from(["postquantum".to_owned()]);
-                return Ok(Some(Wrapped { stanzas: vec![stanza], labels }));
-            }
             Kind::Plugin { .. } => return Ok(None),
         };
         let (stanzas, labels) = wrapped
@@ -248,6 +246,20 @@ impl Recipient {
             None => Err(RecipientError::NotARecipient),
         }
     }
+}
+
+fn parse_rsa(canonical: &str, blob: &[u8]) -> Result<Kind, RecipientError> {
+    let key = canonical.parse().map_err(|error| match error {
+        age::ssh::ParseRecipientKeyError::RsaModulusTooLarge => RecipientError::RsaTooLarge,
+        age::ssh::ParseRecipientKeyError::RsaModulusTooSmall => RecipientError::RsaTooSmall,
+        age::ssh::ParseRecipientKeyError::Unsupported(_)
+        | age::ssh::ParseRecipientKeyError::Ignore
+        | age::ssh::ParseRecipientKeyError::Invalid(_)
+        | _ => RecipientError::Malformed { what: "its SSH key data is broken" },
+    })?;
+    let digest = <[u8; 32]>::from(Sha256::digest(blob));
+    let tag = digest.first_chunk().copied().unwrap_or_default();
+    Ok(Kind::Rsa { key: Box::new(key), tag })
 }
 
 /// What follows the options of an `authorized_keys` line (sshd(8)): they end at the first blank

@@ -12,6 +12,7 @@ use ssh_key::private::{Ed25519Keypair, KeypairData, RsaKeypair};
 use ssh_key::{LineEnding, PrivateKey};
 use zeroize::Zeroizing;
 
+use super::ed25519::{self, Ed25519Identity};
 use super::identity::{IdentityError, Outcome};
 use super::{Recipient, bech32, identity};
 
@@ -19,9 +20,16 @@ use super::{Recipient, bech32, identity};
 pub struct SshIdentity {
     /// Its public half.
     pub recipient: Recipient,
-    key: age::ssh::Identity,
-    /// The same key as X25519, for files written by way of ssh-to-age. Only ed25519.
-    pub(crate) derived: Option<age::x25519::Identity>,
+    key: Key,
+}
+
+enum Key {
+    /// Also as X25519, for files written by way of ssh-to-age.
+    Ed25519 {
+        key: Ed25519Identity,
+        derived: Box<age::x25519::Identity>,
+    },
+    Rsa(Box<age::ssh::Identity>),
 }
 
 impl SshIdentity {
@@ -29,24 +37,37 @@ impl SshIdentity {
     pub(crate) fn new(key: &PrivateKey) -> Result<Self, IdentityError> {
         let recipient =
             Recipient::from_ssh(key.public_key()).map_err(IdentityError::Unsupported)?;
-        let text = key.to_openssh(LineEnding::LF).map_err(|_| BROKEN)?;
-        let usable = age::ssh::Identity::from_buffer(text.as_bytes(), None).map_err(|_| BROKEN)?;
-        let derived = key.key_data().ed25519().and_then(|pair| {
-            let text = age_secret(pair)?;
-            text.parse().ok()
-        });
-        Ok(Self { recipient, key: usable, derived })
+        let key = if let Some(pair) = key.key_data().ed25519() {
+            let blob = key.public_key().to_bytes().map_err(|_| BROKEN)?;
+            let seed = Zeroizing::new(pair.private.to_bytes());
+            let derived = age_secret(pair).and_then(|text| text.parse().ok()).ok_or(BROKEN)?;
+            let key = Ed25519Identity::new(&seed, &blob).ok_or(BROKEN)?;
+            Key::Ed25519 { key, derived: Box::new(derived) }
+        } else {
+            let text = key.to_openssh(LineEnding::LF).map_err(|_| BROKEN)?;
+            let key = age::ssh::Identity::from_buffer(text.as_bytes(), None);
+            Key::Rsa(Box::new(key.map_err(|_| BROKEN)?))
+        };
+        Ok(Self { recipient, key })
     }
 
     /// The file key of a stanza. A tag of 4 bytes can be forged, so a stanza that does not open
     /// is somebody else's.
     pub(crate) fn unwrap(&self, stanza: &Stanza) -> Outcome {
-        let native = identity::outcome(age::Identity::unwrap_stanza(&self.key, stanza));
-        match (&native, &self.derived) {
-            (Outcome::Other, Some(derived)) => {
-                identity::outcome(age::Identity::unwrap_stanza(derived, stanza))
+        match &self.key {
+            Key::Ed25519 { key, .. } if stanza.tag == ed25519::STANZA => key.unwrap(stanza),
+            Key::Ed25519 { derived, .. } => {
+                identity::outcome(age::Identity::unwrap_stanza(derived.as_ref(), stanza))
             }
-            _ => native,
+            Key::Rsa(key) => identity::outcome(age::Identity::unwrap_stanza(key.as_ref(), stanza)),
+        }
+    }
+
+    /// The X25519 form of an ed25519 key.
+    pub(crate) fn derived(&self) -> Option<&age::x25519::Identity> {
+        match &self.key {
+            Key::Ed25519 { derived, .. } => Some(derived),
+            Key::Rsa(_) => None,
         }
     }
 }
@@ -109,10 +130,23 @@ pub(crate) enum Locked {
     Pkcs8(Zeroizing<Vec<u8>>),
 }
 
+const OTHER_ENCRYPTION: IdentityError = IdentityError::Malformed(
+    "it is encrypted in a way that is not known here; `openssl pkcs8 -topk8` writes it anew",
+);
+
 /// Opens an encrypted PKCS#8 key.
 pub(crate) fn unlock_pkcs8(der: &[u8], passphrase: &[u8]) -> Result<SshIdentity, IdentityError> {
-    let info = EncryptedPrivateKeyInfo::from_der(der).map_err(|_| BROKEN)?;
-    let document = info.decrypt(passphrase).map_err(|_| IdentityError::WrongPassphrase)?;
+    let info = EncryptedPrivateKeyInfo::from_der(der).map_err(|_| OTHER_ENCRYPTION)?;
+    let document = info.decrypt(passphrase).map_err(|error| {
+        let unknown = matches!(
+            error,
+            pkcs8::Error::EncryptedPrivateKey(
+                pkcs8::pkcs5::Error::UnsupportedAlgorithm { .. }
+                    | pkcs8::pkcs5::Error::NoPbes1CryptSupport
+            )
+        );
+        if unknown { OTHER_ENCRYPTION } else { IdentityError::WrongPassphrase }
+    })?;
     from_pkcs8(&document)
 }
 

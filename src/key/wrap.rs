@@ -3,13 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use age_core::format::{FileKey, Stanza};
 use rayon::prelude::*;
 
-use super::plugin::{self, Allowed, PluginError};
+use super::plugin::{PluginError, Plugins};
 use super::recipient::Wrapped;
-use super::{Ask, Recipient, RecipientError};
+use super::{Recipient, RecipientError};
 
 /// One file: its key, and who is to get it.
 pub struct Request<'a> {
@@ -22,10 +23,9 @@ pub struct Request<'a> {
 /// The stanzas for each request, in the order of its recipients, those of plugins last.
 pub fn wrap_all(
     requests: &[Request<'_>],
-    plugins: &Allowed,
-    ask: &dyn Ask,
+    plugins: &Plugins<'_>,
 ) -> Vec<Result<Vec<Stanza>, WrapError>> {
-    let mut from_plugins = wrap_with_plugins(requests, plugins, ask);
+    let mut from_plugins = wrap_with_plugins(requests, plugins);
     let native = |request: &Request<'_>| {
         let one = |recipient: &Recipient| {
             let wrapped = recipient.wrap(request.file_key);
@@ -57,8 +57,7 @@ type PluginResults = Vec<Result<Wrapped, WrapError>>;
 /// Asks each plugin once for each set of its recipients; keyed by the index of the request.
 fn wrap_with_plugins(
     requests: &[Request<'_>],
-    plugins: &Allowed,
-    ask: &dyn Ask,
+    plugins: &Plugins<'_>,
 ) -> BTreeMap<usize, PluginResults> {
     let mut groups: BTreeMap<(&str, Vec<&str>), Vec<usize>> = BTreeMap::new();
     for (index, request) in requests.iter().enumerate() {
@@ -76,15 +75,17 @@ fn wrap_with_plugins(
     for ((name, recipients), indices) in groups {
         let keys: Vec<&FileKey> =
             indices.iter().filter_map(|i| requests.get(*i)).map(|r| r.file_key).collect();
-        match plugin::wrap_batch(name, &recipients, &[], &keys, plugins, ask) {
+        match plugins.wrap_batch(name, &recipients, &[], &keys) {
             Ok(wrapped) => {
                 for (index, wrapped) in indices.into_iter().zip(wrapped) {
                     results.entry(index).or_default().push(Ok(wrapped));
                 }
             }
             Err(error) => {
+                let error = Arc::new(error);
                 for index in indices {
-                    let error = WrapError::Plugin { name: name.to_owned(), error: error.clone() };
+                    let error =
+                        WrapError::Plugin { name: name.to_owned(), error: Arc::clone(&error) };
                     results.entry(index).or_default().push(Err(error));
                 }
             }
@@ -137,7 +138,7 @@ pub enum WrapError {
         /// `NAME` of `age-plugin-NAME`.
         name: String,
         /// The reason.
-        error: PluginError,
+        error: Arc<PluginError>,
     },
 }
 
@@ -151,7 +152,10 @@ impl fmt::Display for WrapError {
                  does not allow in one file",
             ),
             Self::Recipient { recipient, error } => write!(f, "{}: {error}", recipient.short()),
-            Self::Plugin { name, error } => write!(f, "age-plugin-{name}: {error}"),
+            Self::Plugin { name, error } => {
+                let _ = name;
+                error.fmt(f)
+            }
         }
     }
 }

@@ -12,6 +12,8 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 use std::{fmt, thread};
 
+use super::find_program;
+
 /// What a child printed and how it ended.
 #[derive(Debug)]
 pub struct Output {
@@ -55,8 +57,16 @@ pub fn capture_in(
     extra_env: &[(&str, &OsStr)],
 ) -> Result<Output, ProcessError> {
     let deadline = Instant::now().checked_add(timeout);
+    // A relative folder of PATH would be one of the repository that the child works in.
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = if Path::new(program).components().count() > 1 {
+        PathBuf::from(program)
+    } else {
+        let missing = || ProcessError::Missing { program: PathBuf::from(program) };
+        find_program(program, &path).ok_or_else(missing)?
+    };
     #[expect(clippy::disallowed_methods, reason = "this room is the one that starts children")]
-    let mut command = Command::new(program);
+    let mut command = Command::new(found);
     command.args(args).current_dir(folder).env_clear();
     command.envs(std::env::vars_os().filter(|(name, _)| is_kept(name)));
     command.envs(extra_env.iter().copied());

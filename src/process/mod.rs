@@ -52,13 +52,17 @@ fn is_program(file: &Path) -> bool {
 }
 
 /// A command with nothing of our environment but what programs need everywhere, and the
-/// variables named in `pass`.
+/// variables named in `pass`, of which one that ends in `*` stands for all that begin so.
 pub(crate) fn clean_command(program: &Path, pass: &[&str]) -> Command {
     let mut command = command(program);
     command.env_clear();
     for (name, value) in std::env::vars_os() {
         let Some(text) = name.to_str() else { continue };
-        if COMMON.contains(&text) || text.starts_with("LC_") || pass.contains(&text) {
+        let passed = pass.iter().any(|one| match one.strip_suffix('*') {
+            Some(prefix) => text.starts_with(prefix),
+            None => text == *one,
+        });
+        if passed || COMMON.contains(&text) || text.starts_with("LC_") {
             command.env(name, value);
         }
     }
@@ -93,3 +97,21 @@ const COMMON: [&str; 20] = [
     "XDG_DATA_HOME",
     "XDG_RUNTIME_DIR",
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn children_get_the_variables_that_are_named_and_no_others() {
+        let env = find_program(OsStr::new("env"), OsStr::new("/usr/bin:/bin")).unwrap();
+        let seen = |pass: &[&str]| {
+            let output = clean_command(&env, pass).output().unwrap();
+            String::from_utf8_lossy(&output.stdout).into_owned()
+        };
+        // Cargo sets these for tests.
+        assert!(seen(&["CARGO_MANIFEST*"]).contains("CARGO_MANIFEST_DIR="));
+        assert!(!seen(&["CARGO_PKG_NAME"]).contains("CARGO_MANIFEST_DIR="));
+        assert!(seen(&[]).contains("PATH="));
+    }
+}

@@ -36,18 +36,21 @@ let
   range = builtins.genList (i: builtins.elemAt names (i + number from)) (last - number from);
   chosen =
     if wanted == "" then range else builtins.filter (name: value ? ${name}) (number wanted);
-  key = k: if builtins.isString k then k else { type = builtins.typeOf k; };
-  keys = ks: if builtins.isList ks then map key ks else { type = builtins.typeOf ks; };
-  rule = name: r:
-    if !(builtins.isAttrs r) then { type = builtins.typeOf r; }
-    else if !(r ? publicKeys) then { type = "set"; }
-    else { keys = keys r.publicKeys; armor = r.armor or null; };
+  keys = ks:
+    if builtins.isList ks then {
+      keys = map (k: if builtins.isString k then k else null) ks;
+      kinds = map builtins.typeOf (builtins.filter (k: !(builtins.isString k)) ks);
+    } else { noList = builtins.typeOf ks; };
+  rule = r:
+    if !(builtins.isAttrs r) then { noRule = builtins.typeOf r; }
+    else if !(r ? publicKeys) then { noRule = "set"; }
+    else { armor = r.armor or null; } // keys r.publicKeys;
   place = name:
     let at = builtins.unsafeGetAttrPos name value;
     in if at == null then { } else { inherit (at) file line column; };
   one = name:
     let
-      plain = rule name value.${name};
+      plain = rule value.${name};
       tried = builtins.tryEval (builtins.deepSeq plain plain);
     in {
       inherit name;
@@ -56,22 +59,26 @@ let
         else if tried.success then tried.value else { broken = true; };
     };
 in
-if !(builtins.isAttrs value) then { type = builtins.typeOf value; }
+if !(builtins.isAttrs value) then { noSet = builtins.typeOf value; }
 else { names = if chosen == [ ] then names else [ ]; rules = map one chosen; }
 "#;
 
-/// What Nix hands back.
+/// What Nix hands back. Plain structures: there may be tens of thousands of keys.
 #[derive(Deserialize)]
-#[serde(untagged)]
-enum Answer {
-    Rules { names: Vec<String>, rules: Vec<Attribute> },
-    Other { r#type: String },
+#[serde(rename_all = "camelCase")]
+struct Answer {
+    #[serde(default)]
+    names: Vec<String>,
+    #[serde(default)]
+    rules: Vec<Attribute>,
+    no_set: Option<String>,
 }
 
 #[derive(Deserialize)]
 struct Attribute {
     name: String,
-    place: Option<Position>,
+    #[serde(default)]
+    place: Position,
     value: Value,
 }
 
@@ -83,26 +90,20 @@ struct Position {
     column: usize,
 }
 
+/// Exactly one of `keys`, `noRule`, `noList` and `broken` is there.
 #[derive(Deserialize)]
-#[serde(untagged)]
-enum Value {
-    Rule { keys: KeyList, armor: serde_json::Value },
-    Broken { broken: bool },
-    Other { r#type: String },
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum KeyList {
-    List(Vec<Key>),
-    Other { r#type: String },
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Key {
-    Text(String),
-    Other { r#type: String },
+#[serde(rename_all = "camelCase")]
+struct Value {
+    /// `null` for what is no string; `kinds` says what these are, in their order.
+    keys: Option<Vec<Option<String>>>,
+    #[serde(default)]
+    kinds: Vec<String>,
+    #[serde(default)]
+    armor: serde_json::Value,
+    no_rule: Option<String>,
+    no_list: Option<String>,
+    #[serde(default)]
+    broken: bool,
 }
 
 /// Reads the rules in `file`; names in it are relative to `base`. Both must be absolute.
@@ -211,8 +212,19 @@ impl Reading<'_> {
         let wanted = serde_json::Value::from(names).to_string();
         let shown = path.strip_prefix(&self.rules.base).unwrap_or(&path).display().to_string();
         let place = Place::attribute(self.file, &format!("\"{shown}\""));
-        let (_, attributes) =
+        let (all, mut attributes) =
             self.ask(0, None, Some(&wanted)).map_err(|error| error.about(&place))?;
+        if attributes.is_empty() {
+            // Under a longer spelling, such as `../x.age` for what lies outside of the base?
+            let base = &self.rules.base;
+            let names = all.iter().filter(|name| clean(&base.join(name)) == path);
+            let names: Vec<&str> = names.map(String::as_str).collect();
+            if !names.is_empty() {
+                let wanted = serde_json::Value::from(names).to_string();
+                (_, attributes) =
+                    self.ask(0, None, Some(&wanted)).map_err(|error| error.about(&place))?;
+            }
+        }
         if !self.take(attributes).is_empty() {
             let text = "it throws, and stands there under two names".to_owned();
             self.say(&place, ProblemKind::Evaluation { text });
@@ -238,16 +250,10 @@ impl Reading<'_> {
         .map(|(name, value)| (name, value.to_owned()));
         let arguments: Vec<_> = arguments.iter().map(|(n, v)| (*n, v.as_os_str())).collect();
         let place = Place::file(self.file);
-        let value = nix::evaluate(EXPRESSION, &arguments, self.options, &place)?;
-        match serde_json::from_value(value) {
-            Ok(Answer::Rules { names, rules }) => Ok((names, rules)),
-            Ok(Answer::Other { r#type: found }) => {
-                Err(RulesError::NotAttributes { file: self.file.to_owned(), found })
-            }
-            Err(error) => {
-                let what = error.to_string();
-                Err(RulesError::Answer { file: self.file.to_owned(), what })
-            }
+        let answer: Answer = nix::evaluate(EXPRESSION, &arguments, self.options, &place)?;
+        match answer.no_set {
+            None => Ok((answer.names, answer.rules)),
+            Some(found) => Err(RulesError::NotAttributes { file: self.file.to_owned(), found }),
         }
     }
 
@@ -255,19 +261,24 @@ impl Reading<'_> {
     fn take(&mut self, attributes: Vec<Attribute>) -> Vec<(usize, usize)> {
         let mut broken = Vec::new();
         for (index, Attribute { name, place, value }) in attributes.into_iter().enumerate() {
-            let place = self.place(&name, &place.unwrap_or_default());
-            match value {
-                Value::Broken { broken: true } => broken.push((index, index.saturating_add(1))),
-                Value::Rule { keys, armor } => self.rule(&name, place, keys, &armor),
-                Value::Other { r#type: found } if has_age_name(&name) => {
+            let place = self.place(&name, &place);
+            if value.broken {
+                broken.push((index, index.saturating_add(1)));
+            } else if let Some(found) = value.no_rule {
+                // Whatever else people keep beside their rules is no problem.
+                if has_age_name(&name) {
                     let why = match found.as_str() {
                         "set" => "it has no `publicKeys`".to_owned(),
                         found => format!("its value is a {found}, not a set with `publicKeys`"),
                     };
                     self.say(&place, ProblemKind::NotARule { why });
                 }
-                // Whatever else people keep beside their rules.
-                Value::Broken { .. } | Value::Other { .. } => {}
+            } else if let Some(found) = value.no_list {
+                let what = format!("`publicKeys` (now a {found})");
+                let expected = "a list of public keys";
+                self.say(&place, ProblemKind::WrongType { what, expected });
+            } else {
+                self.rule(&name, place, value);
             }
         }
         broken
@@ -285,15 +296,9 @@ impl Reading<'_> {
         }
     }
 
-    fn rule(&mut self, name: &str, place: Place, keys: KeyList, armor: &serde_json::Value) {
-        let keys = match keys {
-            KeyList::List(keys) => keys,
-            KeyList::Other { r#type: found } => {
-                let what = format!("`publicKeys` (now a {found})");
-                let expected = "a list of public keys";
-                return self.say(&place, ProblemKind::WrongType { what, expected });
-            }
-        };
+    fn rule(&mut self, name: &str, place: Place, value: Value) {
+        let Value { keys, kinds, armor, .. } = value;
+        let keys = keys.unwrap_or_default();
         if keys.is_empty() {
             return self.say(&place, ProblemKind::NoReaders { path: name.to_owned() });
         }
@@ -303,7 +308,9 @@ impl Reading<'_> {
         }
         let before = self.problems.len();
         let mut readers = Vec::new();
+        let mut kinds = kinds.into_iter();
         for (index, key) in keys.into_iter().enumerate() {
+            let key = key.ok_or_else(|| kinds.next().unwrap_or_default());
             readers.extend(self.key(index, key, &place));
         }
         if self.problems.len() > before {
@@ -320,33 +327,41 @@ impl Reading<'_> {
         self.push(name, rule);
     }
 
-    fn key(&mut self, index: usize, key: Key, place: &Place) -> Option<usize> {
-        let owner = format!("element {index} of `publicKeys`");
+    /// A key (or several, a line each, as agenix takes them), or what Nix calls the type of what
+    /// stands in its place.
+    fn key(&mut self, index: usize, key: Result<String, String>, place: &Place) -> Vec<usize> {
+        let owner = || format!("element {index} of `publicKeys`");
         let text = match key {
-            Key::Text(text) => text,
-            Key::Other { r#type: found } => {
+            Ok(text) => text,
+            Err(found) => {
                 let expected = match found.as_str() {
                     "list" => "a string: lists are joined with `++`, not put into each other",
                     "path" => "a string: read the file with `builtins.readFile`",
                     _ => "a string",
                 };
-                let what = format!("{owner} (now a {found})");
+                let what = format!("{} (now a {found})", owner());
                 self.say(place, ProblemKind::WrongType { what, expected });
-                return None;
+                return Vec::new();
             }
         };
-        match self.keys.parse(&text) {
+        let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+        let lines = if lines.is_empty() { vec![""] } else { lines };
+        lines.into_iter().filter_map(|line| self.one_key(line, &owner(), place)).collect()
+    }
+
+    fn one_key(&mut self, text: &str, owner: &str, place: &Place) -> Option<usize> {
+        match self.keys.parse(text) {
             Ok(recipient) => {
-                let next = self.rules.readers.len();
-                let canonical = recipient.canonical().to_owned();
-                let found = *self.readers.entry(canonical).or_insert(next);
-                if found == next {
-                    self.rules.readers.push(key_reader(recipient, place.clone()));
+                if let Some(known) = self.readers.get(recipient.canonical()) {
+                    return Some(*known);
                 }
-                Some(found)
+                let index = self.rules.readers.len();
+                self.readers.insert(recipient.canonical().to_owned(), index);
+                self.rules.readers.push(key_reader(recipient, place.clone()));
+                Some(index)
             }
             Err(source) => {
-                self.say(place, ProblemKind::Key { owner, source });
+                self.say(place, ProblemKind::Key { owner: owner.to_owned(), source });
                 None
             }
         }

@@ -38,7 +38,8 @@ pub struct Request<'a> {
     pub wanted: Wanted<'a>,
     /// Further options of Nix, such as `--override-input`.
     pub nix_options: &'a [String],
-    /// Folder for results of Nix, used where they are known to be still true.
+    /// Folder for results of Nix, used where they are known to be still true, and for a store
+    /// of sources where the user may not use the store of the machine.
     pub cache: Option<&'a Path>,
 }
 
@@ -195,7 +196,9 @@ impl RuleSet {
             self.sources.push(native::load(&file)?);
         } else if file.file_name().is_some_and(|name| name == flake::FILE_NAME) {
             let key = cache::Key::of_flake(&file, request);
-            let (rules, notes) = flake::load_cached(&file, request.nix_options, key.as_ref())?;
+            let store = request.cache.map(|cache| cache.join("store"));
+            let (rules, notes) =
+                flake::load_cached(&file, request.nix_options, key.as_ref(), store.as_deref())?;
             self.sources.push(rules);
             self.notes.extend(notes);
         } else if extension == "nix" {

@@ -432,3 +432,37 @@ impl fmt::Display for ProblemKind {
 fn indent(f: &mut fmt::Formatter<'_>, text: &str, by: &str) -> fmt::Result {
     text.lines().try_for_each(|line| write!(f, "\n{by}{line}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_nix_the_error_says_what_to_install() {
+        let source = ProcessError::Missing { program: "nix-instantiate".into() };
+        let error = RulesError::Process { file: "secrets.nix".into(), source };
+        assert_eq!(
+            error.to_string(),
+            "cannot evaluate `secrets.nix`: there is no program `nix-instantiate` on PATH"
+        );
+        assert!(error.hint().unwrap().contains("apt-get install nix-bin"));
+    }
+
+    #[test]
+    fn several_problems_are_shown_below_each_other_with_their_remedies() {
+        let problem = |line, kind| Problem { place: Place::at("a.yaml".as_ref(), line, 1), kind };
+        let error = RulesError::Problems {
+            file: "a.yaml".into(),
+            problems: vec![
+                problem(2, ProblemKind::Escapes { path: "../x".to_owned() }),
+                problem(5, ProblemKind::Missing { field: "path" }),
+            ],
+        };
+        assert_eq!(
+            error.to_string(),
+            "2 problems in `a.yaml`\n  a.yaml:2:1: the path `../x` leads out of the repository\n    \
+             write the path relative to the folder of the rules file\n  a.yaml:5:1: the field \
+             `path` is missing"
+        );
+    }
+}

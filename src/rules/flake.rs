@@ -65,21 +65,23 @@ enum OneOrMore {
 /// # Errors
 /// [`RulesError`]
 pub fn load(file: &Path, nix_options: &[String]) -> Result<(Rules, Vec<String>), RulesError> {
-    load_cached(file, nix_options, None)
+    load_cached(file, nix_options, None, None)
 }
 
-/// As [`load`], from the cache where that has the answer.
+/// As [`load`], from the cache where that has the answer, and with a store of our own for users
+/// who may not use that of the machine.
 pub(super) fn load_cached(
     file: &Path,
     nix_options: &[String],
     key: Option<&cache::Key>,
+    own_store: Option<&Path>,
 ) -> Result<(Rules, Vec<String>), RulesError> {
     let file = clean(file);
     let folder = file.parent().unwrap_or(Path::new("/"));
     let (value, mut notes) = if let Some(known) = key.and_then(cache::Key::read) {
         known
     } else {
-        let (value, notes) = output(&file, folder, nix_options)?;
+        let (value, notes) = output(&file, nix_options, own_store)?;
         key.and_then(|key| key.write(&value, &notes));
         (value, notes)
     };
@@ -103,15 +105,15 @@ pub(super) fn load_cached(
 /// The output, and not a package of the same name.
 fn output(
     file: &Path,
-    folder: &Path,
     options: &[String],
+    own_store: Option<&Path>,
 ) -> Result<(serde_json::Value, Vec<String>), RulesError> {
-    let (value, notes) = evaluate(file, folder, ".#secretctl", options)?;
+    let (value, notes) = evaluate(file, ".#secretctl", options, own_store)?;
     if value.get("package").is_none() {
         return Ok((value, notes));
     }
     // Newer Nix takes a leading dot for "exactly this".
-    evaluate(file, folder, ".#.secretctl", options).map_err(|error| {
+    evaluate(file, ".#.secretctl", options, own_store).map_err(|error| {
         if matches!(error, RulesError::NoOutput { .. }) {
             let what = "the flake has a package `secretctl`, which this version of Nix takes for \
                         the output of that name; call the package `secretctl-cli`, or use Nix 2.19 \
@@ -125,9 +127,9 @@ fn output(
 
 fn evaluate(
     file: &Path,
-    folder: &Path,
     installable: &str,
     options: &[String],
+    own_store: Option<&Path>,
 ) -> Result<(serde_json::Value, Vec<String>), RulesError> {
     let fixed = [
         "--extra-experimental-features",
@@ -144,7 +146,12 @@ fn evaluate(
     let mut args: Vec<OsString> = fixed.map(Into::into).into();
     args.extend(options.iter().map(Into::into));
     args.push(installable.into());
-    let output = nix::run(folder, "nix", &args, file)?;
+    let folder = file.parent().unwrap_or(Path::new("/"));
+    let mut output = nix::run(folder, "nix", &args, file)?;
+    if let Some(store) = own_store.filter(|_| nix::is_about_the_store(&output.stderr)) {
+        args.extend(["--store".into(), store.into()]);
+        output = nix::run(folder, "nix", &args, file)?;
+    }
     let place = Place::attribute(file, "secretctl");
     let value = nix::answer(&output, &place).map_err(|error| {
         let is_absent = matches!(&error, RulesError::Nix { text, .. }

@@ -5,11 +5,13 @@ pub mod agenix;
 mod build;
 mod cache;
 pub mod discover;
+mod edit_error;
 mod error;
 pub mod flake;
 pub mod native;
 pub mod native_edit;
 mod nix;
+pub mod outline;
 mod splice;
 mod yaml;
 

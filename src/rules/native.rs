@@ -2,7 +2,7 @@
 //! who may read it.
 //!
 //! All that is wrong in the file is reported at once, each with line and column. What the file
-//! says is first read into a [`Document`], names and all; [`super::build`] then resolves it.
+//! says is first read into a document, names and all; `build` then resolves it.
 
 use std::fs::File;
 use std::io::Read;

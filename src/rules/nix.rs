@@ -6,6 +6,8 @@ use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::time::Duration;
 
+use serde::de::DeserializeOwned;
+
 use crate::place::Place;
 use crate::process::capture::{Output, ProcessError, capture_in};
 
@@ -23,12 +25,12 @@ const TEXT_COLUMNS: usize = 240;
 ///
 /// # Errors
 /// [`RulesError::Process`], [`RulesError::Nix`] (with `place`) or [`RulesError::Answer`].
-pub(super) fn evaluate(
+pub(super) fn evaluate<T: DeserializeOwned>(
     expression: &str,
     arguments: &[(&str, &OsStr)],
     extra: &[String],
     place: &Place,
-) -> Result<serde_json::Value, RulesError> {
+) -> Result<T, RulesError> {
     let mut args: Vec<OsString> = ["--eval", "--strict", "--json"].map(Into::into).into();
     for (name, value) in arguments {
         args.extend(["--argstr".into(), (*name).into(), (*value).to_owned()]);
@@ -57,14 +59,14 @@ pub(super) fn run(
 }
 
 /// The JSON that Nix printed.
-pub(super) fn answer(output: &Output, place: &Place) -> Result<serde_json::Value, RulesError> {
+pub(super) fn answer<T: DeserializeOwned>(output: &Output, place: &Place) -> Result<T, RulesError> {
     if !output.status.success() {
         let text = readable(&output.stderr);
         return Err(RulesError::Nix { place: place.clone(), text });
     }
     serde_json::from_slice(&output.stdout).map_err(|error| RulesError::Answer {
         file: place.file.clone(),
-        what: format!("Nix printed something that is no JSON: {error}"),
+        what: format!("Nix printed something unexpected: {error}"),
     })
 }
 
@@ -72,8 +74,9 @@ pub(super) fn answer(output: &Output, place: &Place) -> Result<serde_json::Value
 pub(super) fn warnings(stderr: &[u8]) -> Vec<String> {
     let text = String::from_utf8_lossy(stderr);
     let lines = text.lines().filter_map(|line| line.strip_prefix("warning: "));
-    // That nothing was locked is what was asked for.
-    lines.filter(|line| !line.contains("lock file")).map(shortened).collect()
+    // That nothing was locked is what was asked for, and whoever edits rules has a dirty tree.
+    let is_news = |line: &&str| !line.contains("lock file") && !line.ends_with("is dirty");
+    lines.filter(is_news).map(shortened).collect()
 }
 
 /// What went wrong, without the trace that leads there.
@@ -109,7 +112,8 @@ fn shortened(line: &str) -> String {
     short
 }
 
-fn is_about_the_store(stderr: &[u8]) -> bool {
+/// Whether Nix failed for want of a store that this user may use.
+pub(super) fn is_about_the_store(stderr: &[u8]) -> bool {
     let text = String::from_utf8_lossy(stderr);
     let signs = [
         "/nix/var/nix",
@@ -149,7 +153,7 @@ mod tests {
     #[test]
     fn warnings_are_passed_on() {
         let text = b"warning: Git tree '/x' is dirty\nwarning: not writing modified lock file of \
-                     flake\nerror: x\n";
-        assert_eq!(warnings(text), ["Git tree '/x' is dirty"]);
+                     flake\nwarning: input 'y' is gone\nerror: x\n";
+        assert_eq!(warnings(text), ["input 'y' is gone"]);
     }
 }

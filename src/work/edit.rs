@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use super::secret::{self, Opened};
-use super::{FileError, Job, Problem, Tools, syntax};
+use super::{FileError, Job, Problem, syntax};
+use crate::key::Plugins;
 use crate::key::keyring::Keyring;
 use crate::plaintext::Plaintext;
 use crate::process::{EditError, EditSession};
@@ -36,9 +37,9 @@ pub fn replace(
     job: &Job,
     content: &Plaintext,
     armored: bool,
-    tools: &Tools<'_>,
+    plugins: &Plugins<'_>,
 ) -> Result<(), FileError> {
-    let staged = secret::seal(job, content, armored, tools)?;
+    let staged = secret::seal(job, content, armored, plugins)?;
     let path = job.path.clone();
     staged.commit().map_err(|error| FileError { path, problem: Problem::Replace(error) })
 }
@@ -69,7 +70,7 @@ pub fn with_editor(
     job: &Job,
     old: Option<&Opened>,
     session: &mut EditSession<'_>,
-    tools: &Tools<'_>,
+    plugins: &Plugins<'_>,
 ) -> Result<Ending, EditFailure> {
     let empty = Plaintext::default();
     let old_content = old.map_or(&empty, |opened| &opened.content);
@@ -77,7 +78,7 @@ pub fn with_editor(
     loop {
         if let Err(error) = session.run_editor() {
             let changed = !session.content().same_as(old_content);
-            if changed && again(tools, &error.to_string()) {
+            if changed && again(plugins, &error.to_string()) {
                 continue;
             }
             return Err(EditFailure::Editor(error));
@@ -87,15 +88,15 @@ pub fn with_editor(
         }
         let name = inner_name(&job.path);
         if let Some(place) = syntax::error(&name, session.content())
-            && again(tools, &format!("the new content is not well formed at {place}"))
+            && again(plugins, &format!("the new content is not well formed at {place}"))
         {
             continue;
         }
-        match replace(job, session.content(), armored, tools) {
+        match replace(job, session.content(), armored, plugins) {
             Ok(()) => return Ok(Ending::Written),
             Err(error) => {
                 let file = job.path.display();
-                if !again(tools, &format!("`{file}` could not be written")) {
+                if !again(plugins, &format!("`{file}` could not be written")) {
                     return Err(EditFailure::File(error));
                 }
             }
@@ -113,7 +114,7 @@ pub fn inner_name(path: &Path) -> std::ffi::OsString {
     }
 }
 
-fn again(tools: &Tools<'_>, what: &str) -> bool {
+fn again(plugins: &Plugins<'_>, what: &str) -> bool {
     let question = format!("{what}; open the editor again with your changes?");
-    tools.ask.confirm(&question, "yes", Some("no")).unwrap_or(false)
+    plugins.ask.confirm(&question, "yes", Some("no")).unwrap_or(false)
 }

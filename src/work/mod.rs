@@ -15,13 +15,11 @@ use age_core::format::{FileKey, Stanza};
 
 use crate::format::age::{self, AgeError};
 use crate::fsx::{ReplaceError, Staged};
+use crate::key::Recipient;
 use crate::key::keyring::Unopened;
-use crate::key::plugin::Allowed;
 use crate::key::wrap::WrapError;
-use crate::key::{Ask, Recipient};
 use crate::place::Place;
 use crate::plaintext::Plaintext;
-use crate::process::Interrupts;
 use crate::rules::{RuleSet, Rules};
 
 /// One key that the rules name.
@@ -33,6 +31,14 @@ pub struct Expected {
     pub recipient: Recipient,
     /// Where the reader was declared.
     pub place: Place,
+}
+
+impl Expected {
+    /// Name and key for people; the key alone where it has no other name.
+    pub fn label(&self) -> String {
+        let key = self.recipient.short();
+        if self.reader == key { key } else { format!("{} ({key})", self.reader) }
+    }
 }
 
 /// What the rules say of one secret file.
@@ -48,17 +54,6 @@ pub struct Job {
     pub anonymous: bool,
     /// Where the rule was said.
     pub place: Place,
-}
-
-/// What work needs from outside.
-#[derive(Clone, Copy)]
-pub struct Tools<'a> {
-    /// Whom to ask.
-    pub ask: &'a dyn Ask,
-    /// Plugins that may run.
-    pub plugins: &'a Allowed,
-    /// The signal handlers of the process.
-    pub interrupts: &'a Interrupts,
 }
 
 impl Job {

@@ -13,12 +13,13 @@ use rayon::prelude::*;
 
 use super::compare::Comparison;
 use super::status::{self, Inspected, State};
-use super::{FileError, Problem, Tools};
+use super::{FileError, Problem};
 use crate::format::age::{self, AgeError, readers};
 use crate::fsx::{Staged, commit_all, sweep};
-use crate::key::Recipient;
 use crate::key::keyring::{Keyring, Sealed};
 use crate::key::wrap::{Request, wrap_all};
+use crate::key::{Plugins, Recipient};
+use crate::process::Interrupts;
 
 /// What is to be done to a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,16 +103,17 @@ pub fn removes(comparison: &Comparison) -> bool {
 pub fn carry_out(
     steps: &[Step],
     keyring: &mut Keyring<'_>,
-    tools: &Tools<'_>,
+    plugins: &Plugins<'_>,
+    interrupts: &Interrupts,
     progress: &(dyn Fn() + Sync),
 ) -> Result<Vec<PathBuf>, Vec<FileError>> {
     let steps: Vec<&Step> = steps.iter().filter(|step| step.action != Action::Keep).collect();
     let old_keys = open_all(&steps, keyring)?;
     let new_keys = new_keys(&steps)?;
-    let stanzas = wrap(&steps, &old_keys, &new_keys, tools)?;
+    let stanzas = wrap(&steps, &old_keys, &new_keys, plugins)?;
     // Nobody is asked from here on, and there are temporaries to be removed. Once the first of
     // them is in place, the rest follows whatever comes.
-    let postponed = tools.interrupts.postpone();
+    let postponed = interrupts.postpone();
     let work: Vec<_> = steps.iter().zip(&old_keys).zip(&new_keys).zip(stanzas).collect();
     let staged: Vec<Result<Staged, FileError>> = work
         .into_par_iter()
@@ -191,7 +193,7 @@ fn wrap(
     steps: &[&Step],
     old: &[Opened],
     new: &[Option<FileKey>],
-    tools: &Tools<'_>,
+    plugins: &Plugins<'_>,
 ) -> Result<Vec<Vec<Stanza>>, Vec<FileError>> {
     let recipients: Vec<Vec<Recipient>> = steps
         .iter()
@@ -212,7 +214,7 @@ fn wrap(
             Some(Request { file_key, recipients: recipients.get(*index)? })
         })
         .collect();
-    let mut results = wrap_all(&requests, tools.plugins, tools.ask).into_iter();
+    let mut results = wrap_all(&requests, plugins).into_iter();
     let mut errors = Vec::new();
     for (step, recipients) in steps.iter().zip(&recipients) {
         let only_hides = matches!(step.action, Action::Header(_)) && recipients.is_empty();

@@ -5,13 +5,13 @@ use std::path::Path;
 
 use age_core::format::FileKey;
 
-use super::{FileError, Job, Problem, Tools, seal_into, status};
+use super::{FileError, Job, Problem, seal_into, status};
 use crate::format::age::{self, AgeError, Encrypted, readers};
 use crate::fsx::{Staged, replace::Staging, sweep};
-use crate::key::Recipient;
 use crate::key::identity::wrap_with_passphrase;
 use crate::key::keyring::{Keyring, Sealed};
 use crate::key::wrap::{Request, WrapError, wrap_all};
+use crate::key::{Plugins, Recipient};
 use crate::plaintext::Plaintext;
 
 /// Most bytes of a secret that is held in memory, as editing does: 64 MiB.
@@ -73,11 +73,11 @@ pub fn encrypt_stream(
     source: &mut dyn std::io::Read,
     to: &To<'_>,
     armored: bool,
-    tools: &Tools<'_>,
+    plugins: &Plugins<'_>,
     sink: &mut dyn Write,
 ) -> Result<(), Problem> {
     let file_key = age::new_file_key().map_err(|e| Problem::Age(AgeError::Read(e)))?;
-    let stanzas = stanzas(&file_key, to, tools)?;
+    let stanzas = stanzas(&file_key, to, plugins)?;
     age::seal(&file_key, &stanzas, armored, source, sink).map_err(Problem::Age)
 }
 
@@ -89,12 +89,12 @@ pub fn seal(
     job: &Job,
     content: &Plaintext,
     armored: bool,
-    tools: &Tools<'_>,
+    plugins: &Plugins<'_>,
 ) -> Result<Staged, FileError> {
     let error = |problem| FileError { path: job.path.clone(), problem };
     let file_key = age::new_file_key().map_err(|e| error(Problem::Age(AgeError::Read(e))))?;
     let to = To::Recipients { keys: &job.recipients(), listed: !job.anonymous };
-    let stanzas = stanzas(&file_key, &to, tools).map_err(error)?;
+    let stanzas = stanzas(&file_key, &to, plugins).map_err(error)?;
     job.path.parent().map(sweep);
     let staging = Staging { create_parents: true, ..Staging::default() };
     let mut staged = Staged::with(&job.path, staging).map_err(|e| error(Problem::Replace(e)))?;
@@ -124,14 +124,14 @@ fn unwrap(
 fn stanzas(
     file_key: &FileKey,
     to: &To<'_>,
-    tools: &Tools<'_>,
+    plugins: &Plugins<'_>,
 ) -> Result<Vec<age_core::format::Stanza>, Problem> {
     match to {
         To::Passphrase(passphrase) => wrap_with_passphrase(file_key, passphrase)
             .ok_or(Problem::Wrap(WrapError::PassphraseNotText)),
         To::Recipients { keys, listed } => {
             let request = Request { file_key, recipients: keys };
-            let wrapped = wrap_all(&[request], tools.plugins, tools.ask).into_iter().next();
+            let wrapped = wrap_all(&[request], plugins).into_iter().next();
             let mut stanzas =
                 wrapped.unwrap_or(Err(WrapError::NoRecipient)).map_err(Problem::Wrap)?;
             if *listed {

@@ -38,7 +38,7 @@ pub enum StreamError {
     Write(io::Error),
 }
 
-/// Encrypts all of `source`, nonce first.
+/// Encrypts all of `source`, nonce first. Chunks are read to where they are sealed in place.
 pub(crate) fn seal(
     file_key: &FileKey,
     nonce: &[u8; NONCE],
@@ -47,38 +47,86 @@ pub(crate) fn seal(
 ) -> Result<(), StreamError> {
     sink.write_all(nonce).map_err(StreamError::Write)?;
     let cipher = cipher(file_key, nonce);
-    let mut plain = Batch::new(CHUNK);
-    let mut sealed = vec![0_u8; SEALED];
-    let mut number = 0;
+    let mut slots = Zeroizing::new(vec![0_u8; SEALED]);
+    let mut ahead = None;
+    let mut number: u64 = 0;
     loop {
-        let end = plain.fill(source)?;
-        let chunks = plain.chunks(end);
-        let count = chunks.len();
+        let (lengths, end) = fill_slots(source, &mut slots, &mut ahead)?;
+        let count = lengths.len();
         let last = if end { count.checked_sub(1) } else { None };
-        sealed.resize(sealed.len().max(count.saturating_mul(SEALED)), 0);
-        let work = |(index, (chunk, out)): (usize, (&&[u8], &mut [u8]))| {
-            let (body, rest) = out.split_at_mut_checked(chunk.len())?;
-            body.copy_from_slice(chunk);
+        let work = |(index, (slot, length)): (usize, (&mut [u8], &usize))| {
+            let (body, rest) = slot.split_at_mut_checked(*length)?;
             let nonce = chunk_nonce(number, index, last == Some(index));
             let tag = cipher.encrypt_in_place_detached(&nonce.into(), &[], body).ok()?;
             rest.get_mut(..TAG)?.copy_from_slice(&tag);
-            Some(chunk.len().saturating_add(TAG))
+            Some(())
         };
-        let pairs = chunks.par_iter().zip(sealed.par_chunks_mut(SEALED)).enumerate();
-        let lengths: Option<Vec<usize>> = if count > 1 {
-            pairs.map(work).collect()
+        let sealed: Option<()> = if count > 1 {
+            slots.par_chunks_mut(SEALED).zip(&lengths).enumerate().map(work).collect()
         } else {
-            run_here(&chunks, &mut sealed, work)
+            slots.chunks_mut(SEALED).zip(&lengths).enumerate().map(work).collect()
         };
-        let lengths = lengths.ok_or(StreamError::Chunk { number })?;
-        for (out, length) in sealed.chunks(SEALED).zip(lengths) {
-            sink.write_all(out.get(..length).unwrap_or_default()).map_err(StreamError::Write)?;
+        sealed.ok_or(StreamError::Chunk { number })?;
+        for (slot, length) in slots.chunks(SEALED).zip(lengths) {
+            let sealed = slot.get(..length.saturating_add(TAG)).unwrap_or_default();
+            sink.write_all(sealed).map_err(StreamError::Write)?;
         }
         if end {
             return Ok(());
         }
         number = number.saturating_add(count as u64);
-        plain.keep_rest();
+        // One chunk was not enough: from here on a whole batch.
+        if count == 1 {
+            slots = Zeroizing::new(vec![0; SEALED.saturating_mul(BATCH)]);
+        }
+    }
+}
+
+/// Fills the slots with a chunk each and tells their lengths, and whether the source ended.
+/// `ahead` is the byte that was read to know it.
+fn fill_slots(
+    source: &mut dyn Read,
+    slots: &mut [u8],
+    ahead: &mut Option<u8>,
+) -> Result<(Vec<usize>, bool), StreamError> {
+    let mut lengths = Vec::with_capacity(BATCH);
+    for slot in slots.chunks_mut(SEALED) {
+        let body = slot.get_mut(..CHUNK).unwrap_or_default();
+        let mut length = 0_usize;
+        if let (Some(byte), Some(first)) = (ahead.take(), body.first_mut()) {
+            *first = byte;
+            length = 1;
+        }
+        length =
+            length.saturating_add(read_full(source, body.get_mut(length..).unwrap_or_default())?);
+        // An empty chunk is the payload of an empty file, and nothing else.
+        if length > 0 || lengths.is_empty() {
+            lengths.push(length);
+        }
+        if length < CHUNK {
+            return Ok((lengths, true));
+        }
+    }
+    let mut byte = [0];
+    let end = read_full(source, &mut byte)? == 0;
+    *ahead = if end { None } else { byte.first().copied() };
+    Ok((lengths, end))
+}
+
+/// Reads until the buffer is full or the source ends.
+fn read_full(source: &mut dyn Read, buffer: &mut [u8]) -> Result<usize, StreamError> {
+    let mut filled = 0;
+    loop {
+        let rest = buffer.get_mut(filled..).unwrap_or_default();
+        if rest.is_empty() {
+            return Ok(filled);
+        }
+        match source.read(rest) {
+            Ok(0) => return Ok(filled),
+            Ok(n) => filled = filled.saturating_add(n),
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(StreamError::Read(e)),
+        }
     }
 }
 
@@ -91,7 +139,7 @@ pub(crate) fn open(
 ) -> Result<(), StreamError> {
     let nonce = read_nonce(source)?;
     let cipher = cipher(file_key, &nonce);
-    let mut sealed = Batch::new(SEALED);
+    let mut sealed = Batch::new();
     let mut number: u64 = 0;
     loop {
         let end = sealed.fill(source)?;
@@ -142,15 +190,6 @@ pub(crate) fn open(
     }
 }
 
-/// One chunk alone needs no other thread.
-fn run_here<'a>(
-    chunks: &'a [&'a [u8]],
-    sealed: &'a mut [u8],
-    work: impl Fn((usize, (&&'a [u8], &mut [u8]))) -> Option<usize>,
-) -> Option<Vec<usize>> {
-    chunks.iter().zip(sealed.chunks_mut(SEALED)).enumerate().map(work).collect()
-}
-
 fn read_nonce(source: &mut dyn Read) -> Result<[u8; NONCE], StreamError> {
     let mut nonce = [0; NONCE];
     source.read_exact(&mut nonce).map_err(|error| {
@@ -174,56 +213,48 @@ fn chunk_nonce(first: u64, index: usize, last: bool) -> [u8; 12] {
     nonce
 }
 
-/// A buffer of up to [`BATCH`] chunks and one byte more, which tells whether a chunk is the last.
+/// A buffer of up to [`BATCH`] sealed chunks and one byte more, which tells whether a chunk is the last.
 struct Batch {
     bytes: Zeroizing<Vec<u8>>,
     filled: usize,
-    chunk: usize,
 }
 
 impl Batch {
-    fn new(chunk: usize) -> Self {
-        Self { bytes: Zeroizing::new(Vec::new()), filled: 0, chunk }
-    }
+    const FULL: usize = SEALED * BATCH;
 
-    fn full(&self) -> usize {
-        self.chunk.saturating_mul(BATCH)
+    fn new() -> Self {
+        Self { bytes: Zeroizing::new(Vec::new()), filled: 0 }
     }
 
     /// Reads until the batch is full or the source ends; says whether it ended.
     fn fill(&mut self, source: &mut dyn Read) -> Result<bool, StreamError> {
-        let limit = self.full().saturating_add(1);
+        let limit = Self::FULL.saturating_add(1);
         loop {
-            if self.filled == limit {
-                return Ok(false);
-            }
             if self.filled == self.bytes.len() {
                 // Small files stay in a small buffer; a copy of the old one would not be wiped.
-                let size = if self.bytes.is_empty() { self.chunk.saturating_add(1) } else { limit };
+                let size = if self.bytes.is_empty() { SEALED.saturating_add(1) } else { limit };
                 let mut grown = Zeroizing::new(vec![0; size]);
                 if let Some(start) = grown.get_mut(..self.filled) {
                     start.copy_from_slice(&self.bytes);
                 }
                 self.bytes = grown;
             }
-            match source.read(self.bytes.get_mut(self.filled..).unwrap_or_default()) {
-                Ok(0) => return Ok(true),
-                Ok(n) => self.filled = self.filled.saturating_add(n),
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => return Err(StreamError::Read(e)),
+            let rest = self.bytes.get_mut(self.filled..).unwrap_or_default();
+            let wanted = rest.len();
+            let read = read_full(source, rest)?;
+            self.filled = self.filled.saturating_add(read);
+            if read < wanted {
+                return Ok(true);
+            }
+            if self.filled == limit {
+                return Ok(false);
             }
         }
     }
 
     /// How many bytes are chunks now: all at the end, else all but the one read ahead.
     fn ready(&self, end: bool) -> usize {
-        if end { self.filled } else { self.full() }
-    }
-
-    /// The chunks; at the end of an empty source one empty chunk.
-    fn chunks(&self, end: bool) -> Vec<&[u8]> {
-        let ready = self.bytes.get(..self.ready(end)).unwrap_or_default();
-        if ready.is_empty() { vec![&[]] } else { ready.chunks(self.chunk).collect() }
+        if end { self.filled } else { Self::FULL }
     }
 
     fn ready_mut(&mut self, end: bool) -> &mut [u8] {
@@ -233,12 +264,11 @@ impl Batch {
 
     /// Moves the byte that was read ahead to the front.
     fn keep_rest(&mut self) {
-        let full = self.full();
-        let ahead = self.bytes.get(full).copied();
+        let ahead = self.bytes.get(Self::FULL).copied();
         if let (Some(ahead), Some(first)) = (ahead, self.bytes.first_mut()) {
             *first = ahead;
         }
-        self.filled = self.filled.saturating_sub(full);
+        self.filled = self.filled.saturating_sub(Self::FULL);
     }
 }
 

@@ -1,0 +1,195 @@
+//! The stanza `ssh-ed25519`, as age and the `age` crate write it: X25519 with the Montgomery form
+//! of the key, and a second multiplication by a tweak that binds the SSH key.
+//!
+//! Ours, because it is most of the time of a rekey. Both multiplications commute, so the one by
+//! the tweak is done once a recipient, and for an identity both scalars become one: two instead
+//! of three multiplications to wrap, one instead of three to unwrap. The `age` crate is the other
+//! side of the tests.
+
+use std::sync::OnceLock;
+
+use age_core::format::{FILE_KEY_BYTES, FileKey, Stanza};
+use age_core::primitives::{aead_decrypt, aead_encrypt, hkdf};
+use age_core::secrecy::ExposeSecret;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD_NO_PAD;
+use curve25519_dalek::edwards::CompressedEdwardsY;
+use curve25519_dalek::montgomery::MontgomeryPoint;
+use curve25519_dalek::scalar::{Scalar, clamp_integer};
+use sha2::{Digest, Sha256, Sha512};
+use zeroize::{Zeroize, Zeroizing};
+
+use super::identity::Outcome;
+
+/// The type word.
+pub(crate) const STANZA: &str = "ssh-ed25519";
+const LABEL: &[u8] = b"age-encryption.org/v1/ssh-ed25519";
+
+/// A public key.
+pub(crate) struct Ed25519Recipient {
+    point: MontgomeryPoint,
+    tweak: [u8; 32],
+    tag: [u8; 4],
+    /// `X25519(tweak, point)`, computed when first needed.
+    tweaked: OnceLock<MontgomeryPoint>,
+}
+
+impl Ed25519Recipient {
+    /// From SSH key data (RFC 8709, 4) whose last 32 bytes are the key. `None` where these are no
+    /// point of the curve, or one of small order.
+    pub(crate) fn from_blob(blob: &[u8]) -> Option<Self> {
+        let point = CompressedEdwardsY(*blob.last_chunk()?).decompress()?;
+        if point.is_small_order() {
+            return None;
+        }
+        let digest = <[u8; 32]>::from(Sha256::digest(blob));
+        Some(Self {
+            point: point.to_montgomery(),
+            tweak: hkdf(blob, LABEL, &[]),
+            tag: *digest.first_chunk()?,
+            tweaked: OnceLock::new(),
+        })
+    }
+
+    /// First 4 bytes of SHA-256 of the key data.
+    pub(crate) fn tag(&self) -> [u8; 4] {
+        self.tag
+    }
+
+    /// Encrypts the file key. `None` where the system has no random bytes.
+    pub(crate) fn wrap(&self, file_key: &FileKey) -> Option<Stanza> {
+        let tweaked = self.tweaked.get_or_init(|| self.point.mul_clamped(self.tweak));
+        let mut ephemeral = Zeroizing::new([0_u8; 32]);
+        super::fill_random(ephemeral.as_mut_slice()).ok()?;
+        let share = MontgomeryPoint::mul_base_clamped(*ephemeral);
+        let mut shared = tweaked.mul_clamped(*ephemeral);
+        let key = self.key(&share, &shared);
+        shared.zeroize();
+        let encode = |bytes: &[u8]| BASE64_STANDARD_NO_PAD.encode(bytes);
+        Some(Stanza {
+            tag: STANZA.to_owned(),
+            args: vec![encode(&self.tag), encode(share.as_bytes())],
+            body: aead_encrypt(&key, file_key.expose_secret()),
+        })
+    }
+
+    fn key(&self, share: &MontgomeryPoint, shared: &MontgomeryPoint) -> Zeroizing<[u8; 32]> {
+        let mut salt = [0; 64];
+        let (first, second) = salt.split_at_mut(32);
+        first.copy_from_slice(share.as_bytes());
+        second.copy_from_slice(self.point.as_bytes());
+        Zeroizing::new(hkdf(&salt, LABEL, shared.as_bytes()))
+    }
+}
+
+/// A private key.
+pub(crate) struct Ed25519Identity {
+    public: Ed25519Recipient,
+    /// Secret scalar times tweak, a multiple of 8 as clamping wants it.
+    scalar: Zeroizing<[u8; 32]>,
+}
+
+impl Ed25519Identity {
+    /// From the seed and the SSH key data of the public half.
+    pub(crate) fn new(seed: &[u8; 32], blob: &[u8]) -> Option<Self> {
+        let public = Ed25519Recipient::from_blob(blob)?;
+        let hash = Zeroizing::new(<[u8; 64]>::from(Sha512::digest(seed)));
+        let secret = Zeroizing::new(clamp_integer(*hash.first_chunk()?));
+        let tweak = clamp_integer(public.tweak);
+        let secret = Scalar::from_bytes_mod_order(*secret);
+        #[expect(clippy::arithmetic_side_effects, reason = "modulo the order of the group")]
+        let eighth = secret * Scalar::from_bytes_mod_order(tweak) * Scalar::from(8_u8).invert();
+        let scalar = Zeroizing::new(times_eight(eighth.as_bytes()));
+        Some(Self { public, scalar })
+    }
+
+    /// Tries a stanza. Its tag has 4 bytes and can be forged, so one that does not open is
+    /// somebody else's.
+    pub(crate) fn unwrap(&self, stanza: &Stanza) -> Outcome {
+        let [tag, share] = stanza.args.as_slice() else { return Outcome::Other };
+        let mut found = [0; 4];
+        let ours = BASE64_STANDARD_NO_PAD.decode_slice(tag, &mut found) == Ok(4);
+        if stanza.tag != STANZA || !ours || found != self.public.tag {
+            return Outcome::Other;
+        }
+        let share = BASE64_STANDARD_NO_PAD.decode(share).ok().and_then(|s| s.try_into().ok());
+        let Some(share) = share.map(MontgomeryPoint) else { return Outcome::Broken };
+        if stanza.body.len() != FILE_KEY_BYTES.saturating_add(16) {
+            return Outcome::Broken;
+        }
+        let bits =
+            self.scalar.iter().rev().flat_map(|byte| (0..8).rev().map(move |i| byte >> i & 1 == 1));
+        let mut shared = share.mul_bits_be(bits);
+        let key = self.public.key(&share, &shared);
+        shared.zeroize();
+        let Ok(mut opened) = aead_decrypt(&key, FILE_KEY_BYTES, &stanza.body) else {
+            return Outcome::Other;
+        };
+        FileKey::try_init_with_mut(|file_key| {
+            let fits = opened.len() == file_key.len();
+            if fits {
+                file_key.copy_from_slice(&opened);
+            }
+            opened.zeroize();
+            fits.then_some(()).ok_or(())
+        })
+        .map_or(Outcome::Other, Outcome::Opened)
+    }
+}
+
+/// A number below 2^253, little endian, times 8.
+fn times_eight(number: &[u8; 32]) -> [u8; 32] {
+    let mut carry = 0;
+    number.map(|byte| {
+        let shifted = byte << 3 | carry;
+        carry = byte >> 5;
+        shifted
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use age::{Identity as _, Recipient as _};
+    use ssh_key::LineEnding;
+    use ssh_key::private::{Ed25519Keypair, KeypairData};
+
+    /// Both sides of one key, ours and those of the `age` crate.
+    fn key(seed: [u8; 32]) -> (Vec<u8>, age::ssh::Identity, age::ssh::Recipient) {
+        let pair = KeypairData::from(Ed25519Keypair::from_seed(&seed));
+        let key = ssh_key::PrivateKey::new(pair, "test-only").unwrap();
+        let text = key.to_openssh(LineEnding::LF).unwrap();
+        let theirs = age::ssh::Identity::from_buffer(text.as_bytes(), None).unwrap();
+        let public = key.public_key();
+        (public.to_bytes().unwrap(), theirs, public.to_openssh().unwrap().parse().unwrap())
+    }
+
+    #[test]
+    fn the_age_crate_opens_ours_and_we_open_its() {
+        for round in 0..40_u8 {
+            let seed = <[u8; 32]>::from(Sha256::digest([round]));
+            let (blob, their_identity, their_recipient) = key(seed);
+            let file_key = FileKey::new(Box::new([round; 16]));
+            let ours = Ed25519Recipient::from_blob(&blob).unwrap().wrap(&file_key).unwrap();
+            let opened = their_identity.unwrap_stanza(&ours).unwrap().unwrap();
+            assert_eq!(opened.expose_secret(), &[round; 16]);
+            let (theirs, _) = their_recipient.wrap_file_key(&file_key).unwrap();
+            let identity = Ed25519Identity::new(&seed, &blob).unwrap();
+            for stanza in [&ours, &theirs[0]] {
+                let Outcome::Opened(opened) = identity.unwrap(stanza) else { panic!("{round}") };
+                assert_eq!(opened.expose_secret(), &[round; 16]);
+            }
+        }
+    }
+
+    #[test]
+    fn a_forged_tag_is_somebody_elses() {
+        let (blob, ..) = key([1; 32]);
+        let (other, ..) = key([2; 32]);
+        let file_key = FileKey::new(Box::new([9; 16]));
+        let mut forged = Ed25519Recipient::from_blob(&other).unwrap().wrap(&file_key).unwrap();
+        let identity = Ed25519Identity::new(&[1; 32], &blob).unwrap();
+        forged.args[0] = BASE64_STANDARD_NO_PAD.encode(identity.public.tag);
+        assert!(matches!(identity.unwrap(&forged), Outcome::Other));
+    }
+}

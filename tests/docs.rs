@@ -1,0 +1,127 @@
+//! Holds the documentation to the program: the commands in it are run, the page of the command
+//! line is the one that the definitions give, and every link leads somewhere.
+//!
+//! After a change of the command line: `cargo test --test docs -- --ignored bless`.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::print_stdout,
+    reason = "a test stops at the first surprise and says what it skips"
+)]
+
+#[path = "docs/cli_page.rs"]
+mod cli_page;
+#[path = "docs/console.rs"]
+mod console;
+#[path = "docs/links.rs"]
+mod links;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const CLI_PAGE: &str = "docs/reference/cli.md";
+
+#[test]
+fn the_page_of_the_command_line_is_up_to_date() {
+    let page = fs::read_to_string(root().join(CLI_PAGE)).unwrap_or_default();
+    assert!(
+        page == cli_page::page(),
+        "{CLI_PAGE} is stale: run `cargo test --test docs -- --ignored bless` and look at it"
+    );
+}
+
+/// Not a check: writes the page of the command line.
+#[test]
+#[ignore = "it writes into the repository"]
+fn bless() {
+    fs::write(root().join(CLI_PAGE), cli_page::page()).unwrap();
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    let problems = links::broken(&pages());
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+}
+
+#[test]
+fn every_page_can_be_reached() {
+    let strays = links::unreachable(&root().join("README.md"), &pages());
+    assert!(strays.is_empty(), "no link from README.md leads to {strays:?}");
+}
+
+#[test]
+fn every_variable_is_documented() {
+    let page = fs::read_to_string(root().join("docs/reference/environment.md")).unwrap();
+    let mut sources = Vec::new();
+    walk(&root().join("src"), "rs", &mut sources);
+    for source in sources {
+        for word in fs::read_to_string(source).unwrap().split(|c: char| !is_name(c)) {
+            let name = word.strip_prefix("SECRETCTL_").unwrap_or_default();
+            let is_ours = !name.is_empty() && !name.starts_with("TEST_");
+            assert!(!is_ours || page.contains(&format!("`{word}`")), "{word} is not documented");
+        }
+    }
+}
+
+#[test]
+fn the_commands_of_the_readme_work() {
+    assert_eq!(run_page("README.md"), None);
+}
+
+#[test]
+fn the_commands_of_the_how_tos_work() {
+    let mut how_tos = Vec::new();
+    walk(&root().join("docs/how-to"), "md", &mut how_tos);
+    assert!(!how_tos.is_empty());
+    let pages = how_tos.iter().map(|page| page.strip_prefix(root()).unwrap().to_str().unwrap());
+    let problems: Vec<String> = pages.filter_map(run_page).collect();
+    assert!(problems.is_empty(), "{}", problems.join("\n\n"));
+}
+
+/// Runs a page and says what differs.
+fn run_page(page: &str) -> Option<String> {
+    let text = fs::read_to_string(root().join(page)).unwrap();
+    match console::run(&text, page) {
+        console::Outcome::Passed(0) => Some(format!("{page} has no block that a test runs")),
+        console::Outcome::Passed(_) => None,
+        console::Outcome::Skipped(missing) => {
+            assert!(std::env::var_os("SECRETCTL_TEST_STRICT").is_none(), "{missing} is missing");
+            println!("skipped: {page}: {missing} is missing");
+            None
+        }
+        console::Outcome::Failed(why) => Some(why),
+    }
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// All pages of the repository.
+fn pages() -> Vec<PathBuf> {
+    let mut pages = Vec::new();
+    walk(root(), "md", &mut pages);
+    pages
+}
+
+fn walk(folder: &Path, extension: &str, found: &mut Vec<PathBuf>) {
+    let mut entries: Vec<PathBuf> =
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    entries.sort();
+    for path in entries {
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if path.is_dir() && name != "target" && !name.starts_with('.') {
+            walk(&path, extension, found);
+        } else if path.extension().is_some_and(|e| e == extension) {
+            found.push(path);
+        }
+    }
+}
+
+fn is_name(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '_'
+}
