@@ -172,7 +172,7 @@ pub(crate) fn rules_failure(error: &RulesError) -> Failure {
     let mut lines = text.lines();
     let mut failure = Failure::new(lines.next().unwrap_or_default());
     for line in lines {
-        failure = failure.detail(line.trim_start());
+        failure = failure.detail(line.strip_prefix("  ").unwrap_or(line));
     }
     failure.maybe_hint(error.hint())
 }
@@ -280,9 +280,10 @@ fn no_rule(path: &Path, rules: &RuleSet) -> Failure {
     let mut failure = Failure::new(format!("no rule is about `{}`", shown(path)));
     for source in &rules.sources {
         failure = failure.detail(format!(
-            "{} has {} rules, relative to {}",
+            "{} has {} {}, relative to {}",
             shown(&source.file),
             source.rules.len(),
+            if source.rules.len() == 1 { "rule" } else { "rules" },
             source.base.display()
         ));
     }

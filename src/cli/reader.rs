@@ -276,7 +276,7 @@ fn edit_failure(error: &EditError) -> Failure {
     let mut lines = text.lines();
     let mut failure = Failure::new(lines.next().unwrap_or_default());
     for line in lines {
-        failure = failure.detail(line.trim_start());
+        failure = failure.detail(line.strip_prefix("  ").unwrap_or(line));
     }
     failure.maybe_hint(error.hint())
 }
