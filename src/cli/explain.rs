@@ -194,7 +194,10 @@ fn no_match(file: &str, around: &Around<'_>) -> Failure {
         let name = if needs.reader == key { "" } else { &format!("{}, ", needs.reader) };
         failure = failure.detail(format!("{label} {name}{key} ({})", shown_place(&needs.place)));
     }
-    if around.needs.is_empty() {
+    let remedy = around.tried.iter().find_map(|tried| tried.remedy.clone());
+    if let Some(remedy) = remedy {
+        failure.hint(remedy)
+    } else if around.needs.is_empty() {
         failure.hint("name the private key with `--identity FILE`")
     } else {
         failure.hint(format!(
