@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::ui::{shown, shown_place};
 use crate::format::age::AgeError;
+use crate::fsx::ReplaceError;
 use crate::key::keyring::{Tried, Unopened};
 use crate::key::wrap::WrapError;
 use crate::work::{Expected, FileError, Problem};
@@ -59,6 +60,13 @@ impl Failure {
     /// An error of one line.
     pub(crate) fn new(headline: impl Into<String>) -> Self {
         Self { headline: headline.into(), ..Self::default() }
+    }
+
+    /// From a text of several lines: the headline, and the details below it.
+    pub(crate) fn of_text(text: &str) -> Self {
+        let mut lines = text.lines();
+        let failure = Self::new(lines.next().unwrap_or_default());
+        lines.fold(failure, |failure, line| failure.detail(line.trim_start()))
     }
 
     /// Adds what to do.
@@ -127,7 +135,7 @@ pub(crate) fn problem(problem: &Problem, path: &Path, around: &Around<'_>) -> Fa
         Problem::Unopened(unopened) => unopened_file(unopened, &file, around),
         Problem::Age(error) => age_error(error, &file),
         Problem::Wrap(error) => wrap_error(error, &file),
-        Problem::Replace(error) => Failure::new(error.to_string()).maybe_hint(error.remedy()),
+        Problem::Replace(error) => replace_error(error),
         Problem::HalfDone { done, error } => {
             Failure::new(format!("`{file}` was not written, after {done} others were"))
                 .detail(error.to_string())
@@ -226,6 +234,11 @@ fn age_error(error: &AgeError, file: &str) -> Failure {
         | AgeError::Mac
         | AgeError::Payload { .. } => failure.hint("restore it from git"),
     }
+}
+
+/// Explains why a file cannot be replaced.
+pub(crate) fn replace_error(error: &ReplaceError) -> Failure {
+    Failure::new(error.to_string()).maybe_hint(error.remedy())
 }
 
 fn wrap_error(error: &WrapError, file: &str) -> Failure {
