@@ -326,6 +326,8 @@ pub enum RecipientError {
     },
     /// An SSH certificate; the plain key beside it is wanted.
     Certificate,
+    /// The key of a certificate authority, which only signs the keys of hosts and people.
+    Authority,
     /// A `known_hosts` line that begins with `@revoked`.
     Revoked,
     /// RSA below 2,048 bits.
@@ -367,6 +369,9 @@ impl RecipientError {
                 `NAME-cert.pub`)"
                     .to_owned()
             }
+            Self::Authority => "leave the line out, and name the keys of the hosts or people \
+                themselves"
+                .to_owned(),
             Self::Revoked => "ask the owner of the host for its new key".to_owned(),
             Self::RsaTooSmall | Self::RsaTooLarge => {
                 "use an ed25519 key, or RSA of 2048 to 4096 bits".to_owned()
@@ -387,6 +392,7 @@ impl fmt::Display for RecipientError {
                 write!(f, "age cannot encrypt to a key of type `{algorithm}`: it can only sign")
             }
             Self::Certificate => f.write_str("this is an SSH certificate, not a key"),
+            Self::Authority => f.write_str("this is the key of a certificate authority"),
             Self::Revoked => f.write_str("this key is marked as revoked"),
             Self::RsaTooSmall => f.write_str("the RSA key has fewer than 2048 bits"),
             Self::RsaTooLarge => f.write_str("the RSA key has more than 4096 bits"),
