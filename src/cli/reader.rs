@@ -224,7 +224,9 @@ impl Then {
         }
         let mut yes = self.yes;
         if !yes && std::io::stdin().is_terminal() {
-            Rekey::dry().run(context)?;
+            if Rekey::look().run(context)? == Done::Clean {
+                return Ok(Done::Clean);
+            }
             let ask = context.plugins().ask;
             yes = ask.confirm("rekey now?", "yes", Some("no")).unwrap_or(false);
         }
