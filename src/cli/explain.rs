@@ -248,7 +248,7 @@ fn wrap_error(error: &WrapError, file: &str) -> Failure {
             Some("give every reader of this file a post-quantum key, or none".to_owned())
         }
         WrapError::Recipient { error, .. } => error.remedy(),
-        WrapError::Plugin { error, .. } => error.remedy(),
+        WrapError::Plugin { error } => error.remedy(),
         WrapError::PassphraseNotText => None,
     };
     Failure::new(format!("cannot encrypt `{file}`: {error}")).maybe_hint(hint)

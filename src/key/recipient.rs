@@ -137,6 +137,18 @@ impl Recipient {
         }
     }
 
+    /// The labels that all readers of a file with this one must share; `None` for plugins, which
+    /// tell only when they are used.
+    pub fn labels(&self) -> Option<BTreeSet<String>> {
+        match &*self.kind {
+            Kind::Hybrid(_) | Kind::TagPq(_) => Some(BTreeSet::from([POST_QUANTUM.to_owned()])),
+            Kind::X25519(_) | Kind::Ed25519(_) | Kind::Rsa { .. } | Kind::Tag(_) => {
+                Some(BTreeSet::new())
+            }
+            Kind::Plugin { .. } => None,
+        }
+    }
+
     /// The plugin that this recipient needs, `NAME` of `age-plugin-NAME`.
     pub fn plugin(&self) -> Option<&str> {
         match &*self.kind {
@@ -185,7 +197,7 @@ impl Recipient {
         };
         let wrapped = match &*self.kind {
             Kind::Ed25519(key) => return own(key.wrap(file_key), None),
-            Kind::Hybrid(key) => return own(key.wrap(file_key), Some("postquantum")),
+            Kind::Hybrid(key) => return own(key.wrap(file_key), Some(POST_QUANTUM)),
             Kind::X25519(key) => key.wrap_file_key(file_key),
             Kind::Rsa { key, .. } => key.wrap_file_key(file_key),
             Kind::Tag(key) => key.wrap_file_key(file_key),
@@ -403,3 +415,6 @@ impl fmt::Display for RecipientError {
 }
 
 impl std::error::Error for RecipientError {}
+
+/// The label of the post-quantum kinds (C2SP `age.md`).
+const POST_QUANTUM: &str = "postquantum";
