@@ -224,6 +224,39 @@ fn a_folder_of_rules_is_imported_as_nix_does() {
 }
 
 #[test]
+fn what_i_cannot_read_i_cannot_replace() {
+    let Some(desk) = fleet() else { return };
+    desk.secret_for(&desk.public("repo/keys/stranger"), "login.age", "not mine");
+    let before = desk.snapshot();
+    let ran = desk.run_with(&desk.ours("agenix"), &["-e", "login.age"], &[], b"new");
+    assert!(ran.code == 1 && ran.err.contains("no identity matched"), "{ran:?}");
+    assert_eq!(desk.snapshot(), before);
+}
+
+/// Whatever the name of the program, and without git too.
+#[test]
+fn two_runs_wait_for_each_other() {
+    let Some(desk) = fleet() else { return };
+    desk.write("secrets.nix", r#"{ "deep/er.age".publicKeys = [ "<ME>" ]; }"#);
+    desk.secret("deep/er.age", "old");
+    for other in ["agenix -r", "ragenix -r", "secretctl rekey --force"] {
+        let (name, arguments) = other.split_once(' ').unwrap();
+        let program = desk.ours(name);
+        // The editor's own folder for temporary files would hide the lock.
+        let editor = desk.editor(&format!(
+            "export TMPDIR={tmp}; timeout 1 {} {arguments} 2> {tmp}/waited; echo . >> \"$1\"",
+            program.display(),
+            tmp = desk.root().join("tmp").display(),
+        ));
+        let environment = [("EDITOR", editor.as_str())];
+        desk.run_with(&desk.ours("agenix"), &["-e", "deep/er.age"], &environment, b"").ok();
+        let waited = fs::read_to_string(desk.root().join("tmp/waited")).unwrap();
+        assert!(waited.contains("waiting for the lock"), "{other}: {waited}");
+    }
+    assert_eq!(desk.content("deep/er.age"), "old.\n.\n.\n");
+}
+
+#[test]
 fn a_wrapped_program_still_knows_its_name() {
     let Some(desk) = fleet() else { return };
     let wrapped = desk.root().join("bin/.agenix-wrapped");

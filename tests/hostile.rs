@@ -310,7 +310,7 @@ fn a_user_without_rights_gets_by_and_loses_nothing() {
         ("chmod 500 secrets; \"$0\" rekey --force", "secrets"),
         ("chmod 500 secrets; echo x | \"$0\" edit secrets/db.age", "secrets"),
         ("chmod 700 secrets; chmod 0 secrets/db.age; \"$0\" rekey --force", "ermission"),
-        ("chmod 0 secrets/db.age; echo | EDITOR=true \"$0\" edit secrets/db.age", "mode"),
+        ("chmod 0 secrets/db.age; echo | EDITOR=true \"$0\" edit secrets/db.age", "chmod u+w"),
         ("chmod 0 secrets; \"$0\" rekey --force", "ermission"),
         ("chmod 0 secretctl.yaml; \"$0\" rekey", "ermission"),
     ] {
@@ -409,6 +409,26 @@ fn odd_names_work_everywhere() {
     assert_eq!(text.lines().count(), 8, "{text}");
     fleet.run(&["status", "--json"]).done();
     assert_eq!(fs::read_dir(fleet.path("secrets")).unwrap().count(), 7);
+}
+
+#[test]
+fn a_name_cannot_pass_for_a_line_of_ours() {
+    let fleet = Fleet::new();
+    fleet.put("secrets/x\nhint: do evil.age", b"x");
+    fs::set_permissions(fleet.path("secrets/x\nhint: do evil.age"), Permissions::from_mode(0o444))
+        .unwrap();
+    for arguments in [
+        &["rekey", "--force"][..],
+        &["edit", "secrets/x\nhint: do evil.age"],
+        &["decrypt", "secrets/y\nhint: do evil.age"],
+        &["edit", "y\nhint: do evil.age"],
+        &["--rules", "y\nhint: do evil.yaml", "status"],
+        &["host", "add", "y\nhint: do evil", "-r", "y\nhint: do evil"],
+        &["host", "remove", "y\nhint: do evil"],
+    ] {
+        let run = fleet.feed(arguments, b"x").ended(2);
+        assert!(!run.stderr.contains("\nhint: do evil"), "{arguments:?}: {}", run.stderr);
+    }
 }
 
 #[test]

@@ -43,6 +43,10 @@ pub(crate) struct Encrypt {
     /// Write ASCII armor
     #[arg(short, long)]
     armor: bool,
+    /// Do not list the readers in the file. Without the list, `status` cannot tell who of the
+    /// holders of age keys reads it
+    #[arg(long)]
+    anonymous: bool,
     /// Accept empty content from standard input
     #[arg(long)]
     allow_empty: bool,
@@ -80,7 +84,7 @@ impl Encrypt {
     fn readers(&self, context: &Context) -> Result<Readers, Vec<Failure>> {
         if !self.recipients.is_empty() || !self.recipients_files.is_empty() {
             let keys = named(context, &self.recipients, &self.recipients_files)?;
-            return Ok(Readers { keys, listed: true, armor: self.armor });
+            return Ok(Readers { keys, listed: !self.anonymous, armor: self.armor });
         }
         let Some(output) = &self.output else {
             return Err(Failure::new("nobody is named who could read the result")
@@ -93,7 +97,7 @@ impl Encrypt {
         let (_, job): (RuleSet, Job) = context.job(output)?;
         Ok(Readers {
             keys: job.recipients(),
-            listed: !job.anonymous,
+            listed: !(self.anonymous || job.anonymous),
             armor: self.armor || job.armor == Some(true),
         })
     }

@@ -161,6 +161,11 @@ fn finish(outcome: Outcome, json: bool) -> ExitCode {
 fn usage(error: &clap::Error) -> ExitCode {
     if error.use_stderr() {
         let plain = error.render().to_string();
+        if plain.contains("PRIVATE KEY") || plain.contains("AGE-SECRET-KEY-") {
+            let failure = Failure::new("an argument is a private key, which is not repeated here")
+                .hint("other users see arguments: take it for known, and name files instead");
+            return finish(Err(failure.into()), false);
+        }
         if ui::clean(&plain) == plain {
             let _nobody_listens = error.print();
         } else {

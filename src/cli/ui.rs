@@ -12,7 +12,7 @@ use super::explain::Failure;
 use crate::key::Ask;
 use crate::place::Place;
 use crate::plaintext::Plaintext;
-use crate::process::{Held, Interrupts, askpass};
+use crate::process::{Held, Interrupts, askpass, obey};
 
 /// Text with everything that could steer a terminal made visible: names come from files.
 pub(crate) fn clean(text: &str) -> String {
@@ -101,7 +101,16 @@ impl Ask for Terminal {
             };
         }
         let _until_answered = self.keep_echo();
-        rpassword::prompt_password(prompt).ok().map(|text| Plaintext::new(text.into_bytes()))
+        match rpassword::prompt_password(prompt) {
+            Ok(text) => Some(Plaintext::new(text.into_bytes())),
+            Err(error) => {
+                // Ctrl-C comes as an error, and is meant for the whole run.
+                if error.kind() == io::ErrorKind::Interrupted {
+                    obey(rustix::process::Signal::INT.as_raw());
+                }
+                None
+            }
+        }
     }
 
     fn line(&self, prompt: &str) -> Option<String> {

@@ -2,6 +2,11 @@
 //! and the program run in an environment of which every variable is known. Never the real home.
 
 #![allow(dead_code, unreachable_pub, reason = "each test uses a part of it")]
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::print_stdout,
+    reason = "a test stops at the first surprise and says what it skips"
+)]
 
 use std::ffi::OsStr;
 use std::fs::{self, Permissions};

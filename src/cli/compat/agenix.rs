@@ -98,6 +98,12 @@ fn run(options: &Options) -> Result<(), Stop> {
     let here = context.here.clone();
     let named = variable("RULES").unwrap_or_else(|| DEFAULT_RULES.into());
     let rules = rules_path(&named, &here);
+    if !rules.exists() {
+        let shown = ui::shown(&rules);
+        return Err(Failure::new(format!("there are no rules: `{shown}` does not exist"))
+            .hint("run this in the folder of `secrets.nix`, or set RULES to its path")
+            .into());
+    }
     if options.verbose {
         ui::say(&format!("+ rules: {}", rules.display()));
         for identity in &identities {
@@ -165,21 +171,20 @@ fn decrypt(desk: &Desk, file: &OsStr, rules: &OsStr) -> Result<(), Stop> {
 }
 
 fn edit(desk: &Desk, file: &OsStr, rules: &OsStr) -> Result<(), Stop> {
-    let job = job(desk, file, rules)?;
     let shown = file.to_string_lossy();
-    let exists = job.path.exists();
     let editor_set = variable("EDITOR");
     // agenix's own sign for "encrypt it anew as it is".
     if editor_set.as_deref() == Some(OsStr::new(":")) {
-        return rekey_some(desk, vec![job]);
+        let _lock = desk.lock(&format!("agenix -e {shown}"))?;
+        return rekey_some(desk, vec![job(desk, file, rules)?]);
     }
     let input = piped()?;
     if input.is_none() && editor_set.is_none() && !io::stdin().is_terminal() {
         return Err(empty_input(file));
     }
-    let _lock =
-        desk.lock(job.path.parent().unwrap_or(&desk.base), &format!("agenix -e {shown}"))?;
-    if exists {
+    let _lock = desk.lock(&format!("agenix -e {shown}"))?;
+    let job = job(desk, file, rules)?;
+    if job.path.exists() {
         check_identities(desk, &shown)?;
     }
     let old = desk.open(&job)?;
@@ -210,12 +215,12 @@ fn editor() -> Result<Editor, Failure> {
 }
 
 fn rekey(desk: &Desk) -> Result<(), Stop> {
+    let _lock = desk.lock("agenix -r")?;
     rekey_some(desk, desk.jobs()?)
 }
 
 /// Encrypts anew what exists, and says what does not.
 fn rekey_some(desk: &Desk, jobs: Vec<Job>) -> Result<(), Stop> {
-    let _lock = desk.lock(&desk.base, "agenix -r")?;
     let mut existing = Vec::new();
     for job in jobs {
         let name = job.path.strip_prefix(&desk.base).unwrap_or(&job.path).to_owned();

@@ -145,8 +145,9 @@ impl Desk {
         Ok(())
     }
 
-    fn lock(&self, folder: &Path, command: &str) -> Result<Lock, Stop> {
-        Ok(self.context.lock(folder, command)?)
+    /// The lock of the rules, the same for every command; for before they are read.
+    fn lock(&self, command: &str) -> Result<Lock, Stop> {
+        Ok(self.context.lock(self.rules.parent().unwrap_or(&self.base), command)?)
     }
 
     /// Writes the content of a file to standard output.

@@ -186,10 +186,7 @@ fn check_identities(desk: &Desk) -> Result<(), Stop> {
 }
 
 fn edit(desk: &Desk, file: &OsStr, editor: &OsStr, outline: &Value) -> Result<(), Stop> {
-    let job = job(desk, file, outline)?;
-    let shown = job.path.display().to_string();
-    let folder = job.path.parent().unwrap_or(&desk.base);
-    let command = format!("ragenix -e {shown}");
+    let command = format!("ragenix -e {}", file.to_string_lossy());
     if is_stdin(editor) {
         let content = match piped()? {
             Some(content) => content,
@@ -199,13 +196,15 @@ fn edit(desk: &Desk, file: &OsStr, editor: &OsStr, outline: &Value) -> Result<()
         if content.is_empty() {
             return Err(empty_input(file));
         }
-        let _lock = desk.lock(folder, &command)?;
-        return desk.replace(&job, &content);
+        let _lock = desk.lock(&command)?;
+        return desk.replace(&job(desk, file, outline)?, &content);
     }
     let path = variable("PATH").unwrap_or_default();
     let editor = Editor::parse(editor, "EDITOR", &path)
         .map_err(|e| Failure::new(e.to_string()).hint(e.remedy()))?;
-    let _lock = desk.lock(folder, &command)?;
+    let _lock = desk.lock(&command)?;
+    let job = job(desk, file, outline)?;
+    let shown = job.path.display().to_string();
     if job.path.exists() {
         check_identities(desk)?;
     }
@@ -227,7 +226,7 @@ fn is_stdin(editor: &OsStr) -> bool {
 fn rekey(desk: &Desk, outline: &Value) -> Result<(), Stop> {
     check_identities(desk)?;
     check_recipients(desk, outline, Path::exists)?;
-    let _lock = desk.lock(&desk.base, "ragenix -r")?;
+    let _lock = desk.lock("ragenix -r")?;
     let (existing, absent): (Vec<Job>, Vec<Job>) =
         desk.jobs()?.into_iter().map(armored).partition(|job| job.path.exists());
     let mut lines: Vec<(&Path, &str)> = Vec::new();

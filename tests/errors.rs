@@ -1,0 +1,217 @@
+//! One happy path for each command, and the whole stderr of each of its errors, to be read as
+//! text: what happened, where, what to do.
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test stops at the first surprise"
+)]
+
+mod common;
+
+use std::fmt::Write;
+use std::fs;
+
+use common::{Fleet, PROGRAM, finish};
+
+/// Runs each command on a fleet of its own and writes down what it said.
+fn transcript(runs: &[(&[&str], &str)]) -> String {
+    let mut text = String::new();
+    for (arguments, input) in runs {
+        let fleet = prepared();
+        let run = fleet.feed(arguments, input.as_bytes());
+        let mut stderr = fleet.redact(&run.stderr);
+        for name in ["alice", "web1", "db1"] {
+            for key in [fleet.public(name), fleet.public(name).rsplit_once(' ').unwrap().0.into()] {
+                stderr = stderr.replace(&key, &format!("[KEY OF {name}]"));
+            }
+        }
+        writeln!(text, "$ secretctl {}\n{}[{}]\n", arguments.join(" "), stderr, run.code).unwrap();
+    }
+    text
+}
+
+/// A fleet with something of everything that can be wrong.
+fn prepared() -> Fleet {
+    let fleet = Fleet::with(&["secrets/a.age"]);
+    let encrypt = |key: &str, name: &str| {
+        fleet.feed(&["encrypt", "-r", &fleet.public(key), "-o", name], b"x").done();
+    };
+    encrypt("stranger", "foreign.age");
+    encrypt("alice", "broken.age");
+    let mut bytes = fs::read(fleet.path("broken.age")).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(fleet.path("broken.age"), &bytes).unwrap();
+    fs::write(fleet.path("short.age"), &bytes[..50]).unwrap();
+    let forged = String::from_utf8_lossy(&bytes).replace("--- ", "--- A");
+    fs::write(fleet.path("forged.age"), forged.as_bytes()).unwrap();
+    fs::write(fleet.path("plain.age"), "password\n").unwrap();
+    fs::write(fleet.path("alice.pub"), fleet.public("alice")).unwrap();
+    fs::write(fleet.path("ecdsa.pub"), "ecdsa-sha2-nistp256 AAAAE2VjZHNh x\n").unwrap();
+    fs::create_dir(fleet.path("bad")).unwrap();
+    let bad =
+        "users:\n  a: nonsense\nsecrets:\n  - path: ../x\n    readers: [b]\n    colour: red\n";
+    fs::write(fleet.path("bad/secretctl.yaml"), bad).unwrap();
+    fs::create_dir(fleet.path("stale")).unwrap();
+    let rules = fs::read_to_string(fleet.path("secretctl.yaml")).unwrap();
+    fs::write(fleet.path("stale/secretctl.yaml"), rules.replace("secrets/**", "**.age")).unwrap();
+    fs::copy(fleet.path("foreign.age"), fleet.path("stale/foreign.age")).unwrap();
+    fleet
+}
+
+#[test]
+fn errors_of_edit() {
+    insta::assert_snapshot!(transcript(&[
+        (&["edit", "secrets/a.age"], ""),
+        (&["edit", "elsewhere.age"], "x"),
+        (&["edit", "secrets/a.age", "secrets/b.age"], "x"),
+        (&["edit", "secrets"], "x"),
+        (&["edit", "bad/x.age"], "x"),
+        (&["edit"], "x"),
+    ]));
+}
+
+#[test]
+fn errors_of_encrypt() {
+    insta::assert_snapshot!(transcript(&[
+        (&["encrypt"], "x"),
+        (&["encrypt", "-r", "nonsense"], "x"),
+        (&["encrypt", "-r", "@nobody"], "x"),
+        (&["encrypt", "-r", "age1nonsense"], "x"),
+        (&["encrypt", "-R", "ecdsa.pub"], "x"),
+        (&["encrypt", "-R", "nowhere.pub"], "x"),
+        (&["encrypt", "-R", "plain.age"], "x"),
+        (&["encrypt", "-r", "@alice", "nowhere"], "x"),
+        (&["encrypt", "-r", "@alice"], ""),
+        (&["encrypt", "-r", "@alice", "-o", "nowhere/\u{1b}/"], "x"),
+        (&["encrypt", "-o", "elsewhere.age"], "x"),
+        (&["encrypt", "-p", "-r", "@alice"], "x"),
+    ]));
+}
+
+#[test]
+fn errors_of_decrypt() {
+    insta::assert_snapshot!(transcript(&[
+        (&["decrypt", "nowhere.age"], ""),
+        (&["decrypt", "foreign.age"], ""),
+        (&["decrypt", "-i", "../keys/stranger", "secrets/a.age"], ""),
+        (&["decrypt", "-i", "nowhere", "secrets/a.age"], ""),
+        (&["decrypt", "-i", "alice.pub", "secrets/a.age"], ""),
+        (&["decrypt", "broken.age"], ""),
+        (&["decrypt", "short.age"], ""),
+        (&["decrypt", "forged.age"], ""),
+        (&["decrypt", "plain.age"], ""),
+        (&["decrypt", "secrets"], ""),
+        (&["decrypt"], ""),
+        (&["decrypt", "-o", "nowhere/x", "secrets/a.age"], ""),
+        (&["--error-format", "json", "decrypt", "foreign.age"], ""),
+    ]));
+}
+
+#[test]
+fn errors_of_rekey_and_status() {
+    insta::assert_snapshot!(transcript(&[
+        (&["rekey", "elsewhere.age"], ""),
+        (&["rekey", "bad"], ""),
+        (&["rekey", "--rules", "bad/secretctl.yaml"], ""),
+        (&["rekey", "--rules", "stale/secretctl.yaml"], ""),
+        (&["rekey", "--rules", "stale/secretctl.yaml", "--check"], ""),
+        (&["rekey", "--force", "-i", "../keys/stranger"], ""),
+        (&["--error-format", "json", "rekey", "--rules", "stale/secretctl.yaml"], ""),
+        (&["status", "nowhere"], ""),
+        (&["status", "--rules", "nowhere.yaml"], ""),
+        (&["status", "--rules", "plain.age"], ""),
+    ]));
+}
+
+#[test]
+fn errors_of_readers_keys_and_init() {
+    insta::assert_snapshot!(transcript(&[
+        (&["host", "add", "db1"], ""),
+        (&["host", "add", "web1", "-k", "alice.pub", "--no-rekey"], ""),
+        (&["host", "add", "alice", "-k", "alice.pub", "--no-rekey"], ""),
+        (&["host", "add", "a b", "-k", "alice.pub", "--no-rekey"], ""),
+        (&["host", "add", "db1", "-k", "alice.pub", "--to", "nobody", "--no-rekey"], ""),
+        (&["host", "add", "db1", "--known-hosts", "alice.pub"], ""),
+        (&["host", "remove", "nobody"], ""),
+        (&["user", "remove", "web1"], ""),
+        (&["user", "remove", "alice"], ""),
+        (&["keys", "show", "nowhere"], ""),
+        (&["keys", "show", "plain.age"], ""),
+        (&["keys", "convert", "ecdsa.pub"], ""),
+        (&["keys", "convert", "--private-key", "alice.pub"], ""),
+        (&["init"], ""),
+    ]));
+}
+
+#[test]
+fn every_command_has_a_happy_path() {
+    let fleet = Fleet::new();
+    fs::remove_file(fleet.path("secretctl.yaml")).unwrap();
+    let (alice, web1) = (fleet.public("alice"), fleet.public("web1"));
+    fleet.run(&["init"]).done();
+    fleet.run(&["user", "add", "alice", "-r", &alice, "--to", "defaultEncryptKeys"]).done();
+    fleet.run(&["host", "add", "web1", "-r", &web1]).done();
+    let rules = fs::read_to_string(fleet.path("secretctl.yaml")).unwrap();
+    let rule = "secrets:\n  - path: secrets/**\n    readers: [web1]\n";
+    fs::write(fleet.path("secretctl.yaml"), rules.replace("secrets: []\n", rule)).unwrap();
+    fleet.edit(&["edit", "secrets/a.age"], "echo a >\"$1\"").done();
+    fleet.feed(&["encrypt", "-o", "secrets/b.age"], b"b").done();
+    assert_eq!(fleet.run(&["decrypt", "secrets/a.age"]).done().stdout, b"a\n");
+    fleet.run(&["rekey"]).done().says("2 files have the right readers");
+    fleet.run(&["rekey", "--check"]).done();
+    let status = String::from_utf8(fleet.run(&["status"]).done().stdout).unwrap();
+    assert_eq!(status.matches(" ok\n").count(), 2, "{status}");
+    for (command, needle) in [
+        (&["host", "list"][..], web1.split(' ').nth(1).unwrap()),
+        (&["user", "list"], alice.split(' ').nth(1).unwrap()),
+        (&["keys", "show"], "alice"),
+        (&["keys", "convert", "../keys/alice.pub"], "age1"),
+        (&["completions", "bash"], "secretctl"),
+        (&["man"], "secretctl"),
+    ] {
+        let text = String::from_utf8(fleet.run(command).done().stdout).unwrap();
+        assert!(text.contains(needle), "{command:?}: {text}");
+    }
+    fleet.run(&["host", "remove", "web1", "--yes"]).ended(0).says("whoever could");
+    fleet.open("secrets/a.age", "web1").unwrap_err();
+}
+
+#[test]
+fn everything_in_the_help_is_described() {
+    let fleet = Fleet::new();
+    let mut words: Vec<Vec<String>> = vec![Vec::new()];
+    let mut seen = 0;
+    while let Some(command) = words.pop() {
+        let mut arguments: Vec<&str> = command.iter().map(String::as_str).collect();
+        arguments.push("--help");
+        let run = finish(fleet.bare(&arguments), b"").done();
+        let text = String::from_utf8(run.stdout).unwrap();
+        seen += 1;
+        let lines: Vec<&str> = text.lines().collect();
+        let mut section = "";
+        for (index, line) in lines.iter().enumerate() {
+            if line.ends_with(':') && !line.starts_with(' ') {
+                section = line;
+            }
+            let trimmed = line.trim_start();
+            let entry = line.starts_with("  ")
+                && (trimmed.starts_with('-') || trimmed.starts_with(['<', '[']))
+                || (section == "Commands:" && line.starts_with("  ") && !line.starts_with("   "));
+            if entry {
+                let next = lines.get(index + 1).unwrap_or(&"");
+                let described = trimmed.contains("  ") || next.starts_with("          ");
+                assert!(described, "{PROGRAM} {arguments:?}: {line}");
+            }
+            if section == "Commands:" && line.starts_with("  ") && !line.starts_with("   ") {
+                let name = trimmed.split(' ').next().unwrap();
+                if name != "help" {
+                    words.push([command.clone(), vec![name.to_owned()]].concat());
+                }
+            }
+        }
+    }
+    assert!(seen >= 18, "{seen}");
+}
