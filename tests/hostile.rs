@@ -573,3 +573,72 @@ fn wrong_arguments_are_usage_errors_with_a_way_out() {
     let none = finish(fleet.bare(&[]), b"");
     assert!(none.code == 2 && none.stderr.contains("Usage:"), "{}", none.stderr);
 }
+
+// -- another user of the machine -------------------------------------------------------------
+
+/// Runs a shell script as a user, the program as `$0`, in a folder where everybody may make
+/// files. `None` where this process cannot become other users.
+fn as_user(fleet: &Fleet, user: u32, script: &str) -> Option<Run> {
+    if !is_root() || !common::is_there("setpriv") {
+        println!("skipped: needs root and setpriv");
+        return None;
+    }
+    let open = fleet.root().join("open");
+    let program = open.join("secretctl");
+    if !program.exists() {
+        fs::set_permissions(fleet.root(), Permissions::from_mode(0o755)).unwrap();
+        fs::create_dir(&open).unwrap();
+        fs::copy(PROGRAM, &program).unwrap();
+        fs::set_permissions(&open, Permissions::from_mode(0o1777)).unwrap();
+    }
+    let (uid, gid) = (format!("--reuid={user}"), format!("--regid={user}"));
+    let words = [&uid, &gid, "--clear-groups", "bash", "-c", script];
+    let mut command = fleet.around(Path::new("setpriv"), &words);
+    command.arg(program).current_dir(&open).env_remove("XDG_RUNTIME_DIR");
+    command.env("HOME", &open).env("TMPDIR", &open).env("PUBLIC", fleet.public("alice"));
+    Some(finish(command, b""))
+}
+
+const VICTIM: u32 = 4001;
+const ATTACKER: u32 = 4002;
+
+#[test]
+fn rules_that_others_put_above_a_folder_do_not_count() {
+    let fleet = Fleet::new();
+    let plant = "mkdir .git; echo x >.git/HEAD; chmod 777 .git; printf 'users:\\n  m: %s\\nsecrets:\\n\
+                 - {path: \"**\", readers: [m]}\\n' \"$PUBLIC\" >secretctl.yaml; chmod 644 *.yaml";
+    let Some(run) = as_user(&fleet, ATTACKER, plant) else { return };
+    run.done();
+    // In the folder itself and below it.
+    for folder in [".", "work"] {
+        let script = format!("mkdir -p {folder}; cd {folder}; echo top | \"$0\" encrypt -o x.age");
+        as_user(&fleet, VICTIM, &script).unwrap().ended(2).says("no rules found");
+    }
+    // Nor is their lock ours to wait for.
+    as_user(&fleet, ATTACKER, ">.git/secretctl.lock; chmod 666 .git/secretctl.lock")
+        .unwrap()
+        .done();
+    let script = "exec 9<>.git/secretctl.lock; flock 9; cd work; cp ../secretctl.yaml .; \
+                  echo x | timeout 20 \"$0\" edit x.age";
+    as_user(&fleet, VICTIM, script).unwrap().done();
+}
+
+#[test]
+fn nix_of_others_is_not_run() {
+    let fleet = Fleet::new();
+    if !common::is_there("nix-instantiate") {
+        return;
+    }
+    let plant = "mkdir .git secrets theirs; echo x >.git/HEAD; \
+                 echo '{ \"x.age\".publicKeys = [ (throw \"EVALUATED\") ]; }' >secrets.nix; \
+                 cp secrets.nix secrets/; cp secrets.nix theirs/; chmod -R a+rX .";
+    let Some(_partly) = as_user(&fleet, ATTACKER, plant) else { return };
+    fleet.put("secrets/x.age", b"x");
+    fs::copy(fleet.path("secrets/x.age"), fleet.root().join("open/theirs/x.age")).unwrap();
+    let script = "mkdir -p work; cp theirs/x.age work; cp theirs/x.age .; ran=0; \
+                  mkdir bin; printf '#!/bin/sh\\n>>%s/ran' \"$PWD\" >bin/nix-instantiate; \
+                  chmod +x bin/*; export PATH=\"$PWD/bin:$PATH\"; \
+                  for file in x.age work/x.age theirs/x.age; do \"$0\" decrypt $file; done; \
+                  \"$0\" status; cd work; \"$0\" status; test ! -e ../ran";
+    as_user(&fleet, VICTIM, script).unwrap().done();
+}
