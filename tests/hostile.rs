@@ -16,7 +16,7 @@ mod common;
 use std::ffi::OsStr;
 use std::fs::{self, Permissions};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
 
@@ -641,4 +641,42 @@ fn nix_of_others_is_not_run() {
                   for file in x.age work/x.age theirs/x.age; do \"$0\" decrypt $file; done; \
                   \"$0\" status; cd work; \"$0\" status; test ! -e ../ran";
     as_user(&fleet, VICTIM, script).unwrap().done();
+}
+
+#[test]
+fn plaintext_goes_to_a_private_file_whatever_was_there() {
+    let fleet = Fleet::with(&[DB]);
+    let out = fleet.path("out");
+    fs::write(&out, "old").unwrap();
+    fs::set_permissions(&out, Permissions::from_mode(0o666)).unwrap();
+    if is_root() {
+        std::os::unix::fs::chown(&out, Some(ATTACKER), Some(ATTACKER)).unwrap();
+    }
+    fleet.run(&["decrypt", DB, "-o", "out"]).done();
+    let found = fs::metadata(&out).unwrap();
+    assert_eq!(found.mode() & 0o7777, 0o600);
+    assert_eq!(
+        (found.uid(), found.gid()),
+        (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw())
+    );
+    assert_eq!(fs::read(out).unwrap(), DB.as_bytes());
+}
+
+#[test]
+fn links_that_others_put_into_an_open_folder_are_not_followed() {
+    let fleet = Fleet::new();
+    let plant = "mkdir theirs; >theirs/o; chmod 777 theirs; chmod 666 theirs/o; ln -s theirs/o out";
+    let Some(run) = as_user(&fleet, ATTACKER, plant) else { return };
+    run.done();
+    for command in ["encrypt -r \"$PUBLIC\"", "encrypt --armor -r \"$PUBLIC\""] {
+        let script = format!("echo top | \"$0\" {command} -o out");
+        as_user(&fleet, VICTIM, &script).unwrap().ended(2).says("a link of another user");
+    }
+    as_user(
+        &fleet,
+        VICTIM,
+        "ln -s mine own; echo top | \"$0\" encrypt -r \"$PUBLIC\" -o own; test -s mine",
+    )
+    .unwrap()
+    .done();
 }
