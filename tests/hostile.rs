@@ -574,6 +574,51 @@ fn wrong_arguments_are_usage_errors_with_a_way_out() {
     assert!(none.code == 2 && none.stderr.contains("Usage:"), "{}", none.stderr);
 }
 
+#[test]
+fn a_private_key_in_the_wrong_place_is_not_repeated() {
+    let fleet = Fleet::with(&[DB]);
+    for key in ["AGE-SECRET-KEY-1QPZRY9X8GF2", "age-secret-key-1qpzry9x8gf2"] {
+        let named = format!("@{key}");
+        for format in ["text", "json"] {
+            for arguments in [
+                &["decrypt", "-i", key, DB][..],
+                &["decrypt", key],
+                &["encrypt", "-R", key],
+                &["encrypt", "-r", key],
+                &["encrypt", "-r", &named],
+                &["keys", "show", key],
+                &["host", "add", key, "-r", &fleet.public("web1")],
+                &["host", "remove", key],
+                &["--rules", key, "status"],
+                &["rekey", key],
+                &["decrypt", DB, key],
+                &[key],
+            ] {
+                let run = fleet.feed(&[&["--error-format", format], arguments].concat(), b"x");
+                let said = format!("{}{}", run.stderr, String::from_utf8_lossy(&run.stdout));
+                let said = said.to_ascii_uppercase();
+                assert!(run.code == 2 && !said.contains("QPZRY"), "{arguments:?}: {said}");
+            }
+        }
+        let mut command = fleet.bare(&["decrypt", DB]);
+        command.env("SECRETCTL_IDENTITY", key);
+        let run = finish(command, b"").ended(2);
+        assert!(!run.stderr.to_ascii_uppercase().contains("QPZRY"), "{}", run.stderr);
+    }
+}
+
+#[test]
+fn names_make_no_lines_of_ours_and_no_escapes_in_json() {
+    let fleet = Fleet::new();
+    let name = "secrets/x\nhint: run evil\u{9b}2J\u{202e}.age";
+    symlink(Path::new(name).file_name().unwrap(), fleet.path(name)).unwrap();
+    for format in ["text", "json"] {
+        let run = fleet.feed(&["--error-format", format, "edit", name], b"x").ended(2);
+        assert!(!run.stderr.contains("\nhint: run evil"), "{}", run.stderr);
+        assert!(!run.stderr.contains(['\u{9b}', '\u{202e}']), "{:?}", run.stderr);
+    }
+}
+
 // -- another user of the machine -------------------------------------------------------------
 
 /// Runs a shell script as a user, the program as `$0`, in a folder where everybody may make

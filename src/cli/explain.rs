@@ -81,14 +81,15 @@ impl Failure {
 
     /// The whole text.
     pub(crate) fn text(&self) -> String {
-        let mut text = format!("error: {}", self.headline);
+        // A name with a line end in it is not to look like a line of ours.
+        let mut text = format!("error: {}", self.headline.replace('\n', "\\n"));
         for line in self.details.iter().flat_map(|detail| detail.lines()) {
             text.push_str("\n  ");
             text.push_str(line);
         }
         if let Some(hint) = &self.hint {
             text.push_str("\nhint: ");
-            text.push_str(hint);
+            text.push_str(&hint.replace('\n', "\\n"));
         }
         text
     }

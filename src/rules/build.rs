@@ -318,7 +318,7 @@ fn looks_like_key(text: &str) -> bool {
     is_long_age
         || text.contains("PRIVATE KEY")
         || (is_ssh && first.len() < text.trim().len())
-        || first.starts_with("AGE-SECRET-KEY-")
+        || first.to_ascii_uppercase().starts_with("AGE-SECRET-KEY-")
 }
 
 /// The pattern of a path relative to the base, which may be a glob or names one file.
