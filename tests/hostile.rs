@@ -619,6 +619,32 @@ fn names_make_no_lines_of_ours_and_no_escapes_in_json() {
     }
 }
 
+#[test]
+fn a_glob_of_many_braces_is_an_error() {
+    let fleet = Fleet::with(&[DB]);
+    let rules = fs::read_to_string(fleet.path("secretctl.yaml")).unwrap();
+    let glob = format!("{}a{}", "{".repeat(50_000), "}".repeat(50_000));
+    let rules = rules.replace("secrets/**", &format!("\"{glob}\""));
+    fs::write(fleet.path("secretctl.yaml"), rules).unwrap();
+    fleet.run(&["status"]).ended(2).says("nested too deeply");
+}
+
+#[test]
+fn nix_that_is_offered_to_be_copied_evaluates_nothing_of_others() {
+    if !common::is_there("nix-instantiate") {
+        return;
+    }
+    let fleet = Fleet::new();
+    fs::remove_file(fleet.path("secretctl.yaml")).unwrap();
+    fs::write(fleet.path("secrets.nix"), "{ }").unwrap();
+    let key = format!("{} x${{y}}\"; z = \"\\", fleet.public("web1"));
+    let run = fleet.run(&["host", "add", "a${b}", "-r", &key]).ended(2);
+    let run = run.says(r#""a\${b}" = "ssh-ed25519"#).says(r#"x\${y}\"; z = \"\\";"#);
+    assert!(!run.stderr.contains('\''), "{}", run.stderr);
+    let run = fleet.edit(&["edit", "a${b}.age"], "true").ended(2);
+    run.says(r#""a\${b}.age".publicKeys"#);
+}
+
 // -- another user of the machine -------------------------------------------------------------
 
 /// Runs a shell script as a user, the program as `$0`, in a folder where everybody may make

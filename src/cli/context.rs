@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::Common;
-use super::explain::{Around, Failure, file_error};
+use super::explain::{Around, Failure, file_error, nix_string};
 use super::ui::{Terminal, say, shown};
 use crate::fsx::{Folders, Lock};
 use crate::key::keyring::{Keyring, Source};
@@ -317,7 +317,9 @@ fn rule_to_add(path: &Path, rules: &RuleSet) -> String {
                 name
             }
         ),
-        RulesSource::Agenix => format!("add to `{file}`: `{name:?}.publicKeys = [ NAME ];`"),
+        RulesSource::Agenix => {
+            format!("add to `{file}`: `{}.publicKeys = [ NAME ];`", nix_string(&name))
+        }
         RulesSource::Flake => format!(
             "declare it in the configuration of a host: `secretctl.secrets.NAME.file = ./{name};`"
         ),
