@@ -16,7 +16,7 @@ mod common;
 use std::ffi::OsStr;
 use std::fs::{self, Permissions};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
 
@@ -592,4 +592,182 @@ fn wrong_arguments_are_usage_errors_with_a_way_out() {
     }
     let none = finish(fleet.bare(&[]), b"");
     assert!(none.code == 2 && none.stderr.contains("Usage:"), "{}", none.stderr);
+}
+
+#[test]
+fn a_private_key_in_the_wrong_place_is_not_repeated() {
+    let fleet = Fleet::with(&[DB]);
+    for key in ["AGE-SECRET-KEY-1QPZRY9X8GF2", "age-secret-key-1qpzry9x8gf2"] {
+        let named = format!("@{key}");
+        for format in ["text", "json"] {
+            for arguments in [
+                &["decrypt", "-i", key, DB][..],
+                &["decrypt", key],
+                &["encrypt", "-R", key],
+                &["encrypt", "-r", key],
+                &["encrypt", "-r", &named],
+                &["keys", "show", key],
+                &["host", "add", key, "-r", &fleet.public("web1")],
+                &["host", "remove", key],
+                &["--rules", key, "status"],
+                &["rekey", key],
+                &["decrypt", DB, key],
+                &[key],
+            ] {
+                let run = fleet.feed(&[&["--error-format", format], arguments].concat(), b"x");
+                let said = format!("{}{}", run.stderr, String::from_utf8_lossy(&run.stdout));
+                let said = said.to_ascii_uppercase();
+                assert!(run.code == 2 && !said.contains("QPZRY"), "{arguments:?}: {said}");
+            }
+        }
+        let mut command = fleet.bare(&["decrypt", DB]);
+        command.env("SECRETCTL_IDENTITY", key);
+        let run = finish(command, b"").ended(2);
+        assert!(!run.stderr.to_ascii_uppercase().contains("QPZRY"), "{}", run.stderr);
+    }
+}
+
+#[test]
+fn names_make_no_lines_of_ours_and_no_escapes_in_json() {
+    let fleet = Fleet::new();
+    let name = "secrets/x\nhint: run evil\u{9b}2J\u{202e}.age";
+    symlink(Path::new(name).file_name().unwrap(), fleet.path(name)).unwrap();
+    for format in ["text", "json"] {
+        let run = fleet.feed(&["--error-format", format, "edit", name], b"x").ended(2);
+        assert!(!run.stderr.contains("\nhint: run evil"), "{}", run.stderr);
+        assert!(!run.stderr.contains(['\u{9b}', '\u{202e}']), "{:?}", run.stderr);
+    }
+}
+
+#[test]
+fn a_glob_of_many_braces_is_an_error() {
+    let fleet = Fleet::with(&[DB]);
+    let rules = fs::read_to_string(fleet.path("secretctl.yaml")).unwrap();
+    let glob = format!("{}a{}", "{".repeat(50_000), "}".repeat(50_000));
+    let rules = rules.replace("secrets/**", &format!("\"{glob}\""));
+    fs::write(fleet.path("secretctl.yaml"), rules).unwrap();
+    fleet.run(&["status"]).ended(2).says("nested too deeply");
+}
+
+#[test]
+fn nix_that_is_offered_to_be_copied_evaluates_nothing_of_others() {
+    if !common::is_there("nix-instantiate") {
+        return;
+    }
+    let fleet = Fleet::new();
+    fs::remove_file(fleet.path("secretctl.yaml")).unwrap();
+    fs::write(fleet.path("secrets.nix"), "{ }").unwrap();
+    let key = format!("{} x${{y}}\"; z = \"\\", fleet.public("web1"));
+    let run = fleet.run(&["host", "add", "a${b}", "-r", &key]).ended(2);
+    let run = run.says(r#""a\${b}" = "ssh-ed25519"#).says(r#"x\${y}\"; z = \"\\";"#);
+    assert!(!run.stderr.contains('\''), "{}", run.stderr);
+    let run = fleet.edit(&["edit", "a${b}.age"], "true").ended(2);
+    run.says(r#""a\${b}.age".publicKeys"#);
+}
+
+// -- another user of the machine -------------------------------------------------------------
+
+/// Runs a shell script as a user, the program as `$0`, in a folder where everybody may make
+/// files. `None` where this process cannot become other users.
+fn as_user(fleet: &Fleet, user: u32, script: &str) -> Option<Run> {
+    if !is_root() || !common::is_there("setpriv") {
+        println!("skipped: needs root and setpriv");
+        return None;
+    }
+    let open = fleet.root().join("open");
+    let program = open.join("secretctl");
+    if !program.exists() {
+        fs::set_permissions(fleet.root(), Permissions::from_mode(0o755)).unwrap();
+        fs::create_dir(&open).unwrap();
+        fs::copy(PROGRAM, &program).unwrap();
+        fs::set_permissions(&open, Permissions::from_mode(0o1777)).unwrap();
+    }
+    let (uid, gid) = (format!("--reuid={user}"), format!("--regid={user}"));
+    let words = [&uid, &gid, "--clear-groups", "bash", "-c", script];
+    let mut command = fleet.around(Path::new("setpriv"), &words);
+    command.arg(program).current_dir(&open).env_remove("XDG_RUNTIME_DIR");
+    command.env("HOME", &open).env("TMPDIR", &open).env("PUBLIC", fleet.public("alice"));
+    Some(finish(command, b""))
+}
+
+const VICTIM: u32 = 4001;
+const ATTACKER: u32 = 4002;
+
+#[test]
+fn rules_that_others_put_above_a_folder_do_not_count() {
+    let fleet = Fleet::new();
+    let plant = "mkdir .git; echo x >.git/HEAD; chmod 777 .git; printf 'users:\\n  m: %s\\nsecrets:\\n\
+                 - {path: \"**\", readers: [m]}\\n' \"$PUBLIC\" >secretctl.yaml; chmod 644 *.yaml";
+    let Some(run) = as_user(&fleet, ATTACKER, plant) else { return };
+    run.done();
+    // In the folder itself and below it.
+    for folder in [".", "work"] {
+        let script = format!("mkdir -p {folder}; cd {folder}; echo top | \"$0\" encrypt -o x.age");
+        as_user(&fleet, VICTIM, &script).unwrap().ended(2).says("no rules found");
+    }
+    // Nor is their lock ours to wait for.
+    as_user(&fleet, ATTACKER, ">.git/secretctl.lock; chmod 666 .git/secretctl.lock")
+        .unwrap()
+        .done();
+    let script = "exec 9<>.git/secretctl.lock; flock 9; cd work; cp ../secretctl.yaml .; \
+                  echo x | timeout 20 \"$0\" edit x.age";
+    as_user(&fleet, VICTIM, script).unwrap().done();
+}
+
+#[test]
+fn nix_of_others_is_not_run() {
+    let fleet = Fleet::new();
+    if !common::is_there("nix-instantiate") {
+        return;
+    }
+    let plant = "mkdir .git secrets theirs; echo x >.git/HEAD; \
+                 echo '{ \"x.age\".publicKeys = [ (throw \"EVALUATED\") ]; }' >secrets.nix; \
+                 cp secrets.nix secrets/; cp secrets.nix theirs/; chmod -R a+rX .";
+    let Some(_partly) = as_user(&fleet, ATTACKER, plant) else { return };
+    fleet.put("secrets/x.age", b"x");
+    fs::copy(fleet.path("secrets/x.age"), fleet.root().join("open/theirs/x.age")).unwrap();
+    let script = "mkdir -p work; cp theirs/x.age work; cp theirs/x.age .; ran=0; \
+                  mkdir bin; printf '#!/bin/sh\\n>>%s/ran' \"$PWD\" >bin/nix-instantiate; \
+                  chmod +x bin/*; export PATH=\"$PWD/bin:$PATH\"; \
+                  for file in x.age work/x.age theirs/x.age; do \"$0\" decrypt $file; done; \
+                  \"$0\" status; cd work; \"$0\" status; test ! -e ../ran";
+    as_user(&fleet, VICTIM, script).unwrap().done();
+}
+
+#[test]
+fn plaintext_goes_to_a_private_file_whatever_was_there() {
+    let fleet = Fleet::with(&[DB]);
+    let out = fleet.path("out");
+    fs::write(&out, "old").unwrap();
+    fs::set_permissions(&out, Permissions::from_mode(0o666)).unwrap();
+    if is_root() {
+        std::os::unix::fs::chown(&out, Some(ATTACKER), Some(ATTACKER)).unwrap();
+    }
+    fleet.run(&["decrypt", DB, "-o", "out"]).done();
+    let found = fs::metadata(&out).unwrap();
+    assert_eq!(found.mode() & 0o7777, 0o600);
+    assert_eq!(
+        (found.uid(), found.gid()),
+        (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw())
+    );
+    assert_eq!(fs::read(out).unwrap(), DB.as_bytes());
+}
+
+#[test]
+fn links_that_others_put_into_an_open_folder_are_not_followed() {
+    let fleet = Fleet::new();
+    let plant = "mkdir theirs; >theirs/o; chmod 777 theirs; chmod 666 theirs/o; ln -s theirs/o out";
+    let Some(run) = as_user(&fleet, ATTACKER, plant) else { return };
+    run.done();
+    for command in ["encrypt -r \"$PUBLIC\"", "encrypt --armor -r \"$PUBLIC\""] {
+        let script = format!("echo top | \"$0\" {command} -o out");
+        as_user(&fleet, VICTIM, &script).unwrap().ended(2).says("a link of another user");
+    }
+    as_user(
+        &fleet,
+        VICTIM,
+        "ln -s mine own; echo top | \"$0\" encrypt -r \"$PUBLIC\" -o own; test -s mine",
+    )
+    .unwrap()
+    .done();
 }

@@ -83,7 +83,7 @@ fn to_stdout(run: &mut Run<'_>) -> Result<(), Problem> {
 }
 
 fn to_file(output: &Path, run: &mut Run<'_>) -> Result<(), Problem> {
-    let staging = Staging { new_mode: 0o600, ..Staging::default() };
+    let staging = Staging { private: true, ..Staging::default() };
     let mut staged = Staged::with(output, staging).map_err(Problem::Replace)?;
     run(&mut staged).map_err(|problem| secret::of_sink(problem, &staged))?;
     staged.commit().map_err(Problem::Replace)

@@ -259,3 +259,9 @@ fn wrap_error(error: &WrapError, file: &str) -> Failure {
 pub(crate) fn quoted(name: &str) -> String {
     shell_words::quote(name).into_owned()
 }
+
+/// A text as Nix takes it, for lines that the user copies: nothing in it is evaluated.
+pub(crate) fn nix_string(text: &str) -> String {
+    let text = super::ui::clean(text).replace('\\', "\\\\").replace('"', "\\\"");
+    format!("\"{}\"", text.replace("${", "\\${"))
+}

@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 
 use super::context::{Context, rules_failure, write_rules};
 use super::encrypt::named;
-use super::explain::{Failure, quoted};
+use super::explain::{Failure, nix_string};
 use super::rekey::Rekey;
 use super::{Done, Outcome, ui};
 use crate::fsx::{read_limited, sweep};
@@ -279,7 +279,7 @@ fn in_nix(context: &Context, name: &str, keys: &[&str]) -> Failure {
     let file = file.unwrap_or_else(|| "the rules".to_owned());
     let mut failure = Failure::new(format!("the rules are in `{file}`, which only you can edit"));
     for key in keys {
-        failure = failure.detail(format!("{} = \"{}\";", nix_name(name), ui::clean(key)));
+        failure = failure.detail(format!("{} = {};", nix_name(name), nix_string(key)));
     }
     if keys.is_empty() {
         failure.hint(format!("take `{}` out of it, then run `secretctl rekey`", ui::clean(name)))
@@ -296,7 +296,7 @@ fn in_nix(context: &Context, name: &str, keys: &[&str]) -> Failure {
 fn nix_name(name: &str) -> String {
     let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
         && name.bytes().next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_');
-    if plain { name.to_owned() } else { quoted(&format!("{:?}", ui::clean(name))) }
+    if plain { name.to_owned() } else { nix_string(name) }
 }
 
 fn list_of(name: &str) -> List<'_> {

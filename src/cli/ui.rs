@@ -1,5 +1,6 @@
 //! Talking to people: cleaned text on stderr, data on stdout, questions on the terminal.
 
+use std::borrow::Cow;
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::fs::OpenOptions;
@@ -14,8 +15,10 @@ use crate::place::Place;
 use crate::plaintext::Plaintext;
 use crate::process::{Held, Interrupts, askpass, obey};
 
-/// Text with everything that could steer a terminal made visible: names come from files.
+/// Text with everything that could steer a terminal made visible, and without private keys:
+/// names come from files, and people put a key where the name of its file belongs.
 pub(crate) fn clean(text: &str) -> String {
+    let text = without_keys(text);
     let mut cleaned = String::with_capacity(text.len());
     for c in text.chars() {
         // Bidirectional controls reorder what is read.
@@ -29,6 +32,30 @@ pub(crate) fn clean(text: &str) -> String {
     }
     cleaned
 }
+
+fn without_keys(text: &str) -> Cow<'_, str> {
+    let capitals = text.to_ascii_uppercase();
+    if !capitals.contains(KEY) {
+        return text.into();
+    }
+    let mut kept = String::with_capacity(text.len());
+    let mut from = 0;
+    for (at, _) in capitals.match_indices(KEY) {
+        let end = at.saturating_add(KEY.len());
+        kept.push_str(text.get(from..end).unwrap_or_default());
+        let rest = text.get(end..).unwrap_or_default();
+        let key = rest.len().saturating_sub(
+            rest.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || c == '-').len(),
+        );
+        kept.push_str("[hidden]");
+        from = end.saturating_add(key);
+    }
+    kept.push_str(text.get(from..).unwrap_or_default());
+    kept.into()
+}
+
+/// How the identities of age begin, those of post-quantum kinds too.
+const KEY: &str = "AGE-SECRET-KEY-";
 
 /// A path as the user would name it: relative to the working directory where it is below it,
 /// one line, nothing that steers a terminal.
@@ -149,9 +176,9 @@ pub(crate) fn fail(failure: &Failure, json: bool) {
     if json {
         let object = serde_json::json!({
             "class": failure.class.word(),
-            "message": failure.headline,
-            "details": failure.details,
-            "hint": failure.hint,
+            "message": clean(&failure.headline),
+            "details": failure.details.iter().map(|detail| clean(detail)).collect::<Vec<_>>(),
+            "hint": failure.hint.as_deref().map(clean),
         });
         let _nobody_listens = writeln!(io::stderr(), "{object}");
     } else {

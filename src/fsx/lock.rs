@@ -138,7 +138,15 @@ impl std::error::Error for LockError {
 
 fn lock_path(root: &Path, folders: &Folders) -> Result<PathBuf, LockError> {
     let root = std::fs::canonicalize(root).map_err(|e| LockError::io(root, "find", e))?;
-    if let Some(git) = root.ancestors().find_map(git_folder)
+    // A `.git` that somebody else put above a folder of ours is theirs to lock.
+    let owner = std::fs::metadata(&root).map_err(|e| LockError::io(&root, "look at", e))?.uid();
+    let hands = [0, owner, rustix::process::geteuid().as_raw()];
+    let ours = |folder: &Path| {
+        let git = std::fs::symlink_metadata(folder.join(".git"));
+        git.is_ok_and(|git| hands.contains(&git.uid()))
+    };
+    let mut folders_above = root.ancestors().filter(|folder| ours(folder));
+    if let Some(git) = folders_above.find_map(git_folder)
         && rustix::fs::access(&git, rustix::fs::Access::WRITE_OK).is_ok()
     {
         return Ok(git.join("secretctl.lock"));

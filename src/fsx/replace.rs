@@ -28,11 +28,13 @@ pub struct Staging {
     pub create_parents: bool,
     /// Mode of a file that did not exist, before the umask.
     pub new_mode: u32,
+    /// The content is plaintext: the mode is 0600 and the owner this user, whatever was there.
+    pub private: bool,
 }
 
 impl Default for Staging {
     fn default() -> Self {
-        Self { create_parents: false, new_mode: 0o644 }
+        Self { create_parents: false, new_mode: 0o644, private: false }
     }
 }
 
@@ -53,6 +55,7 @@ pub struct Staged {
     shown: PathBuf,
     replaced: Option<Stat>,
     new_mode: u32,
+    private: bool,
     finished: bool,
     committed: bool,
 }
@@ -88,6 +91,7 @@ impl Staged {
             shown: target.to_owned(),
             replaced,
             new_mode: staging.new_mode,
+            private: staging.private,
             finished: false,
             committed: false,
         })
@@ -127,6 +131,7 @@ impl Staged {
             return Ok(());
         }
         let mode = match &self.replaced {
+            _ if self.private => 0o600,
             Some(stat) => {
                 // Only root can give files away; the group may be one of ours.
                 let (owner, group) = (Uid::from_raw(stat.st_uid), Gid::from_raw(stat.st_gid));
@@ -309,6 +314,11 @@ pub enum ReplaceError {
         /// The file.
         path: PathBuf,
     },
+    /// A symbolic link of somebody else in a folder where everybody may make files.
+    ForeignLink {
+        /// The link.
+        path: PathBuf,
+    },
     /// The folder of the target does not exist.
     MissingFolder {
         /// The folder.
@@ -349,6 +359,7 @@ impl ReplaceError {
             }
             Self::NotAFile { .. } => "name a regular file".to_owned(),
             Self::LinkLoop { .. } => "remove one of the links".to_owned(),
+            Self::ForeignLink { .. } => "name a file in a folder of your own".to_owned(),
             Self::MissingFolder { folder } => format!(
                 "make it with `mkdir -p -- {}`",
                 shell_words::quote(&folder.to_string_lossy())
@@ -374,6 +385,9 @@ impl fmt::Display for ReplaceError {
             Self::LinkLoop { path } => {
                 write!(f, "cannot replace `{}`: its links lead in a circle", path.display())
             }
+            Self::ForeignLink { path } => {
+                write!(f, "cannot replace `{}`: it is a link of another user", path.display())
+            }
             Self::MissingFolder { folder } => {
                 write!(f, "there is no folder `{}`", folder.display())
             }
@@ -397,6 +411,7 @@ impl std::error::Error for ReplaceError {
             Self::ReadOnly { .. }
             | Self::NotAFile { .. }
             | Self::LinkLoop { .. }
+            | Self::ForeignLink { .. }
             | Self::MissingFolder { .. }
             | Self::DiskFull { .. } => None,
         }
@@ -417,11 +432,24 @@ fn final_file(target: &Path) -> Result<(PathBuf, OsString), ReplaceError> {
             Some(_) | None => PathBuf::from("."),
         };
         match std::fs::read_link(&path) {
+            Ok(_) if is_planted(&folder, &path) => {
+                return Err(ReplaceError::ForeignLink { path });
+            }
             Ok(link) => path = folder.join(link),
             Err(_) => return Ok((folder, name.to_owned())),
         }
     }
     Err(ReplaceError::LinkLoop { path: target.to_owned() })
+}
+
+/// Whether somebody else put a link into a folder where everybody may make files. The kernel
+/// refuses to follow such links, where it is set up so; those that are followed here it does
+/// not see.
+fn is_planted(folder: &Path, link: &Path) -> bool {
+    let Ok(around) = rustix::fs::stat(folder) else { return false };
+    let Ok(stat) = rustix::fs::lstat(link) else { return false };
+    let us = rustix::process::geteuid().as_raw();
+    around.st_mode & 0o002 != 0 && ![us, 0, around.st_uid].contains(&stat.st_uid)
 }
 
 fn open_folder(folder: &Path, create: bool) -> Result<File, ReplaceError> {

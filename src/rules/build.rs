@@ -14,6 +14,8 @@ use super::{Group, Pattern, Reader, ReaderKind, Rule, Rules, Source, clean};
 
 /// Groups inside groups inside groups.
 const GROUP_DEPTH_LIMIT: usize = 64;
+/// Alternatives inside alternatives of a glob.
+const BRACE_DEPTH_LIMIT: usize = 16;
 
 /// A text and where it stands. Two are equal when the texts are.
 #[derive(Debug, Clone)]
@@ -318,7 +320,7 @@ fn looks_like_key(text: &str) -> bool {
     is_long_age
         || text.contains("PRIVATE KEY")
         || (is_ssh && first.len() < text.trim().len())
-        || first.starts_with("AGE-SECRET-KEY-")
+        || first.to_ascii_uppercase().starts_with("AGE-SECRET-KEY-")
 }
 
 /// The pattern of a path relative to the base, which may be a glob or names one file.
@@ -341,11 +343,29 @@ fn pattern(path: &str, may_be_glob: bool) -> Result<Pattern, ProblemKind> {
     if !may_be_glob || !cleaned.contains(['*', '?', '[', '{', '\\']) {
         return Ok(Pattern::File(cleaned.into()));
     }
+    if brace_depth(cleaned) > BRACE_DEPTH_LIMIT {
+        return Err(bad("its braces are nested too deeply"));
+    }
     let glob = GlobBuilder::new(cleaned).literal_separator(true).backslash_escape(true).build();
     match glob {
         Ok(glob) => Ok(Pattern::Glob(glob.compile_matcher())),
         Err(error) => Err(bad(&error.kind().to_string())),
     }
+}
+
+/// How deep braces are nested at most; they are compiled by recursion.
+fn brace_depth(glob: &str) -> usize {
+    let mut depth = 0_usize;
+    let mut most = 0;
+    for c in glob.chars() {
+        match c {
+            '{' => depth = depth.saturating_add(1),
+            '}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        most = most.max(depth);
+    }
+    most
 }
 
 /// Without duplicates, the first of each kept.

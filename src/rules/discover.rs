@@ -2,7 +2,8 @@
 //!
 //! The search goes upwards to the root of the repository (the folder with `.git`). Without a
 //! repository it ends below the first folder that belongs to somebody else, since rules that
-//! others can write decide who reads the secrets.
+//! others can write decide who reads the secrets, and Nix runs them. So neither rules nor `.git`
+//! count that somebody else put into a folder where everybody may, such as `/tmp`.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -93,7 +94,10 @@ pub fn discover(start: &Path) -> Vec<PathBuf> {
     let folders = upwards(folder.unwrap_or(Path::new("/")));
     let nearest = |names: &[&str]| {
         let candidates = folders.iter().flat_map(|f| names.iter().map(move |name| f.join(name)));
-        candidates.into_iter().find(|file| file.is_file())
+        let ours = |file: &PathBuf| {
+            file.is_file() && is_trusted(file) && file.parent().is_some_and(is_trusted)
+        };
+        candidates.into_iter().find(ours)
     };
     let agenix_names = [agenix::FILE_NAME, "secrets/secrets.nix"];
     let mut found: Vec<PathBuf> = nearest(&[native::FILE_NAME]).into_iter().collect();
@@ -243,17 +247,38 @@ impl RuleSet {
 /// `start` and the folders above it, as far as rules are looked for.
 fn upwards(start: &Path) -> Vec<PathBuf> {
     let all: Vec<PathBuf> = start.ancestors().map(Path::to_owned).collect();
-    if let Some(root) = all.iter().position(|folder| folder.join(".git").exists()) {
+    let owner = |folder: &Path| fs::metadata(folder).map(|data| data.uid()).ok();
+    let first = all.iter().find_map(|folder| owner(folder));
+    let same_hands = |folder: &PathBuf| match owner(folder) {
+        Some(uid) => uid == 0 || uid == me() || Some(uid) == first,
+        None => true,
+    };
+    let root = all
+        .iter()
+        .take_while(|folder| same_hands(folder))
+        .position(|folder| folder.join(".git").exists() && is_trusted(&folder.join(".git")));
+    if let Some(root) = root {
         return all.into_iter().take(root.saturating_add(1)).collect();
     }
-    let me = rustix::process::geteuid().as_raw();
-    let is_mine = |folder: &Path| fs::metadata(folder).is_ok_and(|data| data.uid() == me);
+    let is_mine = |folder: &Path| owner(folder) == Some(me());
     // The folder itself was chosen by the user, whoever owns it; it may also not exist yet.
     let above = all.into_iter().enumerate();
     above
         .take_while(|(index, folder)| *index == 0 || !folder.exists() || is_mine(folder))
         .map(|(_, folder)| folder)
         .collect()
+}
+
+/// Whether a file or folder can be from nobody but those who hold its folder: in a folder where
+/// everybody may make files, only what this user or root made.
+fn is_trusted(path: &Path) -> bool {
+    let folder = path.parent().unwrap_or(path);
+    let open = fs::metadata(folder).is_ok_and(|data| data.mode() & 0o002 != 0);
+    !open || fs::symlink_metadata(path).is_ok_and(|data| [0, me()].contains(&data.uid()))
+}
+
+fn me() -> u32 {
+    rustix::process::geteuid().as_raw()
 }
 
 /// What two rules for one file disagree about.

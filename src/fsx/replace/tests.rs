@@ -110,7 +110,8 @@ fn missing_folders_are_named_or_made() {
     assert!(matches!(&error, ReplaceError::MissingFolder { folder } if folder.ends_with("a/b")));
     assert!(!folder.path().join("a").exists());
     let mut staged =
-        Staged::with(&target, Staging { create_parents: true, new_mode: 0o600 }).unwrap();
+        Staged::with(&target, Staging { create_parents: true, new_mode: 0o600, private: false })
+            .unwrap();
     staged.put(b"x").unwrap();
     staged.commit().unwrap();
     assert_eq!(fs::metadata(&target).unwrap().mode() & 0o7777, 0o600);
