@@ -16,6 +16,15 @@ use std::fs;
 
 use common::{Fleet, PROGRAM, finish};
 
+/// Compares without the expression, which says nothing that the text does not.
+macro_rules! snapshot {
+    ($text:expr) => {
+        let mut settings = insta::Settings::clone_current();
+        settings.set_omit_expression(true);
+        settings.bind(|| insta::assert_snapshot!($text));
+    };
+}
+
 /// Runs each command on a fleet of its own and writes down what it said.
 fn transcript(runs: &[(&[&str], &str)]) -> String {
     let mut text = String::new();
@@ -28,7 +37,14 @@ fn transcript(runs: &[(&[&str], &str)]) -> String {
                 stderr = stderr.replace(&key, &format!("[KEY OF {name}]"));
             }
         }
-        writeln!(text, "$ secretctl {}\n{}[{}]\n", arguments.join(" "), stderr, run.code).unwrap();
+        writeln!(
+            text,
+            "$ secretctl {}\n{}[{}]\n",
+            arguments.join(" ").escape_debug(),
+            stderr,
+            run.code
+        )
+        .unwrap();
     }
     text
 }
@@ -56,14 +72,16 @@ fn prepared() -> Fleet {
     fs::write(fleet.path("bad/secretctl.yaml"), bad).unwrap();
     fs::create_dir(fleet.path("stale")).unwrap();
     let rules = fs::read_to_string(fleet.path("secretctl.yaml")).unwrap();
-    fs::write(fleet.path("stale/secretctl.yaml"), rules.replace("secrets/**", "**.age")).unwrap();
+    fs::write(fleet.path("stale/secretctl.yaml"), rules.replace("secrets/**", "\"**.age\""))
+        .unwrap();
+    fs::write(fleet.path("globs.yaml"), rules.replace("secrets/**", "**.age")).unwrap();
     fs::copy(fleet.path("foreign.age"), fleet.path("stale/foreign.age")).unwrap();
     fleet
 }
 
 #[test]
 fn errors_of_edit() {
-    insta::assert_snapshot!(transcript(&[
+    snapshot!(transcript(&[
         (&["edit", "secrets/a.age"], ""),
         (&["edit", "elsewhere.age"], "x"),
         (&["edit", "secrets/a.age", "secrets/b.age"], "x"),
@@ -75,7 +93,7 @@ fn errors_of_edit() {
 
 #[test]
 fn errors_of_encrypt() {
-    insta::assert_snapshot!(transcript(&[
+    snapshot!(transcript(&[
         (&["encrypt"], "x"),
         (&["encrypt", "-r", "nonsense"], "x"),
         (&["encrypt", "-r", "@nobody"], "x"),
@@ -93,7 +111,7 @@ fn errors_of_encrypt() {
 
 #[test]
 fn errors_of_decrypt() {
-    insta::assert_snapshot!(transcript(&[
+    snapshot!(transcript(&[
         (&["decrypt", "nowhere.age"], ""),
         (&["decrypt", "foreign.age"], ""),
         (&["decrypt", "-i", "../keys/stranger", "secrets/a.age"], ""),
@@ -112,7 +130,7 @@ fn errors_of_decrypt() {
 
 #[test]
 fn errors_of_rekey_and_status() {
-    insta::assert_snapshot!(transcript(&[
+    snapshot!(transcript(&[
         (&["rekey", "elsewhere.age"], ""),
         (&["rekey", "bad"], ""),
         (&["rekey", "--rules", "bad/secretctl.yaml"], ""),
@@ -120,6 +138,7 @@ fn errors_of_rekey_and_status() {
         (&["rekey", "--rules", "stale/secretctl.yaml", "--check"], ""),
         (&["rekey", "--force", "-i", "../keys/stranger"], ""),
         (&["--error-format", "json", "rekey", "--rules", "stale/secretctl.yaml"], ""),
+        (&["rekey", "--rules", "globs.yaml"], ""),
         (&["status", "nowhere"], ""),
         (&["status", "--rules", "nowhere.yaml"], ""),
         (&["status", "--rules", "plain.age"], ""),
@@ -128,7 +147,7 @@ fn errors_of_rekey_and_status() {
 
 #[test]
 fn errors_of_readers_keys_and_init() {
-    insta::assert_snapshot!(transcript(&[
+    snapshot!(transcript(&[
         (&["host", "add", "db1"], ""),
         (&["host", "add", "web1", "-k", "alice.pub", "--no-rekey"], ""),
         (&["host", "add", "alice", "-k", "alice.pub", "--no-rekey"], ""),
@@ -175,7 +194,10 @@ fn every_command_has_a_happy_path() {
         let text = String::from_utf8(fleet.run(command).done().stdout).unwrap();
         assert!(text.contains(needle), "{command:?}: {text}");
     }
-    fleet.run(&["host", "remove", "web1", "--yes"]).ended(0).says("whoever could");
+    let db1 = fleet.public("db1");
+    fleet.run(&["host", "add", "db1", "-r", &db1, "--to", "secrets/**", "--yes"]).done();
+    fleet.run(&["host", "remove", "web1", "--yes"]).done().says("whoever could");
+    fleet.open("secrets/a.age", "db1").unwrap();
     fleet.open("secrets/a.age", "web1").unwrap_err();
 }
 
@@ -198,7 +220,11 @@ fn everything_in_the_help_is_described() {
             }
             let trimmed = line.trim_start();
             let entry = line.starts_with("  ")
-                && (trimmed.starts_with('-') || trimmed.starts_with(['<', '[']))
+                && (trimmed.starts_with('-')
+                    || trimmed.starts_with(['<', '['])
+                        && !trimmed.starts_with("[env")
+                        && !trimmed.starts_with("[default")
+                        && !trimmed.starts_with("[possible"))
                 || (section == "Commands:" && line.starts_with("  ") && !line.starts_with("   "));
             if entry {
                 let next = lines.get(index + 1).unwrap_or(&"");

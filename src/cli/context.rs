@@ -283,9 +283,10 @@ fn no_rule(path: &Path, rules: &RuleSet) -> Failure {
     let mut failure = Failure::new(format!("no rule is about `{}`", shown(path)));
     for source in &rules.sources {
         failure = failure.detail(format!(
-            "{} has {} rules, relative to {}",
+            "{} has {} {}, relative to {}",
             shown(&source.file),
             source.rules.len(),
+            if source.rules.len() == 1 { "rule" } else { "rules" },
             source.base.display()
         ));
     }

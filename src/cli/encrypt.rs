@@ -162,7 +162,10 @@ pub(crate) fn named(
             };
             let found = keys_of(rules, name);
             if found.is_empty() {
-                failures.push(Failure::new(format!("no user, host or group is called `{name}`")));
+                failures.push(
+                    Failure::new(format!("no user, host or group is called `{name}`"))
+                        .hint("`secretctl user list` and `secretctl host list` print the names"),
+                );
             }
             keys.extend(found);
             continue;

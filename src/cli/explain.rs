@@ -66,7 +66,7 @@ impl Failure {
     pub(crate) fn of_text(text: &str) -> Self {
         let mut lines = text.lines();
         let failure = Self::new(lines.next().unwrap_or_default());
-        lines.fold(failure, |failure, line| failure.detail(line.trim_start()))
+        lines.fold(failure, |failure, line| failure.detail(line.strip_prefix("  ").unwrap_or(line)))
     }
 
     /// Adds what to do.

@@ -133,8 +133,10 @@ fn show_plan(steps: &[Step], looks_only: bool) {
             }
             (_, Action::Keep) => kept = kept.saturating_add(1),
             (State::Stale(c), _) => ui::say(&format!("{file}: {}", changes(c))),
-            (State::Unknown(c), _) => ui::say(&format!("{file}: encrypted anew, {}", unknown(c))),
-            (_, _) => ui::say(&format!("{file}: encrypted anew")),
+            (State::Unknown(c), _) => {
+                ui::say(&format!("{file}: to be encrypted anew, {}", unknown(c)));
+            }
+            (_, _) => ui::say(&format!("{file}: to be encrypted anew")),
         }
     }
     if looks_only || kept > 0 {

@@ -76,6 +76,15 @@ pub(super) fn parse(text: &str) -> Result<Option<Node>, SyntaxError> {
     Ok(root.filter(|root| !root.is_null()))
 }
 
+/// What the parser says, and what it says of the mistake that globs invite.
+fn explained(what: &str) -> String {
+    if what.contains("unknown anchor") {
+        "a text that begins with `*` must be in quotes".to_owned()
+    } else {
+        format!("this is not YAML: {what}")
+    }
+}
+
 struct Events<'a> {
     parser: Parser<'a, granit_parser::StrInput<'a>>,
 }
@@ -91,7 +100,7 @@ impl<'a> Events<'a> {
                     return Err(SyntaxError {
                         line: error.marker().line(),
                         column: error.marker().col().saturating_add(1),
-                        what: error.info(),
+                        what: explained(&error.info()),
                     });
                 }
             }
