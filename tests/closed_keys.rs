@@ -32,7 +32,7 @@ fn a_key_whose_passphrase_is_not_given_is_named_once() {
     let run = decrypt(&fleet, &["decrypt", "a.age", "-i", &key]);
     run.says("there is no identity to try")
         .says("locked: no passphrase opened it")
-        .says("set SECRETCTL_ASKPASS to a program that prints the passphrase");
+        .says("set SECRETCTL_ASKPASS to a program that prints it");
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! The command line: parse, call, print. The only user of stdout, stderr, environment and exit
-//! codes. One command, one file.
+//! The command line: parse, call, print. The only user of stdout, stderr and exit codes. One
+//! command, one file.
 
 mod compat;
 mod completions;

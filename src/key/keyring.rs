@@ -293,8 +293,8 @@ impl<'a> Keyring<'a> {
     /// something that did not fit.
     fn stays_locked(&mut self, path: &Path, what: &str) {
         let source = path.display().to_string();
-        let remedy = "run this on a terminal, or set SECRETCTL_ASKPASS to a program that prints \
-                      the passphrase";
+        let remedy = "give the passphrase on a terminal, or set SECRETCTL_ASKPASS to a program that \
+                      prints it";
         self.tried.retain(|tried| tried.source != source);
         let what = Err(format!("{what}, locked: no passphrase opened it"));
         self.tried.push(Tried { source, what, remedy: Some(remedy.to_owned()) });

@@ -1,10 +1,10 @@
 //! Runs a child to its end and hands back what it printed: for Nix, git and the like.
 //!
-//! No shell, no terminal: the child gets the given bytes (or nothing) on stdin, a small
-//! environment, a time limit and a limit on what it may print. It must never see a secret.
+//! No shell, no terminal: the child gets nothing on stdin, a small environment, a time limit and
+//! a limit on what it may print. It must never see a secret.
 
 use std::ffi::{OsStr, OsString};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -25,67 +25,23 @@ pub struct Output {
     pub stderr: Vec<u8>,
 }
 
-/// Runs `program` with `args` in the current folder.
+/// Runs `program` with `args` in a folder, with nothing on its input.
 ///
 /// Of the environment only `PATH`, `HOME`, `TMPDIR`, `LANG` and whatever begins with `XDG_` or
-/// `NIX_` is kept; `extra_env` is added. `limit_bytes` is for each of stdout and stderr.
+/// `NIX_` is kept. `limit_bytes` is for each of stdout and stderr.
 ///
 /// # Errors
 /// [`ProcessError`]; an exit status other than 0 is no error here.
 pub fn capture(
-    program: &OsStr,
-    args: &[OsString],
-    stdin_bytes: Option<&[u8]>,
-    timeout: Duration,
-    limit_bytes: usize,
-    extra_env: &[(&str, &OsStr)],
-) -> Result<Output, ProcessError> {
-    capture_in(Path::new("."), program, args, stdin_bytes, timeout, limit_bytes, extra_env)
-}
-
-/// As [`capture`], in a given folder.
-///
-/// # Errors
-/// As [`capture`].
-pub fn capture_in(
     folder: &Path,
     program: &OsStr,
     args: &[OsString],
-    stdin_bytes: Option<&[u8]>,
     timeout: Duration,
     limit_bytes: usize,
-    extra_env: &[(&str, &OsStr)],
 ) -> Result<Output, ProcessError> {
     let deadline = Instant::now().checked_add(timeout);
-    // A relative folder of PATH would be one of the repository that the child works in.
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = if Path::new(program).components().count() > 1 {
-        PathBuf::from(program)
-    } else {
-        let missing = || ProcessError::Missing { program: PathBuf::from(program) };
-        find_program(program, &path).ok_or_else(missing)?
-    };
-    #[expect(clippy::disallowed_methods, reason = "this room is the one that starts children")]
-    let mut command = Command::new(found);
-    command.args(args).current_dir(folder).env_clear();
-    command.envs(std::env::vars_os().filter(|(name, _)| is_kept(name)));
-    command.envs(extra_env.iter().copied());
-    command.stdin(if stdin_bytes.is_some() { Stdio::piped() } else { Stdio::null() });
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let name = || PathBuf::from(program);
-    let mut child = command.spawn().map_err(|source| {
-        if source.kind() == io::ErrorKind::NotFound && folder.is_dir() {
-            ProcessError::Missing { program: name() }
-        } else {
-            ProcessError::Start { program: name(), source }
-        }
-    })?;
-
-    if let (Some(mut pipe), Some(bytes)) = (child.stdin.take(), stdin_bytes) {
-        let bytes = bytes.to_vec();
-        // A child that does not read its input to the end says so by its exit status.
-        thread::spawn(move || pipe.write_all(&bytes));
-    }
+    let mut child = start(folder, program, args)?;
     let (sender, receiver) = mpsc::channel();
     if let Some(pipe) = child.stdout.take() {
         let sender = sender.clone();
@@ -117,6 +73,29 @@ pub fn capture_in(
     }
     let status = child.wait().map_err(|source| ProcessError::Talk { program: name(), source })?;
     Ok(Output { status, stdout, stderr })
+}
+
+fn start(folder: &Path, program: &OsStr, args: &[OsString]) -> Result<Child, ProcessError> {
+    let name = || PathBuf::from(program);
+    // A relative folder of PATH would be one of the repository that the child works in.
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = if Path::new(program).components().count() > 1 {
+        name()
+    } else {
+        find_program(program, &path).ok_or_else(|| ProcessError::Missing { program: name() })?
+    };
+    #[expect(clippy::disallowed_methods, reason = "this room is the one that starts children")]
+    let mut command = Command::new(found);
+    command.args(args).current_dir(folder).env_clear();
+    command.envs(std::env::vars_os().filter(|(name, _)| is_kept(name)));
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.spawn().map_err(|source| {
+        if source.kind() == io::ErrorKind::NotFound && folder.is_dir() {
+            ProcessError::Missing { program: name() }
+        } else {
+            ProcessError::Start { program: name(), source }
+        }
+    })
 }
 
 enum Stream {
@@ -227,36 +206,36 @@ impl std::error::Error for ProcessError {
 mod tests {
     use super::*;
 
-    fn run(script: &str, limit: usize, stdin: Option<&[u8]>) -> Result<Output, ProcessError> {
+    fn run(script: &str, limit: usize) -> Result<Output, ProcessError> {
         let args = ["-c".into(), script.into()];
-        let env = [("EXTRA", OsStr::new("yes"))];
-        capture(OsStr::new("sh"), &args, stdin, Duration::from_millis(700), limit, &env)
+        let here = Path::new(".");
+        capture(here, OsStr::new("sh"), &args, Duration::from_millis(700), limit)
     }
 
     #[test]
     fn hands_back_both_streams_and_the_status() {
-        let output = run("cat; echo talk >&2; exit 3", 100, Some(b"data")).unwrap();
-        assert_eq!(output.stdout, b"data");
+        let output = run("cat; echo data; echo talk >&2; exit 3", 100).unwrap();
+        assert_eq!(output.stdout, b"data\n");
         assert_eq!(output.stderr, b"talk\n");
         assert_eq!(output.status.code(), Some(3));
     }
 
     #[test]
     fn keeps_only_the_named_environment() {
-        let output = run("echo $EXTRA-$CARGO_MANIFEST_DIR-${PATH:+path}", 100, None).unwrap();
-        assert_eq!(output.stdout, b"yes--path\n");
+        let output = run("echo $CARGO_MANIFEST_DIR-${PATH:+path}", 100).unwrap();
+        assert_eq!(output.stdout, b"-path\n");
     }
 
     #[test]
     fn stops_a_child_that_takes_or_prints_too_much() {
-        assert!(matches!(run("exec sleep 20", 100, None), Err(ProcessError::Timeout { .. })));
-        assert!(matches!(run("exec yes", 100, None), Err(ProcessError::TooMuch { .. })));
+        assert!(matches!(run("exec sleep 20", 100), Err(ProcessError::Timeout { .. })));
+        assert!(matches!(run("exec yes", 100), Err(ProcessError::TooMuch { .. })));
     }
 
     #[test]
     fn tells_a_missing_program() {
-        let missing =
-            capture(OsStr::new("no-such-program"), &[], None, Duration::MAX, 1, &[]).unwrap_err();
+        let (here, program) = (Path::new("."), OsStr::new("no-such-program"));
+        let missing = capture(here, program, &[], Duration::MAX, 1).unwrap_err();
         assert_eq!(missing.to_string(), "there is no program `no-such-program` on PATH");
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 
 use crate::place::Place;
-use crate::process::capture::{Output, ProcessError, capture_in};
+use crate::process::capture::{Output, ProcessError, capture};
 
 use super::error::RulesError;
 
@@ -54,7 +54,7 @@ pub(super) fn run(
     args: &[OsString],
     file: &Path,
 ) -> Result<Output, RulesError> {
-    capture_in(folder, OsStr::new(program), args, None, TIME_LIMIT, OUTPUT_LIMIT, &[])
+    capture(folder, OsStr::new(program), args, TIME_LIMIT, OUTPUT_LIMIT)
         .map_err(|source: ProcessError| RulesError::Process { file: file.to_owned(), source })
 }
 
