@@ -13,8 +13,10 @@ rustPlatform.buildRustPackage {
     fileset = lib.fileset.unions [
       (root + "/Cargo.toml")
       (root + "/Cargo.lock")
-      (root + "/nixos-module")
       (root + "/src")
+      # the manifest names files of these, and cargo wants them to be there
+      (root + "/benches")
+      (root + "/tests")
     ];
   };
   cargoLock.lockFile = root + "/Cargo.lock";

@@ -329,7 +329,11 @@ fn two_sources_must_agree() {
     let repository = Repository::new()
         .with(
             "secrets.nix",
-            r#"{ "a.age".publicKeys = [ "<ALICE> a" ]; "b.age".publicKeys = [ "<WEB>" ]; }"#,
+            r#"{
+              "a.age".publicKeys = [ "<ALICE> a" ];
+              "b.age".publicKeys = [ "<WEB>" ];
+              "c.age".publicKeys = [ "<ALICE>" "<WEB>" ];
+            }"#,
         )
         .with(
             "secretctl.yaml",
@@ -340,7 +344,11 @@ fn two_sources_must_agree() {
     let error = set.for_file(&repository.path("b.age")).unwrap_err();
     let text = repository.text(&error);
     assert!(text.contains("disagree about `/b.age`"), "{text}");
-    assert!(text.contains("one: /secretctl.yaml:3:10\n  other: /secrets.nix:1:"), "{text}");
+    assert!(text.contains(": only the one names alice, only the other names ssh-"), "{text}");
+    assert!(text.contains("one: /secretctl.yaml:3:10\n  other: /secrets.nix:3:"), "{text}");
+    let error = set.for_file(&repository.path("c.age")).unwrap_err();
+    let text = repository.text(&error);
+    assert!(text.contains("about `/c.age`: only the other names ssh-"), "{text}");
 }
 
 #[test]

@@ -5,9 +5,9 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use super::Common;
-use super::explain::{Around, Failure, file_error};
+use super::explain::{Around, Failure, file_error, replace_error};
 use super::ui::{Terminal, say, shown};
-use crate::fsx::{Folders, Lock};
+use crate::fsx::{Folders, Lock, Staged};
 use crate::key::keyring::{Keyring, Source};
 use crate::key::{Allowed, Plugins};
 use crate::process::Interrupts;
@@ -168,13 +168,16 @@ impl Context {
 
 /// Explains an error of the rules.
 pub(crate) fn rules_failure(error: &RulesError) -> Failure {
-    let text = error.to_string();
-    let mut lines = text.lines();
-    let mut failure = Failure::new(lines.next().unwrap_or_default());
-    for line in lines {
-        failure = failure.detail(line.strip_prefix("  ").unwrap_or(line));
-    }
-    failure.maybe_hint(error.hint())
+    Failure::of_text(&error.to_string()).maybe_hint(error.hint())
+}
+
+/// Puts a rules file in place.
+pub(crate) fn write_rules(file: &Path, text: &str) -> Result<(), Failure> {
+    let written = Staged::new(file).and_then(|mut staged| {
+        staged.put(text.as_bytes())?;
+        staged.commit()
+    });
+    written.map_err(|error| replace_error(&error))
 }
 
 /// Explains errors of files, each with who was to read it.

@@ -8,10 +8,11 @@ use clap::Args;
 use super::context::{Context, file_failures, variable};
 use super::explain::Failure;
 use super::{Done, Outcome, ui};
+use crate::key::keyring::Keyring;
 use crate::plaintext::Plaintext;
 use crate::process::{EditRequest, EditSession, Editor};
 use crate::work::edit::{self, EditFailure, Ending};
-use crate::work::secret::MAX_IN_MEMORY;
+use crate::work::secret::{MAX_IN_MEMORY, Opened};
 use crate::work::{Job, syntax};
 
 /// Edit a secret file, or make a new one
@@ -71,25 +72,40 @@ impl Edit {
         let mut keyring = context.keyring();
         let old = edit::before(job, &mut keyring)
             .map_err(|error| file_failures(&[error], &keyring, &[job]))?;
-        let request = EditRequest {
-            file_name: &edit::inner_name(&job.path),
-            editor: &editor,
-            folders: &context.folders,
-            insecure_tmp: self.insecure_tmp,
-            shared: false,
-            interrupts: &context.interrupts,
-        };
-        let empty = Plaintext::default();
-        let content = old.as_ref().map_or(&empty, |opened| &opened.content);
-        let mut session = EditSession::open(request, content);
-        let ending = edit::with_editor(job, old.as_ref(), &mut session, &context.plugins());
-        ending.map_err(|error| match error {
-            EditFailure::File(error) => file_failures(&[error], &keyring, &[job]),
-            EditFailure::Editor(error) => {
-                let hint = error.remedy().map(str::to_owned);
-                Failure::new(error.to_string()).maybe_hint(hint).into()
-            }
-        })
+        in_editor(context, job, old.as_ref(), &editor, self.insecure_tmp)
+            .map_err(|error| edit_failures(&error, &keyring, job))
+    }
+}
+
+/// Runs an editor on a secret until its content can be written, or the user gives up.
+pub(crate) fn in_editor(
+    context: &Context,
+    job: &Job,
+    old: Option<&Opened>,
+    editor: &Editor,
+    insecure_tmp: bool,
+) -> Result<Ending, EditFailure> {
+    let request = EditRequest {
+        file_name: &edit::inner_name(&job.path),
+        editor,
+        folders: &context.folders,
+        insecure_tmp,
+        shared: false,
+        interrupts: &context.interrupts,
+    };
+    let empty = Plaintext::default();
+    let mut session = EditSession::open(request, old.map_or(&empty, |old| &old.content));
+    edit::with_editor(job, old, &mut session, &context.plugins())
+}
+
+/// Explains what stopped an edit.
+pub(crate) fn edit_failures(error: &EditFailure, keyring: &Keyring<'_>, job: &Job) -> Vec<Failure> {
+    match error {
+        EditFailure::File(error) => file_failures(std::slice::from_ref(error), keyring, &[job]),
+        EditFailure::Editor(error) => {
+            let hint = error.remedy().map(str::to_owned);
+            Failure::new(error.to_string()).maybe_hint(hint).into()
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::ui::{shown, shown_place};
 use crate::format::age::AgeError;
+use crate::fsx::ReplaceError;
 use crate::key::keyring::{Tried, Unopened};
 use crate::key::wrap::WrapError;
 use crate::work::{Expected, FileError, Problem};
@@ -59,6 +60,13 @@ impl Failure {
     /// An error of one line.
     pub(crate) fn new(headline: impl Into<String>) -> Self {
         Self { headline: headline.into(), ..Self::default() }
+    }
+
+    /// From a text of several lines: the headline, and the details below it.
+    pub(crate) fn of_text(text: &str) -> Self {
+        let mut lines = text.lines();
+        let failure = Self::new(lines.next().unwrap_or_default());
+        lines.fold(failure, |failure, line| failure.detail(line.strip_prefix("  ").unwrap_or(line)))
     }
 
     /// Adds what to do.
@@ -128,7 +136,7 @@ pub(crate) fn problem(problem: &Problem, path: &Path, around: &Around<'_>) -> Fa
         Problem::Unopened(unopened) => unopened_file(unopened, &file, around),
         Problem::Age(error) => age_error(error, &file),
         Problem::Wrap(error) => wrap_error(error, &file),
-        Problem::Replace(error) => Failure::new(error.to_string()).maybe_hint(error.remedy()),
+        Problem::Replace(error) => replace_error(error),
         Problem::HalfDone { done, error } => {
             Failure::new(format!("`{file}` was not written, after {done} others were"))
                 .detail(error.to_string())
@@ -195,7 +203,10 @@ fn no_match(file: &str, around: &Around<'_>) -> Failure {
         let name = if needs.reader == key { "" } else { &format!("{}, ", needs.reader) };
         failure = failure.detail(format!("{label} {name}{key} ({})", shown_place(&needs.place)));
     }
-    if around.needs.is_empty() {
+    let remedy = around.tried.iter().find_map(|tried| tried.remedy.clone());
+    if let Some(remedy) = remedy {
+        failure.hint(remedy)
+    } else if around.needs.is_empty() {
         failure.hint("name the private key with `--identity FILE`")
     } else {
         failure.hint(format!(
@@ -226,6 +237,11 @@ fn age_error(error: &AgeError, file: &str) -> Failure {
     }
 }
 
+/// Explains why a file cannot be replaced.
+pub(crate) fn replace_error(error: &ReplaceError) -> Failure {
+    Failure::new(error.to_string()).maybe_hint(error.remedy())
+}
+
 fn wrap_error(error: &WrapError, file: &str) -> Failure {
     let hint = match error {
         WrapError::NoRecipient => Some("give its rule at least one reader".to_owned()),
@@ -233,7 +249,7 @@ fn wrap_error(error: &WrapError, file: &str) -> Failure {
             Some("give every reader of this file a post-quantum key, or none".to_owned())
         }
         WrapError::Recipient { error, .. } => error.remedy(),
-        WrapError::Plugin { error, .. } => error.remedy(),
+        WrapError::Plugin { error } => error.remedy(),
         WrapError::PassphraseNotText => None,
     };
     Failure::new(format!("cannot encrypt `{file}`: {error}")).maybe_hint(hint)

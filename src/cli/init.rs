@@ -2,10 +2,9 @@
 
 use clap::Args;
 
-use super::context::Context;
+use super::context::{Context, write_rules};
 use super::explain::Failure;
 use super::{Done, Outcome, ui};
-use crate::fsx::Staged;
 
 /// Write a secretctl.yaml to begin with
 ///
@@ -28,12 +27,7 @@ impl Init {
                  sources must not disagree about a file",
             );
         }
-        let failure = |error: crate::fsx::ReplaceError| {
-            Failure::new(error.to_string()).maybe_hint(error.remedy())
-        };
-        let mut staged = Staged::new(&file).map_err(failure)?;
-        staged.put(TEMPLATE.as_bytes()).map_err(failure)?;
-        staged.commit().map_err(failure)?;
+        write_rules(&file, TEMPLATE)?;
         ui::say(&format!("wrote `{shown}`"));
         ui::say("hint: next, `secretctl user add NAME --key ~/.ssh/id_ed25519.pub`");
         Ok(Done::Clean)

@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 
-use super::context::{Context, rules_failure};
+use super::context::{Context, rules_failure, write_rules};
 use super::encrypt::named;
 use super::explain::{Failure, quoted};
 use super::rekey::Rekey;
 use super::{Done, Outcome, ui};
-use crate::fsx::{Staged, read_limited, sweep};
+use crate::fsx::{read_limited, sweep};
 use crate::key::{Recipient, list};
 use crate::process::keyscan;
 use crate::rules::native_edit::remove_reader;
@@ -224,7 +224,9 @@ impl Then {
         }
         let mut yes = self.yes;
         if !yes && std::io::stdin().is_terminal() {
-            Rekey::dry().run(context)?;
+            if Rekey::look().run(context)? == Done::Clean {
+                return Ok(Done::Clean);
+            }
             let ask = context.plugins().ask;
             yes = ask.confirm("rekey now?", "yes", Some("no")).unwrap_or(false);
         }
@@ -253,12 +255,7 @@ fn change(
         .map_err(|_| Failure::new(format!("`{shown}` is not UTF-8 text")))?;
     file.parent().map(sweep);
     let edited = edit(&text).map_err(|error| edit_failure(&error))?;
-    let failure = |error: crate::fsx::ReplaceError| {
-        Failure::new(error.to_string()).maybe_hint(error.remedy())
-    };
-    let mut staged = Staged::new(file).map_err(failure)?;
-    staged.put(edited.text.as_bytes()).map_err(failure)?;
-    staged.commit().map_err(failure)?;
+    write_rules(file, &edited.text)?;
     for (what, place) in &edited.touched {
         match place {
             Some(place) => ui::say(&format!("{}:{}: {what}", ui::shown(&place.file), place.line)),
@@ -272,13 +269,7 @@ fn edit_failure(error: &EditError) -> Failure {
     if let EditError::Rules(error) = error {
         return rules_failure(error);
     }
-    let text = error.to_string();
-    let mut lines = text.lines();
-    let mut failure = Failure::new(lines.next().unwrap_or_default());
-    for line in lines {
-        failure = failure.detail(line.strip_prefix("  ").unwrap_or(line));
-    }
-    failure.maybe_hint(error.hint())
+    Failure::of_text(&error.to_string()).maybe_hint(error.hint())
 }
 
 /// The rules are a program: its author edits it.

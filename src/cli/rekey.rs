@@ -45,9 +45,9 @@ impl Rekey {
         Self { paths: Vec::new(), check: false, dry_run: false, force: false, json: false }
     }
 
-    /// Shows what a rekey of everything would do.
-    pub(crate) fn dry() -> Self {
-        Self { dry_run: true, ..Self::all() }
+    /// Shows what a rekey of everything would do, and tells whether there is anything to do.
+    pub(crate) fn look() -> Self {
+        Self { check: true, ..Self::all() }
     }
 
     pub(crate) fn run(self, context: &Context) -> Outcome {

@@ -57,6 +57,14 @@ pub struct Tried {
     pub source: String,
     /// Short names of the keys in it, or why it was of no use.
     pub what: Result<Vec<String>, String>,
+    /// What would have made it of use, where there is something to do.
+    pub remedy: Option<String>,
+}
+
+impl Tried {
+    fn of(source: String, what: Result<Vec<String>, String>) -> Self {
+        Self { source, what, remedy: None }
+    }
 }
 
 /// All identities of a run.
@@ -131,8 +139,7 @@ impl<'a> Keyring<'a> {
             Err(error) => {
                 let absent = error.kind() == std::io::ErrorKind::NotFound;
                 if source.explicit || !absent {
-                    let what = Err(format!("not read: {error}"));
-                    self.tried.push(Tried { source: name, what });
+                    self.tried.push(Tried::of(name, Err(format!("not read: {error}"))));
                 }
                 return true;
             }
@@ -140,11 +147,9 @@ impl<'a> Keyring<'a> {
         match identity::parse(&content) {
             Ok(entries) => {
                 let keys = self.keep(&source.path, entries);
-                self.tried.push(Tried { source: name, what: Ok(keys) });
+                self.tried.push(Tried::of(name, Ok(keys)));
             }
-            Err(error) => {
-                self.tried.push(Tried { source: name, what: Err(error.to_string()) });
-            }
+            Err(error) => self.tried.push(Tried::of(name, Err(error.to_string()))),
         }
         true
     }
@@ -202,7 +207,10 @@ impl<'a> Keyring<'a> {
             *answer = match (opened.flatten(), broken) {
                 (Some(key), _) => Some(Ok(key)),
                 (None, Some(error)) => Some(Err(error)),
-                (None, None) => Some(Err(Unopened::NoMatch)),
+                (None, None) => {
+                    self.stays_locked(Path::new(file.name), "encrypted with a passphrase");
+                    Some(Err(Unopened::NoMatch))
+                }
             };
         }
     }
@@ -230,10 +238,7 @@ impl<'a> Keyring<'a> {
                     let last = self.ready.last().map(std::slice::from_ref);
                     try_ready(last.unwrap_or_default(), files, answers);
                 }
-                None => self.tried.push(Tried {
-                    source: path.display().to_string(),
-                    what: Err("locked: its passphrase was not given".to_owned()),
-                }),
+                None => self.stays_locked(&path, &key.recipient.short()),
             }
         }
     }
@@ -243,15 +248,12 @@ impl<'a> Keyring<'a> {
             let (path, file) = self.locked_files.remove(0);
             let prompt = format!("Passphrase for {}", path.display());
             let Some(entries) = self.unlock(&prompt, |passphrase| file.unlock(passphrase)) else {
-                self.tried.push(Tried {
-                    source: path.display().to_string(),
-                    what: Err("locked: its passphrase was not given".to_owned()),
-                });
+                self.stays_locked(&path, "identities");
                 continue;
             };
             let (before, plugins_before) = (self.ready.len(), self.plugin_identities.len());
             let keys = self.keep(&path, entries);
-            self.tried.push(Tried { source: path.display().to_string(), what: Ok(keys) });
+            self.tried.push(Tried::of(path.display().to_string(), Ok(keys)));
             try_ready(self.ready.get(before..).unwrap_or_default(), files, answers);
             self.try_plugins(plugins_before, files, answers);
         }
@@ -278,17 +280,29 @@ impl<'a> Keyring<'a> {
                         match (result, answers.get_mut(index)) {
                             (Ok(key), Some(answer)) => *answer = Some(Ok(key)),
                             (Ok(_), None) | (Err(PluginFileError::NoMatch), _) => {}
-                            (Err(error), _) => self.note_plugin(&name, &error.to_string()),
+                            (Err(error), _) => self.note_plugin(&name, &error.to_string(), None),
                         }
                     }
                 }
-                Err(error) => self.note_plugin(&name, &error.to_string()),
+                Err(error) => self.note_plugin(&name, &error.to_string(), error.remedy()),
             }
         }
     }
 
-    fn note_plugin(&mut self, name: &str, what: &str) {
-        let tried = Tried { source: format!("age-plugin-{name}"), what: Err(what.to_owned()) };
+    /// What a file holds was of no use, since it was not unlocked: it is named once, and not as
+    /// something that did not fit.
+    fn stays_locked(&mut self, path: &Path, what: &str) {
+        let source = path.display().to_string();
+        let remedy = "run this on a terminal, or set SECRETCTL_ASKPASS to a program that prints \
+                      the passphrase";
+        self.tried.retain(|tried| tried.source != source);
+        let what = Err(format!("{what}, locked: no passphrase opened it"));
+        self.tried.push(Tried { source, what, remedy: Some(remedy.to_owned()) });
+    }
+
+    fn note_plugin(&mut self, name: &str, what: &str, remedy: Option<String>) {
+        let source = format!("age-plugin-{name}");
+        let tried = Tried { source, what: Err(what.to_owned()), remedy };
         if !self.tried.contains(&tried) {
             self.tried.push(tried);
         }

@@ -85,7 +85,7 @@ fn parse_line(line: &str) -> (Option<String>, Result<Recipient, RecipientError>)
         return (None, Err(RecipientError::Revoked));
     }
     if line.starts_with("@cert-authority") || line.starts_with("cert-authority") {
-        return (None, Err(RecipientError::Certificate));
+        return (None, Err(RecipientError::Authority));
     }
     match line.split_once(|c: char| c.is_ascii_whitespace()) {
         Some((host, key)) if is_ssh_key_type(key.trim_start()) && !is_options(host) => {
@@ -142,6 +142,8 @@ mod tests {
         assert!(matches!(error(EC), RecipientError::Unsupported { .. }));
         assert!(matches!(error(&format!("a {EC}\nb {ED}")), RecipientError::Unsupported { .. }));
         assert_eq!(error(&format!("@revoked * {ED}")), RecipientError::Revoked);
+        assert_eq!(error(&format!("@cert-authority * {ED}")), RecipientError::Authority);
+        assert_eq!(error(&format!("cert-authority {ED}")), RecipientError::Authority);
         assert_eq!(error("hello world"), RecipientError::NotARecipient);
         assert_eq!(error("-----BEGIN OPENSSH PRIVATE KEY-----"), RecipientError::PrivateKey);
         assert!(matches!(error("ssh-ed25519 AAAAC3NzaC1lZD"), RecipientError::Malformed { .. }));

@@ -137,6 +137,18 @@ impl Recipient {
         }
     }
 
+    /// The labels that all readers of a file with this one must share; `None` for plugins, which
+    /// tell only when they are used.
+    pub fn labels(&self) -> Option<BTreeSet<String>> {
+        match &*self.kind {
+            Kind::Hybrid(_) | Kind::TagPq(_) => Some(BTreeSet::from([POST_QUANTUM.to_owned()])),
+            Kind::X25519(_) | Kind::Ed25519(_) | Kind::Rsa { .. } | Kind::Tag(_) => {
+                Some(BTreeSet::new())
+            }
+            Kind::Plugin { .. } => None,
+        }
+    }
+
     /// The plugin that this recipient needs, `NAME` of `age-plugin-NAME`.
     pub fn plugin(&self) -> Option<&str> {
         match &*self.kind {
@@ -185,7 +197,7 @@ impl Recipient {
         };
         let wrapped = match &*self.kind {
             Kind::Ed25519(key) => return own(key.wrap(file_key), None),
-            Kind::Hybrid(key) => return own(key.wrap(file_key), Some("postquantum")),
+            Kind::Hybrid(key) => return own(key.wrap(file_key), Some(POST_QUANTUM)),
             Kind::X25519(key) => key.wrap_file_key(file_key),
             Kind::Rsa { key, .. } => key.wrap_file_key(file_key),
             Kind::Tag(key) => key.wrap_file_key(file_key),
@@ -326,6 +338,8 @@ pub enum RecipientError {
     },
     /// An SSH certificate; the plain key beside it is wanted.
     Certificate,
+    /// The key of a certificate authority, which only signs the keys of hosts and people.
+    Authority,
     /// A `known_hosts` line that begins with `@revoked`.
     Revoked,
     /// RSA below 2,048 bits.
@@ -367,6 +381,9 @@ impl RecipientError {
                 `NAME-cert.pub`)"
                     .to_owned()
             }
+            Self::Authority => "leave the line out, and name the keys of the hosts or people \
+                themselves"
+                .to_owned(),
             Self::Revoked => "ask the owner of the host for its new key".to_owned(),
             Self::RsaTooSmall | Self::RsaTooLarge => {
                 "use an ed25519 key, or RSA of 2048 to 4096 bits".to_owned()
@@ -387,6 +404,7 @@ impl fmt::Display for RecipientError {
                 write!(f, "age cannot encrypt to a key of type `{algorithm}`: it can only sign")
             }
             Self::Certificate => f.write_str("this is an SSH certificate, not a key"),
+            Self::Authority => f.write_str("this is the key of a certificate authority"),
             Self::Revoked => f.write_str("this key is marked as revoked"),
             Self::RsaTooSmall => f.write_str("the RSA key has fewer than 2048 bits"),
             Self::RsaTooLarge => f.write_str("the RSA key has more than 4096 bits"),
@@ -397,3 +415,6 @@ impl fmt::Display for RecipientError {
 }
 
 impl std::error::Error for RecipientError {}
+
+/// The label of the post-quantum kinds (C2SP `age.md`).
+const POST_QUANTUM: &str = "postquantum";

@@ -1,7 +1,7 @@
 //! Encrypts file keys to recipients: many files at once, one process for each plugin and set of
 //! its recipients.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -18,6 +18,8 @@ pub struct Request<'a> {
     pub file_key: &'a FileKey,
     /// The readers that get a stanza.
     pub recipients: &'a [Recipient],
+    /// The labels of readers whose stanzas the file has already, where there are any.
+    pub labels: Option<BTreeSet<String>>,
 }
 
 /// The stanzas for each request, in the order of its recipients, those of plugins last.
@@ -47,7 +49,7 @@ pub fn wrap_all(
         .zip(requests)
         .enumerate()
         .map(|(index, (native, request))| {
-            join(request.recipients, native, from_plugins.remove(&index).unwrap_or_default())
+            join(request, native, from_plugins.remove(&index).unwrap_or_default())
         })
         .collect()
 }
@@ -84,8 +86,7 @@ fn wrap_with_plugins(
             Err(error) => {
                 let error = Arc::new(error);
                 for index in indices {
-                    let error =
-                        WrapError::Plugin { name: name.to_owned(), error: Arc::clone(&error) };
+                    let error = WrapError::Plugin { error: Arc::clone(&error) };
                     results.entry(index).or_default().push(Err(error));
                 }
             }
@@ -96,15 +97,15 @@ fn wrap_with_plugins(
 
 /// Puts the stanzas of one file together, if all its recipients have the same labels.
 fn join(
-    recipients: &[Recipient],
+    request: &Request<'_>,
     native: Vec<Result<Option<Wrapped>, WrapError>>,
     from_plugins: PluginResults,
 ) -> Result<Vec<Stanza>, WrapError> {
-    if recipients.is_empty() {
+    if request.recipients.is_empty() {
         return Err(WrapError::NoRecipient);
     }
-    let mut stanzas = Vec::with_capacity(recipients.len());
-    let mut first = None;
+    let mut stanzas = Vec::with_capacity(request.recipients.len());
+    let mut first = request.labels.clone();
     let native = native.into_iter().filter_map(Result::transpose);
     for wrapped in native.chain(from_plugins) {
         let wrapped = wrapped?;
@@ -135,9 +136,7 @@ pub enum WrapError {
     },
     /// A plugin failed.
     Plugin {
-        /// `NAME` of `age-plugin-NAME`.
-        name: String,
-        /// The reason.
+        /// The reason, which names it.
         error: Arc<PluginError>,
     },
 }
@@ -152,10 +151,7 @@ impl fmt::Display for WrapError {
                  does not allow in one file",
             ),
             Self::Recipient { recipient, error } => write!(f, "{}: {error}", recipient.short()),
-            Self::Plugin { name, error } => {
-                let _ = name;
-                error.fmt(f)
-            }
+            Self::Plugin { error } => error.fmt(f),
         }
     }
 }

@@ -87,11 +87,6 @@ impl<'a> EditSession<'a> {
         &self.draft
     }
 
-    /// Ends the session.
-    pub fn into_content(self) -> Plaintext {
-        self.draft
-    }
-
     fn edit_in(&mut self, mut room: Room) -> Result<Place, EditError> {
         let name = plain_name(self.request.file_name);
         let held = self.request.interrupts.hold(None).map_err(EditError::Signals)?;

@@ -269,10 +269,13 @@ fn disagreement(one: (&Rules, &Rule), other: (&Rules, &Rule)) -> Option<String> 
                 reader.recipients.iter().any(|key| !without.contains(key.canonical()))
             });
             let names: Vec<&str> = only.map(|reader| reader.name.as_str()).collect();
-            if names.is_empty() { "nobody".to_owned() } else { names.join(", ") }
+            names.join(", ")
         };
-        let (mine, theirs) = (names(one, &other_keys), names(other, &one_keys));
-        return Some(format!("only the one names {mine}, only the other names {theirs}"));
+        let sides =
+            [("one", names(one, &other_keys)), ("other", names(other, &one_keys))].into_iter();
+        let sides = sides.filter(|(_, names)| !names.is_empty());
+        let sides: Vec<_> = sides.map(|(which, n)| format!("only the {which} names {n}")).collect();
+        return Some(sides.join(", "));
     }
     (one.1.armor.unwrap_or_default() != other.1.armor.unwrap_or_default())
         .then(|| "only one of them asks for armor".to_owned())

@@ -54,7 +54,10 @@ fn decide(file: &Inspected, force: bool) -> Action {
     let encrypted = matches!(file.state, State::Current | State::Stale(_) | State::Unknown(_));
     match &file.state {
         _ if force && encrypted => Action::Reseal,
-        State::Stale(c) if c.only_adds() => {
+        // Where plugins alone read it, nothing tells whether the new readers may stand beside them.
+        State::Stale(c)
+            if c.only_adds() && (c.missing.is_empty() || labels_beside(file, c).is_some()) =>
+        {
             Action::Header(c.missing.iter().map(|e| e.recipient.clone()).collect())
         }
         State::Stale(_) => Action::Reseal,
@@ -66,6 +69,12 @@ fn decide(file: &Inspected, force: bool) -> Action {
         | State::NotEncrypted
         | State::Broken(_) => Action::Keep,
     }
+}
+
+/// The labels of the readers who are there already.
+fn labels_beside(file: &Inspected, comparison: &Comparison) -> Option<BTreeSet<String>> {
+    let mut kept = file.job.expected.iter().filter(|who| !comparison.missing.contains(who));
+    kept.find_map(|who| who.recipient.labels())
 }
 
 /// What stands in the way of any rekey: files that a rule names but that are no age files.
@@ -211,7 +220,8 @@ fn wrap(
         .filter_map(|index| {
             let (_, old) = old.get(*index)?;
             let file_key = new.get(*index)?.as_ref().unwrap_or(old);
-            Some(Request { file_key, recipients: recipients.get(*index)? })
+            let labels = steps.get(*index).and_then(|step| kept_labels(step));
+            Some(Request { file_key, recipients: recipients.get(*index)?, labels })
         })
         .collect();
     let mut results = wrap_all(&requests, plugins).into_iter();
@@ -226,6 +236,14 @@ fn wrap(
         }
     }
     if errors.is_empty() { Ok(wrapped) } else { Err(errors) }
+}
+
+/// The labels that a new reader must share, where the old stanzas stay.
+fn kept_labels(step: &Step) -> Option<BTreeSet<String>> {
+    match (&step.action, &step.file.state) {
+        (Action::Header(_), State::Stale(comparison)) => labels_beside(&step.file, comparison),
+        _ => None,
+    }
 }
 
 fn no_recipient() -> crate::key::wrap::WrapError {

@@ -130,7 +130,7 @@ fn stanzas(
         To::Passphrase(passphrase) => wrap_with_passphrase(file_key, passphrase)
             .ok_or(Problem::Wrap(WrapError::PassphraseNotText)),
         To::Recipients { keys, listed } => {
-            let request = Request { file_key, recipients: keys };
+            let request = Request { file_key, recipients: keys, labels: None };
             let wrapped = wrap_all(&[request], plugins).into_iter().next();
             let mut stanzas =
                 wrapped.unwrap_or(Err(WrapError::NoRecipient)).map_err(Problem::Wrap)?;

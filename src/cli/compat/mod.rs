@@ -23,9 +23,9 @@ use crate::fsx::{Lock, read_plaintext};
 use crate::key::identity::{self, IdentityError, MAX_IDENTITY_FILE};
 use crate::key::keyring::Source;
 use crate::plaintext::Plaintext;
-use crate::process::{EditRequest, EditSession, Editor, Interrupts};
+use crate::process::Editor;
 use crate::rules::{self, RuleSet, Wanted};
-use crate::work::edit::{EditFailure, Ending};
+use crate::work::edit::Ending;
 use crate::work::secret::Opened;
 use crate::work::{Job, Problem, rekey, status};
 
@@ -172,29 +172,8 @@ impl Desk {
         old: Option<&Opened>,
         editor: &Editor,
     ) -> Result<Ending, Stop> {
-        let interrupts = Interrupts::install()
-            .map_err(|e| Failure::new(format!("signals cannot be handled: {e}")))?;
-        let request = EditRequest {
-            file_name: &crate::work::edit::inner_name(&job.path),
-            editor,
-            folders: &self.context.folders,
-            insecure_tmp: false,
-            shared: false,
-            interrupts: &interrupts,
-        };
-        let empty = Plaintext::default();
-        let mut session = EditSession::open(request, old.map_or(&empty, |old| &old.content));
-        let plugins = self.context.plugins();
-        let ending = crate::work::edit::with_editor(job, old, &mut session, &plugins);
-        ending.map_err(|error| match error {
-            EditFailure::File(error) => {
-                file_failures(&[error], &self.context.keyring(), &[job]).into()
-            }
-            EditFailure::Editor(error) => {
-                let hint = error.remedy().map(str::to_owned);
-                Failure::new(error.to_string()).maybe_hint(hint).into()
-            }
-        })
+        edit::in_editor(&self.context, job, old, editor, false)
+            .map_err(|error| edit::edit_failures(&error, &self.context.keyring(), job).into())
     }
 
     fn replace(&self, job: &Job, content: &Plaintext) -> Result<(), Stop> {

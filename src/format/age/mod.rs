@@ -74,12 +74,6 @@ impl<'a> Encrypted<'a> {
     }
 }
 
-/// Whether the file begins as an age file does, binary or armored.
-pub fn looks_encrypted(start: &[u8]) -> bool {
-    let text = start.trim_ascii_start();
-    start.starts_with(b"age-encryption.org/v") || text.starts_with(armor::BEGIN.as_bytes())
-}
-
 /// Encrypts `source` under a new file key's stanzas.
 ///
 /// # Errors
