@@ -60,7 +60,7 @@ fn three_wrong_passphrases_are_enough() {
         session.exp_string("that passphrase does not open it").unwrap();
     }
     let rest = session.exp_eof().unwrap();
-    assert!(rest.contains("locked: its passphrase was not given"), "{rest}");
+    assert!(rest.contains("locked: no passphrase opened it"), "{rest}");
     assert!(!rest.contains("not it"), "{rest}");
     exits(&session, 2);
 }
