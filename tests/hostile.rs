@@ -665,6 +665,32 @@ fn nix_that_is_offered_to_be_copied_evaluates_nothing_of_others() {
     run.says(r#""a\${b}.age".publicKeys"#);
 }
 
+#[test]
+fn a_file_that_changes_while_a_passphrase_is_asked_for_stops_a_rekey() {
+    let fleet = Fleet::with(&[DB, "secrets/a.age"]);
+    fleet.locked_key("carol", "pass");
+    fleet.rules("");
+    let rules = fs::read_to_string(fleet.path("secretctl.yaml")).unwrap();
+    let with_carol = |rules: &str| {
+        rules.replace("readers: [web1]", &format!("readers: [web1, '{}']", fleet.public("carol")))
+    };
+    fs::write(fleet.path("secretctl.yaml"), with_carol(&rules)).unwrap();
+    fleet.run(&["rekey", "--force"]).done();
+    fs::copy(fleet.path(DB), fleet.path("pulled")).unwrap();
+    fleet.run(&["rekey", "--force"]).done();
+    let pull = fleet.script(
+        "pull",
+        "cp pulled secrets/db.age.new; mv secrets/db.age.new secrets/db.age; echo pass",
+    );
+    let other = fs::read(fleet.path("secrets/a.age")).unwrap();
+    let mut command = fleet.bare(&["rekey", "--force"]);
+    command.env("SECRETCTL_IDENTITY", fleet.key("carol")).env("SECRETCTL_ASKPASS", pull);
+    finish(command, b"").ended(2).says("`secrets/db.age` was changed meanwhile");
+    assert_eq!(fs::read(fleet.path(DB)).unwrap(), fs::read(fleet.path("pulled")).unwrap());
+    assert_eq!(fs::read(fleet.path("secrets/a.age")).unwrap(), other);
+    assert!(fleet.litter().is_empty());
+}
+
 // -- another user of the machine -------------------------------------------------------------
 
 /// Runs a shell script as a user, the program as `$0`, in a folder where everybody may make

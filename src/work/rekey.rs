@@ -120,6 +120,7 @@ pub fn carry_out(
     let old_keys = open_all(&steps, keyring)?;
     let new_keys = new_keys(&steps)?;
     let stanzas = wrap(&steps, &old_keys, &new_keys, plugins)?;
+    unchanged(&steps)?;
     // Nobody is asked from here on, and there are temporaries to be removed. Once the first of
     // them is in place, the rest follows whatever comes.
     let postponed = interrupts.postpone();
@@ -146,6 +147,7 @@ pub fn carry_out(
     if let (Some(signal), Some(step)) = (postponed.came(), steps.first()) {
         return Err(vec![file_error(step, Problem::Interrupted(signal))]);
     }
+    unchanged(&steps)?;
     commit_all(staged).map_err(|(done, error)| {
         let problem = if done.is_empty() {
             Problem::Replace(*error)
@@ -156,6 +158,16 @@ pub fn carry_out(
         let path = next.map(|step| step.file.job.path.clone()).unwrap_or_default();
         vec![FileError { path, problem }]
     })
+}
+
+/// That every file still is what the plan was made for: people take long over a passphrase, and
+/// other programs know nothing of our lock.
+fn unchanged(steps: &[&Step]) -> Result<(), Vec<FileError>> {
+    let same = |step: &&Step| {
+        let is_same = status::stamp(&step.file.job.path) == step.file.stamp;
+        if is_same { Ok(()) } else { Err(file_error(step, Problem::Changed)) }
+    };
+    all(steps.iter().map(same).collect()).map(drop)
 }
 
 type Opened = (Vec<Stanza>, FileKey);

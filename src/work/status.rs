@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, BufReader, ErrorKind};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use rayon::prelude::*;
@@ -37,6 +38,19 @@ pub struct Inspected {
     pub state: State,
     /// Whether the file is armored.
     pub armored: bool,
+    /// The file as it was before its header was read.
+    pub stamp: Option<Stamp>,
+}
+
+/// What tells a file from what another program puts in its place: device, inode, size, time of
+/// the last change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp(u64, u64, u64, i64, i64);
+
+/// The stamp of a file as it is now.
+pub fn stamp(path: &Path) -> Option<Stamp> {
+    let data = std::fs::metadata(path).ok()?;
+    Some(Stamp(data.dev(), data.ino(), data.size(), data.mtime(), data.mtime_nsec()))
 }
 
 /// Looks at the headers of many files. `known` is everybody whom the rules name.
@@ -46,15 +60,16 @@ pub fn inspect_all(jobs: Vec<Job>, known: &[Expected]) -> Vec<Inspected> {
 
 /// Looks at one header.
 pub fn inspect(job: Job, known: &[Expected]) -> Inspected {
+    let stamp = stamp(&job.path);
     let encrypted = match open(&job.path) {
         Ok(encrypted) => encrypted,
         Err(AgeError::Read(e)) if e.kind() == ErrorKind::NotFound => {
-            return Inspected { job, state: State::Absent, armored: false };
+            return Inspected { job, state: State::Absent, armored: false, stamp };
         }
         Err(AgeError::NotAge) => {
-            return Inspected { job, state: State::NotEncrypted, armored: false };
+            return Inspected { job, state: State::NotEncrypted, armored: false, stamp };
         }
-        Err(error) => return Inspected { job, state: State::Broken(error), armored: false },
+        Err(error) => return Inspected { job, state: State::Broken(error), armored: false, stamp },
     };
     let comparison = compare(&encrypted.header.stanzas, &job.expected, known, job.anonymous);
     let state = if comparison.is_stale() {
@@ -64,7 +79,7 @@ pub fn inspect(job: Job, known: &[Expected]) -> Inspected {
     } else {
         State::Unknown(comparison)
     };
-    Inspected { job, state, armored: encrypted.armored }
+    Inspected { job, state, armored: encrypted.armored, stamp }
 }
 
 /// Opens an age file as far as its header.
