@@ -24,6 +24,7 @@ use super::hybrid::{self, HybridRecipient};
 pub struct Recipient {
     canonical: Arc<str>,
     comment: Option<Arc<str>>,
+    fingerprint: [u8; 8],
     kind: Arc<Kind>,
 }
 
@@ -92,7 +93,13 @@ impl Recipient {
             parse_rsa(&canonical, &blob)?
         };
         let comment = Some(key.comment()).filter(|c| !c.is_empty()).map(Arc::from);
-        Ok(Self { canonical: canonical.into(), comment, kind: kind.into() })
+        Ok(Self::new(&canonical, comment, kind))
+    }
+
+    fn new(canonical: &str, comment: Option<Arc<str>>, kind: Kind) -> Self {
+        let digest = <[u8; 32]>::from(Sha256::digest(canonical));
+        let fingerprint = digest.first_chunk().copied().unwrap_or_default();
+        Self { canonical: canonical.into(), comment, fingerprint, kind: kind.into() }
     }
 
     /// The text without comment: `age1…` in lower case, or `ssh-ed25519 AAAA…`.
@@ -107,8 +114,7 @@ impl Recipient {
 
     /// First 8 bytes of SHA-256 over the canonical text, as the readers stanza stores it.
     pub fn fingerprint(&self) -> [u8; 8] {
-        let digest = <[u8; 32]>::from(Sha256::digest(self.canonical.as_bytes()));
-        digest.first_chunk().copied().unwrap_or_default()
+        self.fingerprint
     }
 
     /// First 4 bytes of SHA-256 over the SSH key data, which ssh stanzas carry in the open.
@@ -226,7 +232,7 @@ impl Recipient {
                 Kind::Plugin { name: name.ok_or(RecipientError::NotARecipient)?.to_owned() }
             }
         };
-        Ok(Self { canonical: text.to_ascii_lowercase().into(), comment: None, kind: kind.into() })
+        Ok(Self::new(&text.to_ascii_lowercase(), None, kind))
     }
 
     fn parse_ssh(text: &str) -> Result<Self, RecipientError> {

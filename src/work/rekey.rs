@@ -262,8 +262,8 @@ fn no_recipient() -> crate::key::wrap::WrapError {
     crate::key::wrap::WrapError::NoRecipient
 }
 
-/// Everything anew: new key, new nonce, new stanzas. The plaintext goes from one stream to the
-/// other through one buffer.
+/// Everything anew: new key, new nonce, new stanzas. The content of the file is in memory
+/// meanwhile.
 fn reseal(
     step: &Step,
     old: &FileKey,

@@ -17,6 +17,8 @@ const CHUNK: usize = 64 * 1024;
 /// Bytes of the authentication tag behind each chunk.
 const TAG: usize = 16;
 const SEALED: usize = CHUNK + TAG;
+/// Bytes of the buffer that is enough for most secrets.
+const SMALL: usize = 4096;
 /// Chunks in memory at once: 1 MiB.
 const BATCH: usize = 16;
 /// Bytes of the nonce before the first chunk.
@@ -47,6 +49,18 @@ pub(crate) fn seal(
 ) -> Result<(), StreamError> {
     sink.write_all(nonce).map_err(StreamError::Write)?;
     let cipher = cipher(file_key, nonce);
+    // Most secrets are small, and what is wiped at the end should be too.
+    let mut head = Zeroizing::new(vec![0_u8; SMALL]);
+    let length = read_full(source, &mut head)?;
+    if length < SMALL {
+        let body = head.get_mut(..length).unwrap_or_default();
+        let nonce = chunk_nonce(0, 0, true);
+        let tag = cipher.encrypt_in_place_detached(&nonce.into(), &[], body);
+        let tag = tag.map_err(|_| StreamError::Chunk { number: 0 })?;
+        let written = sink.write_all(body).and_then(|()| sink.write_all(&tag));
+        return written.map_err(StreamError::Write);
+    }
+    let source: &mut dyn Read = &mut head.as_slice().chain(source);
     let mut slots = Zeroizing::new(vec![0_u8; SEALED]);
     let mut ahead = None;
     let mut number: u64 = 0;
@@ -232,7 +246,11 @@ impl Batch {
         loop {
             if self.filled == self.bytes.len() {
                 // Small files stay in a small buffer; a copy of the old one would not be wiped.
-                let size = if self.bytes.is_empty() { SEALED.saturating_add(1) } else { limit };
+                let size = match self.bytes.len() {
+                    0 => SMALL,
+                    SMALL => SEALED.saturating_add(1),
+                    _ => limit,
+                };
                 let mut grown = Zeroizing::new(vec![0; size]);
                 if let Some(start) = grown.get_mut(..self.filled) {
                     start.copy_from_slice(&self.bytes);
@@ -282,7 +300,7 @@ mod tests {
 
     #[test]
     fn every_length_around_the_borders_round_trips() {
-        let borders = [0, 1, CHUNK, CHUNK * 2, CHUNK * BATCH, CHUNK * (BATCH + 1)];
+        let borders = [0, 1, SMALL, CHUNK, CHUNK * 2, CHUNK * BATCH, CHUNK * (BATCH + 1)];
         for length in borders.iter().flat_map(|&l| [l.saturating_sub(1), l, l + 1]) {
             let plain: Vec<u8> = (0..=250).cycle().take(length).collect();
             let mut sealed = Vec::new();
