@@ -106,6 +106,44 @@ fn a_file_without_a_rule_comes_with_the_rule_to_add() {
 }
 
 #[test]
+fn the_rule_to_add_is_right_for_odd_names_too() {
+    let odd =
+        ["no", "1.age", "~", "- x", "a\\b.age", "all*.age", "[x]{y}?.age", "a # b", "-", "%x"];
+    for name in odd {
+        let folder = repository("users: {}\n");
+        fs::write(folder.path().join(name), "").unwrap();
+        let said = run(folder.path(), &["status", "--", name]);
+        let rule = said.stderr.rsplit_once("`- ").unwrap().1.trim_end().trim_end_matches('`');
+        let rule = rule.replace("NAME", &format!("\"{ALICE}\""));
+        fs::write(folder.path().join("secretctl.yaml"), format!("secrets:\n  - {rule}\n")).unwrap();
+        let again = run(folder.path(), &["status", "--", name]);
+        assert!(again.stdout.contains("NOT ENCRYPTED"), "{name}: {rule}\n{}", again.stderr);
+    }
+}
+
+#[test]
+fn a_folder_without_secrets_is_no_file_without_a_rule() {
+    let folder = repository("users: {}\n");
+    fs::create_dir(folder.path().join("empty")).unwrap();
+    let said = run(folder.path(), &["status", "empty"]);
+    assert!(said.stderr.contains("hint: it is a folder"), "{}", said.stderr);
+    assert!(!said.stderr.contains("{path:"), "{}", said.stderr);
+}
+
+#[test]
+fn the_first_user_may_be_whom_the_rules_lack() {
+    let folder = repository("defaultEncryptKeys: []\nsecrets:\n  - path: db.age\n");
+    let add = ["user", "add", "alice", "--recipient", ALICE, "--no-rekey"];
+    let before = fs::read(folder.path().join("secretctl.yaml")).unwrap();
+    let said = run(folder.path(), &add);
+    assert!(said.stderr.contains("nobody could read `db.age`"), "{}", said.stderr);
+    assert_eq!((said.code, fs::read(folder.path().join("secretctl.yaml")).unwrap()), (2, before));
+    let said = run(folder.path(), &[&add[..], &["--to", "defaultEncryptKeys"]].concat());
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    assert!(run(folder.path(), &["status"]).stdout.contains("db.age  alice"));
+}
+
+#[test]
 fn a_reader_without_a_name_is_not_named_twice() {
     let folder = repository(&format!("secrets:\n  - {{path: db.age, readers: [{ALICE}]}}\n"));
     let sealed = run(folder.path(), &["encrypt", "-o", "db.age", "secretctl.yaml"]);

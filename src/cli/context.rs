@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 
 use super::Common;
 use super::explain::{Around, Failure, file_error, nix_string, replace_error};
-use super::ui::{Terminal, say, shown};
+use super::ui::{Terminal, clean, say, shown};
 use crate::fsx::{Folders, Lock, Staged};
 use crate::key::keyring::{Keyring, Source};
 use crate::key::{Allowed, Plugins};
 use crate::process::Interrupts;
-use crate::rules::{self, RuleSet, RulesError, Source as RulesSource, Wanted};
+use crate::rules::{self, RuleSet, RulesError, Source as RulesSource, Wanted, native_edit};
 use crate::work::{Expected, FileError, Job, everybody};
 
 /// Options and environment, resolved.
@@ -79,6 +79,11 @@ impl Context {
 
     /// The rules for one file, or all that are found from the working directory upwards.
     pub(crate) fn rules(&self, wanted: Wanted<'_>) -> Result<RuleSet, Failure> {
+        self.try_rules(wanted).map_err(|error| rules_failure(&error))
+    }
+
+    /// As [`Context::rules`], for whom the kind of error matters.
+    pub(crate) fn try_rules(&self, wanted: Wanted<'_>) -> Result<RuleSet, RulesError> {
         let start = match wanted {
             Wanted::File(file) => file.parent().unwrap_or(&self.here),
             Wanted::All => &self.here,
@@ -86,7 +91,7 @@ impl Context {
         self.rules_from(start, wanted)
     }
 
-    fn rules_from(&self, start: &Path, wanted: Wanted<'_>) -> Result<RuleSet, Failure> {
+    fn rules_from(&self, start: &Path, wanted: Wanted<'_>) -> Result<RuleSet, RulesError> {
         let request = rules::Request {
             start,
             explicit: self.rules.as_deref(),
@@ -95,7 +100,7 @@ impl Context {
             nix_options: &self.nix_args,
             cache: self.cache.as_deref(),
         };
-        let rules = rules::load(&request).map_err(|error| rules_failure(&error))?;
+        let rules = rules::load(&request)?;
         for note in &rules.notes {
             say(&format!("warning: {note}"));
         }
@@ -310,16 +315,15 @@ fn rule_to_add(path: &Path, rules: &RuleSet) -> String {
     let Some(source) = source else {
         return "the file lies outside of the folder that the rules are about".to_owned();
     };
-    let name = shown(&path.strip_prefix(&source.base).map(Path::to_owned).unwrap_or_default());
-    let file = shown(&source.file);
+    if path.is_dir() {
+        return "it is a folder: name a secret file in it".to_owned();
+    }
+    let inside = path.strip_prefix(&source.base).map(Path::to_owned).unwrap_or_default();
+    let (name, file) = (shown(&inside), shown(&source.file));
     match source.source {
         RulesSource::Native => format!(
             "add under `secrets` in `{file}`: `- {{path: {}, readers: [NAME]}}`",
-            if name.contains([' ', ',', ':', '#', '*', '{', '[', '\'', '"', '&', '!']) {
-                format!("{name:?}")
-            } else {
-                name
-            }
+            clean(&native_edit::path_text(&inside.to_string_lossy()))
         ),
         RulesSource::Agenix => {
             format!("add to `{file}`: `{}.publicKeys = [ NAME ];`", nix_string(&name))

@@ -15,7 +15,7 @@ use crate::fsx::{read_limited, sweep};
 use crate::key::{Recipient, list};
 use crate::process::keyscan;
 use crate::rules::native_edit::remove_reader;
-use crate::rules::native_edit::{EditError, Edited, List, Section, add_reader, add_to_list};
+use crate::rules::native_edit::{EditError, Edited, List, Section, add_reader_to};
 use crate::rules::{ReaderKind, Rules, Source, Wanted};
 
 /// Add, remove and list hosts
@@ -189,14 +189,9 @@ impl Add {
         let Some(file) = native(context)? else {
             return Err(in_nix(context, &self.name, &texts).into());
         };
+        let lists: Vec<List<'_>> = self.lists.iter().map(|list| list_of(list)).collect();
         change(context, &file, |text| {
-            let mut edited = add_reader(text, &file, section, &self.name, &texts)?;
-            for list in &self.lists {
-                let next = add_to_list(&edited.text, &file, list_of(list), &self.name)?;
-                edited.text = next.text;
-                edited.touched.extend(next.touched);
-            }
-            Ok(edited)
+            add_reader_to(text, &file, section, &self.name, &texts, &lists)
         })?;
         self.then.run(context)
     }
@@ -236,9 +231,20 @@ impl Then {
 
 /// The `secretctl.yaml` in force; `None` where the rules come from Nix.
 fn native(context: &Context) -> Result<Option<PathBuf>, Failure> {
-    let rules = context.rules(Wanted::All)?;
+    let rules = match context.try_rules(Wanted::All) {
+        Ok(rules) => rules,
+        Err(error) => {
+            // The edit may bring what is missing; its result is checked.
+            let curable = error.only_lacks_readers().filter(|file| is_native(file));
+            return curable.map(|file| Some(file.to_owned())).ok_or_else(|| rules_failure(&error));
+        }
+    };
     let native = rules.sources.iter().find(|source| source.source == Source::Native);
     Ok(native.map(|source| source.file.clone()))
+}
+
+fn is_native(file: &Path) -> bool {
+    file.extension().is_some_and(|extension| extension == "yaml" || extension == "yml")
 }
 
 /// Edits the rules file under the lock of its repository.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::key::RecipientError;
 use crate::place::Place;
@@ -212,6 +212,13 @@ impl RulesError {
             place.clone_from(exact);
         }
         self
+    }
+
+    /// The file in which all would be well if secrets that nobody could read had a reader.
+    pub fn only_lacks_readers(&self) -> Option<&Path> {
+        let Self::Problems { file, problems } = self else { return None };
+        let lacks = |problem: &Problem| matches!(problem.kind, ProblemKind::NoReaders { .. });
+        problems.iter().all(lacks).then_some(file)
     }
 
     /// A step that the user can take.

@@ -57,20 +57,27 @@ pub fn add_reader(
     name: &str,
     keys: &[&str],
 ) -> Result<Edited, EditError> {
+    add_reader_to(text, file, section, name, keys, &[])
+}
+
+/// As [`add_reader`], and as [`add_to_list`] for each list. Only the whole is checked: rules that
+/// leave a secret without a reader may be cured by it.
+///
+/// # Errors
+/// As of these two.
+pub fn add_reader_to(
+    text: &str,
+    file: &Path,
+    section: Section,
+    name: &str,
+    keys: &[&str],
+    lists: &[List<'_>],
+) -> Result<Edited, EditError> {
     let mut edit = Edit::begin(text, file)?;
-    if let Some(place) = edit.declared(name) {
-        return Err(EditError::Exists { name: name.to_owned(), place });
+    edit.declare(section, name, keys)?;
+    for list in lists {
+        edit.join(*list, name)?;
     }
-    let value = match keys {
-        [key] => splice::quoted(key),
-        keys => splice::brackets(keys.iter().map(|key| splice::quoted(key))),
-    };
-    let entry = format!("{}: {value}", splice::name(name));
-    let named =
-        Named { name: said(name, file), values: keys.iter().map(|k| said(k, file)).collect() };
-    section.of(&mut edit.meant).push(named);
-    edit.add_to_section(section.name(), &entry)?;
-    edit.touched.push((format!("`{name}` is now in `{}`", section.name()), None));
     edit.finish()
 }
 
@@ -115,28 +122,7 @@ pub fn add_to_list(
     reader: &str,
 ) -> Result<Edited, EditError> {
     let mut edit = Edit::begin(text, file)?;
-    let item = splice::name(reader);
-    let (what, exists) = (list.to_string(), list.of(&mut edit.meant).is_some());
-    if !exists && matches!(list, List::Rule(_)) {
-        return Err(EditError::NoSuch { what: list.missing() });
-    }
-    if list.of(&mut edit.meant).is_some_and(|names| names.iter().any(|n| is_name(n, reader))) {
-        return Err(EditError::AlreadyThere { name: reader.to_owned(), place: what });
-    }
-    match (list, list.of(&mut edit.meant)) {
-        (List::Group(group), None) => {
-            let named = Named { name: said(group, file), values: vec![said(reader, file)] };
-            edit.meant.groups.push(named);
-            edit.add_to_section("groups", &format!("{}: [{item}]", splice::name(group)))?;
-        }
-        (_, names) => {
-            if let Some(names) = names {
-                names.push(said(reader, file));
-            }
-            edit.add_item(list, &item)?;
-        }
-    }
-    edit.touched.push((format!("`{reader}` is now in {what}"), None));
+    edit.join(list, reader)?;
     edit.finish()
 }
 
@@ -214,6 +200,19 @@ pub fn add_rule(
     edit.finish()
 }
 
+/// A file as the `path` of its rule: in quotes where YAML needs them, and never a glob.
+pub fn path_text(file: &str) -> String {
+    let special = |c| matches!(c, '*' | '?' | '[' | '{' | '}' | '\\');
+    let mut path = String::new();
+    for c in file.chars() {
+        if special(c) {
+            path.push('\\');
+        }
+        path.push(c);
+    }
+    splice::name(&path)
+}
+
 impl Section {
     /// The name of the field.
     pub fn name(self) -> &'static str {
@@ -277,10 +276,60 @@ struct Edit<'a> {
 
 impl<'a> Edit<'a> {
     fn begin(text: &str, file: &'a Path) -> Result<Self, EditError> {
-        native::parse(text, file).map_err(EditError::Rules)?;
+        match native::parse(text, file) {
+            // What is missing may be what this edit brings; the result is checked in any case.
+            Err(error) if error.only_lacks_readers().is_none() => {
+                return Err(EditError::Rules(error));
+            }
+            Ok(_) | Err(_) => {}
+        }
         let meant = native::document(text, file).map_err(EditError::Rules)?;
         let root = native::tree(text, file).map_err(EditError::Rules)?;
         Ok(Self { file, text: text.to_owned(), root, meant, touched: Vec::new() })
+    }
+
+    fn declare(&mut self, section: Section, name: &str, keys: &[&str]) -> Result<(), EditError> {
+        if let Some(place) = self.declared(name) {
+            return Err(EditError::Exists { name: name.to_owned(), place });
+        }
+        let value = match keys {
+            [key] => splice::quoted(key),
+            keys => splice::brackets(keys.iter().map(|key| splice::quoted(key))),
+        };
+        let entry = format!("{}: {value}", splice::name(name));
+        let values = keys.iter().map(|key| said(key, self.file)).collect();
+        let named = Named { name: said(name, self.file), values };
+        section.of(&mut self.meant).push(named);
+        self.add_to_section(section.name(), &entry)?;
+        self.touched.push((format!("`{name}` is now in `{}`", section.name()), None));
+        Ok(())
+    }
+
+    fn join(&mut self, list: List<'_>, reader: &str) -> Result<(), EditError> {
+        let file = self.file;
+        let item = splice::name(reader);
+        let (what, exists) = (list.to_string(), list.of(&mut self.meant).is_some());
+        if !exists && matches!(list, List::Rule(_)) {
+            return Err(EditError::NoSuch { what: list.missing() });
+        }
+        if list.of(&mut self.meant).is_some_and(|names| names.iter().any(|n| is_name(n, reader))) {
+            return Err(EditError::AlreadyThere { name: reader.to_owned(), place: what });
+        }
+        match (list, list.of(&mut self.meant)) {
+            (List::Group(group), None) => {
+                let named = Named { name: said(group, file), values: vec![said(reader, file)] };
+                self.meant.groups.push(named);
+                self.add_to_section("groups", &format!("{}: [{item}]", splice::name(group)))?;
+            }
+            (_, names) => {
+                if let Some(names) = names {
+                    names.push(said(reader, file));
+                }
+                self.add_item(list, &item)?;
+            }
+        }
+        self.touched.push((format!("`{reader}` is now in {what}"), None));
+        Ok(())
     }
 
     fn splice(&mut self, splices: Option<Vec<Splice>>) -> Result<(), EditError> {

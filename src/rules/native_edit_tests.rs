@@ -141,6 +141,26 @@ fn readers_join_and_leave_lists() {
 }
 
 #[test]
+fn an_edit_may_bring_the_reader_that_a_secret_lacks() {
+    let add = |text: &str, lists: &[List<'_>]| {
+        add_reader_to(text, file(), Section::Users, "me", &[A], lists)
+            .map(|edited| edited.text.replace(A, "<A>"))
+            .map_err(|error| error.to_string())
+    };
+    let text = "defaultEncryptKeys: []\nsecrets:\n  - path: x\n  - path: y\n    readers: []\n";
+    let cured = "defaultEncryptKeys: [me]\nsecrets:\n  - path: x\n  - path: y\n    readers: []\n\
+                 users:\n  me: \"<A>\"\n";
+    assert_eq!(add(text, &[List::Masters]).unwrap(), cured);
+    // One rule of two is not enough, nor is a group that nobody names, and other faults stay.
+    assert!(add(text, &[List::Rule("x")]).unwrap_err().contains("nobody could read `y`"));
+    assert!(add(text, &[List::Rule("x"), List::Rule("y")]).is_ok());
+    assert!(add(text, &[List::Group("g")]).unwrap_err().contains("nobody could read `x`"));
+    assert!(add(text, &[]).unwrap_err().contains("nobody could read `x`"));
+    let wrong = format!("{text}groups: {{g: [nemo]}}\n");
+    assert!(add(&wrong, &[List::Masters]).unwrap_err().contains("nobody is called `nemo`"));
+}
+
+#[test]
 fn rules_are_added_behind_the_others() {
     let base = keyed("hosts: {a: <A>}\n");
     let add = |text: &str, path| add_rule(&format!("{base}{text}"), file(), path, &["a"]);

@@ -341,3 +341,7 @@ fn all<T>(results: Vec<Result<T, FileError>>) -> Result<Vec<T>, Vec<FileError>> 
     }
     if errors.is_empty() { Ok(values) } else { Err(errors) }
 }
+
+#[cfg(test)]
+#[path = "rekey_tests.rs"]
+mod tests;

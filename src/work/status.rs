@@ -29,6 +29,19 @@ pub enum State {
     Broken(AgeError),
 }
 
+impl State {
+    /// What follows from the header of a file.
+    pub(super) fn of(comparison: Comparison) -> Self {
+        if comparison.is_stale() {
+            Self::Stale(comparison)
+        } else if comparison.unknown.is_empty() {
+            Self::Current
+        } else {
+            Self::Unknown(comparison)
+        }
+    }
+}
+
 /// One file, its rule and its state.
 #[derive(Debug)]
 pub struct Inspected {
@@ -72,13 +85,7 @@ pub fn inspect(job: Job, known: &[Expected]) -> Inspected {
         Err(error) => return Inspected { job, state: State::Broken(error), armored: false, stamp },
     };
     let comparison = compare(&encrypted.header.stanzas, &job.expected, known, job.anonymous);
-    let state = if comparison.is_stale() {
-        State::Stale(comparison)
-    } else if comparison.unknown.is_empty() {
-        State::Current
-    } else {
-        State::Unknown(comparison)
-    };
+    let state = State::of(comparison);
     Inspected { job, state, armored: encrypted.armored, stamp }
 }
 
