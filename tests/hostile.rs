@@ -283,6 +283,15 @@ fn a_link_out_of_the_repository_is_no_way_round_the_rules() {
     let run = fleet.run(&["status"]);
     assert!(matches!(run.code, 0 | 1), "{}", run.stderr);
     refused(&fleet, |f| f.feed(&["edit", "secrets/loop.age"], b"x")).says("secrets/loop.age");
+    let before = fs::read(&outside).unwrap();
+    for arguments in [
+        ["edit", "secrets/out.age"].as_slice(),
+        &["rekey", "--force", "secrets/out.age"],
+        &["encrypt", "-o", "secrets/out.age"],
+    ] {
+        refused(&fleet, |f| f.feed(arguments, b"x")).says("leads out of the repository");
+        assert_eq!(fs::read(&outside).unwrap(), before, "{arguments:?}");
+    }
 }
 
 #[test]

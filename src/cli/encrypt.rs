@@ -95,6 +95,10 @@ impl Encrypt {
                 .into());
         };
         let (_, job): (RuleSet, Job) = context.job(output)?;
+        if let Some(real) = job.leads_out() {
+            let error = Problem::LeadsOut { real };
+            return Err(problem(&error, output, &Around::default()).into());
+        }
         Ok(Readers {
             keys: job.recipients(),
             listed: !(self.anonymous || job.anonymous),

@@ -146,6 +146,12 @@ pub(crate) fn problem(problem: &Problem, path: &Path, around: &Around<'_>) -> Fa
             Failure::new(format!("`{file}` was changed meanwhile by another program"))
                 .hint("nothing was written; run the command again")
         }
+        Problem::LeadsOut { real } => {
+            Failure::new(format!("`{file}` leads out of the repository, to `{}`", shown(real)))
+                .hint(
+                    "change that file where its own rules are, or put it in the place of the link",
+                )
+        }
         Problem::Input { path, error } => {
             Failure::new(format!("cannot read `{}`: {error}", shown(path)))
         }

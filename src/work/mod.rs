@@ -54,12 +54,24 @@ pub struct Job {
     pub anonymous: bool,
     /// Where the rule was said.
     pub place: Place,
+    /// The folder that the rule's names are relative to.
+    pub base: PathBuf,
 }
 
 impl Job {
     /// The keys alone.
     pub fn recipients(&self) -> Vec<Recipient> {
         self.expected.iter().map(|e| e.recipient.clone()).collect()
+    }
+
+    /// The file itself, where the rule names it inside the repository but links lead out of it.
+    /// Nobody may have us seal a file of another repository for the readers of this one.
+    pub fn leads_out(&self) -> Option<PathBuf> {
+        let real = std::fs::canonicalize(&self.path).ok()?;
+        let base = std::fs::canonicalize(&self.base).ok()?;
+        let root = base.ancestors().find(|folder| folder.join(".git").exists()).unwrap_or(&base);
+        let named_inside = self.path.starts_with(&self.base);
+        (named_inside && !real.starts_with(root)).then_some(real)
     }
 
     /// What one rule says of one file.
@@ -77,7 +89,14 @@ impl Job {
             }
         }
         let (armor, anonymous) = (rule.armor, rule.anonymous);
-        Self { path, expected, armor, anonymous, place: rule.place.clone() }
+        Self {
+            path,
+            expected,
+            armor,
+            anonymous,
+            place: rule.place.clone(),
+            base: rules.base.clone(),
+        }
     }
 }
 
@@ -161,6 +180,11 @@ pub enum Problem {
     Changed,
     /// More than 1,024 stanzas, which Go age refuses to read.
     TooManyReaders,
+    /// Links lead from a name in the repository to a file outside of it.
+    LeadsOut {
+        /// The file itself.
+        real: PathBuf,
+    },
     /// The content to encrypt cannot be read.
     Input {
         /// Where it is.

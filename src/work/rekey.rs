@@ -80,12 +80,16 @@ fn labels_beside(file: &Inspected, comparison: &Comparison) -> Option<BTreeSet<S
 /// What stands in the way of any rekey: files that a rule names but that are no age files.
 pub fn obstacles(steps: &[Step]) -> Vec<FileError> {
     let obstacle = |step: &Step| {
+        let job = &step.file.job;
         let problem = match &step.file.state {
             State::NotEncrypted => Problem::NotEncrypted,
-            State::Broken(error) => broken(&step.file.job.path, error),
-            State::Current | State::Stale(_) | State::Unknown(_) | State::Absent => return None,
+            State::Broken(error) => broken(&job.path, error),
+            State::Current | State::Stale(_) | State::Unknown(_) | State::Absent => {
+                let changes = step.action != Action::Keep;
+                Problem::LeadsOut { real: changes.then(|| job.leads_out()).flatten()? }
+            }
         };
-        Some(FileError { path: step.file.job.path.clone(), problem })
+        Some(FileError { path: job.path.clone(), problem })
     };
     steps.iter().filter_map(obstacle).collect()
 }

@@ -61,6 +61,7 @@ fn inspected(state: State, expected: &str, anonymous: bool) -> Inspected {
         armor: None,
         anonymous,
         place: Place::file(Path::new("rules")),
+        base: ".".into(),
     };
     Inspected { job, state, armored: false, stamp: None }
 }

@@ -92,6 +92,9 @@ pub fn seal(
     plugins: &Plugins<'_>,
 ) -> Result<Staged, FileError> {
     let error = |problem| FileError { path: job.path.clone(), problem };
+    if let Some(real) = job.leads_out() {
+        return Err(error(Problem::LeadsOut { real }));
+    }
     let file_key = age::new_file_key().map_err(|e| error(Problem::Age(AgeError::Read(e))))?;
     let to = To::Recipients { keys: &job.recipients(), listed: !job.anonymous };
     let stanzas = stanzas(&file_key, &to, plugins).map_err(error)?;
