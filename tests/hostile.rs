@@ -238,7 +238,7 @@ fn an_editor_that_changes_nothing_leaves_the_file_alone() {
     let fleet = Fleet::with(&[DB]);
     let before = identity_of(&fleet.path(DB));
     fleet.edit(&["edit", DB], "touch \"$1\"").done().says("not changed");
-    assert!(before == identity_of(&fleet.path(DB)));
+    assert_eq!(before, identity_of(&fleet.path(DB)));
     fleet.edit(&["edit", "secrets/new.age"], "true").done().says("not created");
     assert!(!fleet.path("secrets/new.age").exists());
 }
@@ -369,7 +369,7 @@ fn a_limit_on_the_size_of_files_is_an_error() {
     let script = "ulimit -f 16; head -c 100000 /dev/zero | \"$0\" edit secrets/db.age";
     let before = identity_of(&fleet.path(DB));
     assert_ne!(shell(&fleet, script).code, 0);
-    assert!(before == identity_of(&fleet.path(DB)));
+    assert_eq!(before, identity_of(&fleet.path(DB)));
 }
 
 // -- names -----------------------------------------------------------------------------------
