@@ -17,7 +17,7 @@ use super::{FileError, Problem};
 use crate::format::age::{self, AgeError, readers};
 use crate::fsx::{Staged, commit_all, sweep};
 use crate::key::keyring::{Keyring, Sealed};
-use crate::key::wrap::{Request, wrap_all};
+use crate::key::wrap::{Request, WrapError, wrap_all};
 use crate::key::{Plugins, Recipient};
 use crate::process::Interrupts;
 
@@ -243,12 +243,15 @@ fn wrap(
     let mut results = wrap_all(&requests, plugins).into_iter();
     let mut errors = Vec::new();
     for (step, recipients) in steps.iter().zip(&recipients) {
-        let only_hides = matches!(step.action, Action::Header(_)) && recipients.is_empty();
-        let result = if only_hides { Some(Ok(Vec::new())) } else { results.next() };
+        // Nothing was asked for these: a header that only hides its list, or nobody to read.
+        let result = match (&step.action, recipients.is_empty()) {
+            (Action::Header(_), true) => Ok(Vec::new()),
+            (_, true) => Err(WrapError::NoRecipient),
+            (_, false) => results.next().unwrap_or(Err(WrapError::NoRecipient)),
+        };
         match result {
-            Some(Ok(stanzas)) => wrapped.push(stanzas),
-            Some(Err(error)) => errors.push(file_error(step, Problem::Wrap(error))),
-            None => errors.push(file_error(step, Problem::Wrap(no_recipient()))),
+            Ok(stanzas) => wrapped.push(stanzas),
+            Err(error) => errors.push(file_error(step, Problem::Wrap(error))),
         }
     }
     if errors.is_empty() { Ok(wrapped) } else { Err(errors) }
@@ -260,10 +263,6 @@ fn kept_labels(step: &Step) -> Option<BTreeSet<String>> {
         (Action::Header(_), State::Stale(comparison)) => labels_beside(&step.file, comparison),
         _ => None,
     }
-}
-
-fn no_recipient() -> crate::key::wrap::WrapError {
-    crate::key::wrap::WrapError::NoRecipient
 }
 
 /// Everything anew: new key, new nonce, new stanzas. The content of the file is in memory
