@@ -39,15 +39,20 @@ impl Folders {
     }
 }
 
+/// Fills `bytes` from the random source of the system.
+pub(crate) fn fill_random(bytes: &mut [u8]) -> io::Result<()> {
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let n = rustix::rand::getrandom(&mut *rest, rustix::rand::GetRandomFlags::empty())?;
+        rest = rest.get_mut(n..).unwrap_or_default();
+    }
+    Ok(())
+}
+
 /// `length` random characters of Base32's alphabet, for names that nobody can guess.
 fn random_name(length: usize) -> io::Result<String> {
     let mut bytes = vec![0_u8; length];
-    let mut filled = 0;
-    while filled < length {
-        let rest = bytes.get_mut(filled..).unwrap_or_default();
-        let count = rustix::rand::getrandom(rest, rustix::rand::GetRandomFlags::empty())?;
-        filled = filled.saturating_add(count);
-    }
+    fill_random(&mut bytes)?;
     let letter = |byte: u8| {
         char::from(
             b"abcdefghijklmnopqrstuvwxyz234567".get(usize::from(byte % 32)).map_or(b'a', |c| *c),

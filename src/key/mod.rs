@@ -19,12 +19,4 @@ pub use ask::{Ask, NoAsk};
 pub use plugin::{Allowed, PluginError, PluginFileError, Plugins};
 pub use recipient::{Recipient, RecipientError};
 
-/// Fills `bytes` from the random source of the system.
-pub(crate) fn fill_random(bytes: &mut [u8]) -> std::io::Result<()> {
-    let mut rest = bytes;
-    while !rest.is_empty() {
-        let n = rustix::rand::getrandom(&mut *rest, rustix::rand::GetRandomFlags::empty())?;
-        rest = rest.get_mut(n..).unwrap_or_default();
-    }
-    Ok(())
-}
+pub(crate) use crate::fsx::fill_random;
