@@ -1,3 +1,4 @@
 //! Secret file formats: bytes to secret file and back. Knows no path and no terminal.
 
 pub mod age;
+pub mod sops;

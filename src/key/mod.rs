@@ -14,6 +14,7 @@ pub mod recipient;
 pub mod ssh;
 pub mod stanza;
 pub mod wrap;
+pub mod wrapping;
 
 pub use ask::{Ask, NoAsk};
 pub use plugin::{Allowed, PluginError, PluginFileError, Plugins};

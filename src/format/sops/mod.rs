@@ -1,0 +1,21 @@
+//! sops files: documents whose values are encrypted one by one, with the keys to them in metadata
+//! beside them.
+//!
+//! Follows the wire format of sops 3.13 (`sops.go`, `stores/`, `aes/cipher.go`). [`file`] puts the
+//! parts together; the others each do one thing. Knows no path and no terminal.
+
+pub mod binary;
+pub mod crypt;
+pub mod data_key;
+pub mod dotenv;
+pub mod file;
+pub mod ini;
+pub mod json;
+pub mod metadata;
+pub mod number;
+pub mod select;
+pub mod shamir;
+pub mod store;
+pub mod tree;
+pub mod value;
+pub mod yaml;
