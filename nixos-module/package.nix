@@ -13,6 +13,7 @@ rustPlatform.buildRustPackage {
     fileset = lib.fileset.unions [
       (root + "/Cargo.toml")
       (root + "/Cargo.lock")
+      (root + "/build.rs")
       (root + "/src")
       # the manifest names files of these, and cargo wants them to be there
       (root + "/benches")

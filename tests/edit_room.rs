@@ -74,7 +74,7 @@ fn main() -> ExitCode {
 /// was edited and the content, or the error.
 fn edit(arguments: &[OsString]) -> ExitCode {
     let [mode, name, editor] = arguments else { return ExitCode::from(64) };
-    let interrupts = Interrupts::install().unwrap();
+    let interrupts = Interrupts::new();
     harden().unwrap();
     let variables = |name: &str| std::env::var_os(name);
     let mut folders = Folders::from_environment(&variables);

@@ -42,8 +42,7 @@ impl Context {
         for name in &common.plugins {
             allowed.add(name);
         }
-        let interrupts = Interrupts::install()
-            .map_err(|e| Failure::new(format!("signals cannot be handled: {e}")))?;
+        let interrupts = Interrupts::new();
         let cache = folder("XDG_CACHE_HOME", ".cache").map(|folder| folder.join("secretctl"));
         Ok(Self {
             sources: sources(&common.identities),

@@ -155,6 +155,7 @@ pub(crate) fn problem(problem: &Problem, path: &Path, around: &Around<'_>) -> Fa
         Problem::Input { path, error } => {
             Failure::new(format!("cannot read `{}`: {error}", shown(path)))
         }
+        Problem::Signals(error) => Failure::new(format!("signals cannot be handled: {error}")),
         Problem::Interrupted(signal) => Failure {
             signal: Some(*signal),
             ..Failure::new("interrupted, and nothing was changed")

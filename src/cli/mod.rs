@@ -11,6 +11,7 @@ mod explain;
 mod init;
 mod keys;
 mod man;
+mod progress;
 mod reader;
 mod rekey;
 mod status;
@@ -30,13 +31,11 @@ use crate::process::edit_room;
 /// Keeps the secrets of a fleet encrypted in git, readable only by the hosts and people that the
 /// rules name.
 #[derive(Debug, Parser)]
-#[command(name = "secretctl", version, arg_required_else_help = true, max_term_width = 100)]
-#[command(after_help = EXIT_CODES)]
+#[command(name = "secretctl", version, max_term_width = 100, after_help = EXIT_CODES)]
+#[command(arg_required_else_help = true, subcommand_required = true)]
 struct Cli {
     #[command(flatten)]
     common: Common,
-    #[command(subcommand)]
-    command: Command,
 }
 
 /// Options of every command.
@@ -84,6 +83,25 @@ enum Command {
     Man(man::Man),
 }
 
+/// What defines the command of this name, as [`Command`] has it. One that is not here works too,
+/// at the cost of defining all the others.
+fn definition(name: &str) -> Option<fn(clap::Command) -> clap::Command> {
+    Some(match name {
+        "init" => init::Init::augment_args,
+        "edit" => edit::Edit::augment_args,
+        "encrypt" => encrypt::Encrypt::augment_args,
+        "decrypt" => decrypt::Decrypt::augment_args,
+        "rekey" => rekey::Rekey::augment_args,
+        "status" => status::Status::augment_args,
+        "host" => reader::Host::augment_args,
+        "user" => reader::User::augment_args,
+        "keys" => keys::Keys::augment_args,
+        "completions" => completions::Completions::augment_args,
+        "man" => man::Man::augment_args,
+        _ => return None,
+    })
+}
+
 /// How a command ends when it does not fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Done {
@@ -107,26 +125,36 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
     if let Some(code) = compat::stand_in(&arguments) {
         return code;
     }
-    let matches = match command().try_get_matches_from(arguments) {
-        Ok(matches) => matches,
-        Err(error) => return usage(&error),
-    };
-    let cli = match Cli::from_arg_matches(&matches) {
-        Ok(cli) => cli,
-        Err(error) => return usage(&error),
-    };
-    let json = cli.common.error_format == ErrorFormat::Json;
-    finish(run(cli), json)
+    match parse(arguments) {
+        Ok((common, command)) => {
+            finish(run(&common, command), common.error_format == ErrorFormat::Json)
+        }
+        Err(error) => usage(&error),
+    }
 }
 
-/// The definition of the command line, for completions and man pages too.
+/// The definition of the whole command line, for help, completions and man pages.
 pub fn command() -> clap::Command {
-    Cli::command()
+    Command::augment_subcommands(Cli::command())
 }
 
-fn run(cli: Cli) -> Outcome {
-    let context = Context::new(&cli.common)?;
-    match cli.command {
+/// Defining every command takes longer than decrypting a file, so where the first argument names
+/// one, that one alone is defined.
+fn parse(arguments: Vec<OsString>) -> Result<(Common, Command), clap::Error> {
+    let named = arguments.get(1).and_then(|first| first.to_str());
+    let alone = named.and_then(|name| Some((name.to_owned(), definition(name)?)));
+    let definitions = match alone {
+        Some((name, define)) => Cli::command().subcommand(define(clap::Command::new(name))),
+        None => command(),
+    };
+    let mut matches = definitions.try_get_matches_from(arguments)?;
+    let common = Cli::from_arg_matches_mut(&mut matches)?.common;
+    Ok((common, Command::from_arg_matches_mut(&mut matches)?))
+}
+
+fn run(common: &Common, command: Command) -> Outcome {
+    let context = Context::new(common)?;
+    match command {
         Command::Init(init::Init {}) => init::Init::run(&context),
         Command::Host(command) => command.run(&context),
         Command::User(command) => command.run(&context),
@@ -190,8 +218,25 @@ or an error, and nothing was changed unless the message says so.";
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory as _;
+
     #[test]
     fn the_command_line_is_consistent() {
         super::command().debug_assert();
+    }
+
+    /// A command that is defined alone is the one that all of them have.
+    #[test]
+    fn every_command_has_its_definition() {
+        let mut all = super::command();
+        all.build();
+        for whole in all.get_subcommands().filter(|one| one.get_name() != "help") {
+            let name = whole.get_name().to_owned();
+            let define = super::definition(&name).expect(&name);
+            let mut alone = super::Cli::command().subcommand(define(clap::Command::new(&name)));
+            alone.build();
+            let help = alone.find_subcommand(&name).unwrap().clone().render_long_help().to_string();
+            assert_eq!(help, whole.clone().render_long_help().to_string());
+        }
     }
 }

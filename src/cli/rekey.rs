@@ -1,15 +1,14 @@
 //! `secretctl rekey`
 
 use std::fmt::Write as _;
-use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use clap::Args;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 
 use super::context::{Context, Selection, file_failures};
 use super::explain::{Around, Failure, file_error};
+use super::progress::Progress;
 use super::status::{left_over_name, state_json};
 use super::{Done, Outcome, ui};
 use crate::work::compare::Comparison;
@@ -84,14 +83,14 @@ impl Rekey {
 
     fn carry_out(&self, context: &Context, steps: &[Step]) -> Result<Vec<PathBuf>, Vec<Failure>> {
         let todo = steps.iter().filter(|step| step.action != Action::Keep).count();
-        let bar = progress(todo);
+        let progress = Progress::new(todo);
         let mut keyring = context.keyring();
         let jobs: Vec<_> = steps.iter().map(|step| &step.file.job).collect();
         let result =
             rekey::carry_out(steps, &mut keyring, &context.plugins(), &context.interrupts, &|| {
-                bar.inc(1);
+                progress.step();
             });
-        bar.finish_and_clear();
+        progress.clear();
         let written = result.map_err(|errors| {
             if let Some(signal) = errors.iter().find(|e| interrupted(e)) {
                 return file_error(signal, &Around::default()).into();
@@ -205,17 +204,4 @@ fn plan_json(steps: &[Step], written: &[PathBuf]) -> Value {
         })
         .collect();
     json!({ "files": files })
-}
-
-/// A bar on a terminal for runs long enough to wonder.
-fn progress(count: usize) -> ProgressBar {
-    if count < 20 || !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let target = ProgressDrawTarget::stderr();
-    let bar = ProgressBar::with_draw_target(Some(count as u64), target);
-    match ProgressStyle::with_template("{bar:30} {pos}/{len} files, {eta} left") {
-        Ok(style) => bar.with_style(style),
-        Err(_) => bar,
-    }
 }

@@ -3,19 +3,22 @@
 //!
 //! Ours, because it is most of the time of a rekey. Both multiplications commute, so the one by
 //! the tweak is done once a recipient, and for an identity both scalars become one: two instead
-//! of three multiplications to wrap, one instead of three to unwrap. The `age` crate is the other
-//! side of the tests.
+//! of three multiplications to wrap, one instead of three to unwrap. For a recipient of many files
+//! the second of the two becomes one from a table, as that of the base point is. The `age` crate is
+//! the other side of the tests.
 
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use age_core::format::{FILE_KEY_BYTES, FileKey, Stanza};
 use age_core::primitives::{aead_decrypt, aead_encrypt, hkdf};
 use age_core::secrecy::ExposeSecret;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD_NO_PAD;
-use curve25519_dalek::edwards::CompressedEdwardsY;
+use curve25519_dalek::edwards::{CompressedEdwardsY, EdwardsBasepointTable, EdwardsPoint};
 use curve25519_dalek::montgomery::MontgomeryPoint;
 use curve25519_dalek::scalar::{Scalar, clamp_integer};
+use curve25519_dalek::traits::BasepointTable;
 use sha2::{Digest, Sha256, Sha512};
 use zeroize::{Zeroize, Zeroizing};
 
@@ -27,11 +30,22 @@ const LABEL: &[u8] = b"age-encryption.org/v1/ssh-ed25519";
 
 /// A public key.
 pub(crate) struct Ed25519Recipient {
+    point: EdwardsPoint,
+    blob: Box<[u8]>,
+    tag: [u8; 4],
+    /// What the comparison of readers does not need.
+    agreement: OnceLock<Agreement>,
+    wrapped: AtomicU32,
+    /// Multiples of the tweaked point, made for a recipient of many files.
+    multiples: OnceLock<Box<EdwardsBasepointTable>>,
+}
+
+struct Agreement {
     point: MontgomeryPoint,
     tweak: [u8; 32],
-    tag: [u8; 4],
-    /// `X25519(tweak, point)`, computed when first needed.
-    tweaked: OnceLock<MontgomeryPoint>,
+    /// `X25519(tweak, point)` on either curve. A clamped tweak is a multiple of 8, so that this is
+    /// a point of the large subgroup whatever the key is.
+    tweaked: OnceLock<(EdwardsPoint, MontgomeryPoint)>,
 }
 
 impl Ed25519Recipient {
@@ -44,10 +58,12 @@ impl Ed25519Recipient {
         }
         let digest = <[u8; 32]>::from(Sha256::digest(blob));
         Some(Self {
-            point: point.to_montgomery(),
-            tweak: hkdf(blob, LABEL, &[]),
+            point,
+            blob: blob.into(),
             tag: *digest.first_chunk()?,
-            tweaked: OnceLock::new(),
+            agreement: OnceLock::new(),
+            wrapped: AtomicU32::new(0),
+            multiples: OnceLock::new(),
         })
     }
 
@@ -58,11 +74,10 @@ impl Ed25519Recipient {
 
     /// Encrypts the file key. `None` where the system has no random bytes.
     pub(crate) fn wrap(&self, file_key: &FileKey) -> Option<Stanza> {
-        let tweaked = self.tweaked.get_or_init(|| self.point.mul_clamped(self.tweak));
         let mut ephemeral = Zeroizing::new([0_u8; 32]);
         super::fill_random(ephemeral.as_mut_slice()).ok()?;
         let share = MontgomeryPoint::mul_base_clamped(*ephemeral);
-        let mut shared = tweaked.mul_clamped(*ephemeral);
+        let mut shared = self.multiply(&ephemeral);
         let key = self.key(&share, &shared);
         shared.zeroize();
         let encode = |bytes: &[u8]| BASE64_STANDARD_NO_PAD.encode(bytes);
@@ -73,32 +88,64 @@ impl Ed25519Recipient {
         })
     }
 
+    /// A clamped scalar times the tweaked point.
+    fn multiply(&self, scalar: &[u8; 32]) -> MontgomeryPoint {
+        let agreement = self.agreement();
+        let (tweaked, montgomery) = agreement.tweaked.get_or_init(|| {
+            let tweaked = self.point.mul_clamped(agreement.tweak);
+            (tweaked, tweaked.to_montgomery())
+        });
+        let before = self.wrapped.fetch_add(1, Ordering::Relaxed);
+        let multiples = match self.multiples.get() {
+            None if before == MANY => {
+                let table = || Box::new(EdwardsBasepointTable::create(tweaked));
+                Some(self.multiples.get_or_init(table))
+            }
+            table => table,
+        };
+        let mut product = match multiples {
+            Some(table) => table.mul_base_clamped(*scalar),
+            None => return montgomery.mul_clamped(*scalar),
+        };
+        let shared = product.to_montgomery();
+        product.zeroize();
+        shared
+    }
+
+    fn agreement(&self) -> &Agreement {
+        self.agreement.get_or_init(|| Agreement {
+            point: self.point.to_montgomery(),
+            tweak: hkdf(&self.blob, LABEL, &[]),
+            tweaked: OnceLock::new(),
+        })
+    }
+
     fn key(&self, share: &MontgomeryPoint, shared: &MontgomeryPoint) -> Zeroizing<[u8; 32]> {
         let mut salt = [0; 64];
         let (first, second) = salt.split_at_mut(32);
         first.copy_from_slice(share.as_bytes());
-        second.copy_from_slice(self.point.as_bytes());
+        second.copy_from_slice(self.agreement().point.as_bytes());
         Zeroizing::new(hkdf(&salt, LABEL, shared.as_bytes()))
     }
 }
 
 /// A private key.
 pub(crate) struct Ed25519Identity {
-    public: Ed25519Recipient,
+    public: Arc<Ed25519Recipient>,
     /// Secret scalar times tweak, a multiple of 8 as clamping wants it.
     scalar: Zeroizing<[u8; 32]>,
 }
 
 impl Ed25519Identity {
-    /// From the seed and the SSH key data of the public half.
-    pub(crate) fn new(seed: &[u8; 32], blob: &[u8]) -> Option<Self> {
-        let public = Ed25519Recipient::from_blob(blob)?;
+    /// From the seed and the public half.
+    pub(crate) fn new(seed: &[u8; 32], public: Arc<Ed25519Recipient>) -> Option<Self> {
         let hash = Zeroizing::new(<[u8; 64]>::from(Sha512::digest(seed)));
         let secret = Zeroizing::new(clamp_integer(*hash.first_chunk()?));
-        let tweak = clamp_integer(public.tweak);
+        let tweak = clamp_integer(public.agreement().tweak);
         let secret = Scalar::from_bytes_mod_order(*secret);
         #[expect(clippy::arithmetic_side_effects, reason = "modulo the order of the group")]
-        let eighth = secret * Scalar::from_bytes_mod_order(tweak) * Scalar::from(8_u8).invert();
+        let eighth =
+            secret * Scalar::from_bytes_mod_order(tweak) * Scalar::from_bytes_mod_order(ONE_EIGHTH);
         let scalar = Zeroizing::new(times_eight(eighth.as_bytes()));
         Some(Self { public, scalar })
     }
@@ -137,6 +184,15 @@ impl Ed25519Identity {
     }
 }
 
+/// After so many files the table of multiples is worth the time and the 30 KiB that it takes.
+const MANY: u32 = 128;
+
+/// The inverse of 8 modulo the order of the group.
+const ONE_EIGHTH: [u8; 32] = [
+    0x79, 0x2f, 0xdc, 0xe2, 0x29, 0xe5, 0x06, 0x61, 0xd0, 0xda, 0x1c, 0x7d, 0xb3, 0x9d, 0xd3, 0x07,
+    0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x06,
+];
+
 /// A number below 2^253, little endian, times 8.
 fn times_eight(number: &[u8; 32]) -> [u8; 32] {
     let mut carry = 0;
@@ -174,11 +230,39 @@ mod tests {
             let opened = their_identity.unwrap_stanza(&ours).unwrap().unwrap();
             assert_eq!(opened.expose_secret(), &[round; 16]);
             let (theirs, _) = their_recipient.wrap_file_key(&file_key).unwrap();
-            let identity = Ed25519Identity::new(&seed, &blob).unwrap();
+            let public = Ed25519Recipient::from_blob(&blob).unwrap();
+            let identity = Ed25519Identity::new(&seed, public.into()).unwrap();
             for stanza in [&ours, &theirs[0]] {
                 let Outcome::Opened(opened) = identity.unwrap(stanza) else { panic!("{round}") };
                 assert_eq!(opened.expose_secret(), &[round; 16]);
             }
+        }
+    }
+
+    #[test]
+    fn one_eighth_is_what_it_says() {
+        let eighth = Scalar::from_bytes_mod_order(ONE_EIGHTH);
+        assert_eq!(eighth * Scalar::from(8_u8), Scalar::ONE);
+    }
+
+    /// Also for keys with a part outside of the large subgroup, which clamping takes away.
+    #[test]
+    fn the_table_gives_what_the_ladder_gives() {
+        for torsion in curve25519_dalek::constants::EIGHT_TORSION {
+            let (mut blob, ..) = key([3; 32]);
+            let at = blob.len() - 32;
+            let point = CompressedEdwardsY(*blob.last_chunk().unwrap()).decompress().unwrap();
+            blob[at..].copy_from_slice((point + torsion).compress().as_bytes());
+            let recipient = Ed25519Recipient::from_blob(&blob).unwrap();
+            let slow = (point + torsion).to_montgomery().mul_clamped(hkdf(&blob, LABEL, &[]));
+            for round in 0..=MANY {
+                let scalar = <[u8; 32]>::from(Sha256::digest(round.to_le_bytes()));
+                let found = recipient.multiply(&scalar);
+                if round < 3 || round == MANY {
+                    assert_eq!(found, slow.mul_clamped(scalar), "{round}");
+                }
+            }
+            assert!(recipient.multiples.get().is_some());
         }
     }
 
@@ -188,7 +272,8 @@ mod tests {
         let (other, ..) = key([2; 32]);
         let file_key = FileKey::new(Box::new([9; 16]));
         let mut forged = Ed25519Recipient::from_blob(&other).unwrap().wrap(&file_key).unwrap();
-        let identity = Ed25519Identity::new(&[1; 32], &blob).unwrap();
+        let public = Ed25519Recipient::from_blob(&blob).unwrap();
+        let identity = Ed25519Identity::new(&[1; 32], public.into()).unwrap();
         forged.args[0] = BASE64_STANDARD_NO_PAD.encode(identity.public.tag);
         assert!(matches!(identity.unwrap(&forged), Outcome::Other));
     }

@@ -30,7 +30,7 @@ pub struct Recipient {
 
 enum Kind {
     X25519(age::x25519::Recipient),
-    Ed25519(Box<Ed25519Recipient>),
+    Ed25519(Arc<Ed25519Recipient>),
     Rsa { key: Box<age::ssh::Recipient>, tag: [u8; 4] },
     Tag(age::tag::Recipient),
     TagPq(Box<age::tagpq::Recipient>),
@@ -88,7 +88,7 @@ impl Recipient {
         let canonical = format!("{} {}", algorithm.as_str(), BASE64_STANDARD.encode(&blob));
         let kind = if algorithm == Algorithm::Ed25519 {
             let key = Ed25519Recipient::from_blob(&blob);
-            Kind::Ed25519(Box::new(key.ok_or(malformed("its SSH key data is no point"))?))
+            Kind::Ed25519(Arc::new(key.ok_or(malformed("its SSH key data is no point"))?))
         } else {
             parse_rsa(&canonical, &blob)?
         };
@@ -123,6 +123,19 @@ impl Recipient {
             Kind::Ed25519(key) => Some(key.tag()),
             Kind::Rsa { tag, .. } => Some(*tag),
             Kind::X25519(_)
+            | Kind::Tag(_)
+            | Kind::TagPq(_)
+            | Kind::Hybrid(_)
+            | Kind::Plugin { .. } => None,
+        }
+    }
+
+    /// The key of an ssh-ed25519 recipient.
+    pub(super) fn ed25519(&self) -> Option<&Arc<Ed25519Recipient>> {
+        match &*self.kind {
+            Kind::Ed25519(key) => Some(key),
+            Kind::X25519(_)
+            | Kind::Rsa { .. }
             | Kind::Tag(_)
             | Kind::TagPq(_)
             | Kind::Hybrid(_)

@@ -38,10 +38,10 @@ impl SshIdentity {
         let recipient =
             Recipient::from_ssh(key.public_key()).map_err(IdentityError::Unsupported)?;
         let key = if let Some(pair) = key.key_data().ed25519() {
-            let blob = key.public_key().to_bytes().map_err(|_| BROKEN)?;
+            let public = recipient.ed25519().cloned().ok_or(BROKEN)?;
             let seed = Zeroizing::new(pair.private.to_bytes());
             let derived = age_secret(pair).and_then(|text| text.parse().ok()).ok_or(BROKEN)?;
-            let key = Ed25519Identity::new(&seed, &blob).ok_or(BROKEN)?;
+            let key = Ed25519Identity::new(&seed, public).ok_or(BROKEN)?;
             Key::Ed25519 { key, derived: Box::new(derived) }
         } else {
             let text = key.to_openssh(LineEnding::LF).map_err(|_| BROKEN)?;

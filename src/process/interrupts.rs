@@ -4,41 +4,53 @@
 
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::{Handle, Signals};
 
-/// The handlers of the process; as long as nothing is held or postponed the signals do what
-/// they always do. One value per process, of which clones are the same.
+/// The handlers of the process, installed when first needed; as long as nothing is held or
+/// postponed the signals do what they always do. One value per process, of which clones are the
+/// same.
 #[derive(Debug, Clone)]
 pub struct Interrupts {
     default: Arc<AtomicBool>,
     last: Arc<AtomicUsize>,
-    heeded: Vec<i32>,
+    /// The signals that have a handler, once they have it.
+    heeded: Arc<Mutex<Option<Vec<i32>>>>,
 }
 
 impl Interrupts {
-    /// Installs the handlers. Signals that the process was started to ignore, as `nohup` does,
-    /// stay ignored.
-    ///
-    /// # Errors
-    /// What the system says.
-    pub fn install() -> io::Result<Self> {
-        let default = Arc::new(AtomicBool::new(true));
-        let last = Arc::new(AtomicUsize::new(0));
+    /// Handlers that are not installed yet.
+    #[expect(clippy::new_without_default, reason = "there is one of them, made on purpose")]
+    pub fn new() -> Self {
+        Self {
+            default: Arc::new(AtomicBool::new(true)),
+            last: Arc::new(AtomicUsize::new(0)),
+            heeded: Arc::default(),
+        }
+    }
+
+    /// Installs the handlers, once. Signals that the process was started to ignore, as `nohup`
+    /// does, stay ignored.
+    fn install(&self) -> io::Result<Vec<i32>> {
+        let mut installed = self.heeded.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(heeded) = &*installed {
+            return Ok(heeded.clone());
+        }
         let ignored = ignored();
         let heeded: Vec<i32> =
             SIGNALS.into_iter().filter(|signal| ignored & mask(*signal) == 0).collect();
         // Once a handler was installed, the default action never comes back of itself.
         for signal in &heeded {
-            signal_hook::flag::register_conditional_default(*signal, Arc::clone(&default))?;
+            signal_hook::flag::register_conditional_default(*signal, Arc::clone(&self.default))?;
             let number = usize::try_from(*signal).unwrap_or_default();
-            signal_hook::flag::register_usize(*signal, Arc::clone(&last), number)?;
+            signal_hook::flag::register_usize(*signal, Arc::clone(&self.last), number)?;
         }
-        Ok(Self { default, last, heeded })
+        *installed = Some(heeded.clone());
+        Ok(heeded)
     }
 
     /// From now on, while an editor runs: INT and QUIT do nothing, TERM and HUP remove
@@ -68,7 +80,7 @@ impl Interrupts {
         endings: &'static [i32],
         action: impl Fn() + Send + 'static,
     ) -> io::Result<Held> {
-        let mut signals = Signals::new(&self.heeded)?;
+        let mut signals = Signals::new(self.install()?)?;
         let handle = signals.handle();
         let thread = std::thread::Builder::new().spawn(move || {
             for signal in signals.forever() {
@@ -83,10 +95,14 @@ impl Interrupts {
     }
 
     /// From now on signals are only noted, for work in small steps that asks after each.
-    pub fn postpone(&self) -> Postponed {
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn postpone(&self) -> io::Result<Postponed> {
+        self.install()?;
         self.last.store(0, Ordering::SeqCst);
         self.default.store(false, Ordering::SeqCst);
-        Postponed { default: Arc::clone(&self.default), last: Arc::clone(&self.last) }
+        Ok(Postponed { default: Arc::clone(&self.default), last: Arc::clone(&self.last) })
     }
 }
 

@@ -194,6 +194,8 @@ pub enum Problem {
     },
     /// A signal came before anything was written.
     Interrupted(i32),
+    /// Signals cannot be handled, and files would be left half done.
+    Signals(std::io::Error),
     /// Standard input ended before it gave anything.
     EmptyInput,
     /// Standard output cannot be written.

@@ -127,7 +127,10 @@ pub fn carry_out(
     unchanged(&steps)?;
     // Nobody is asked from here on, and there are temporaries to be removed. Once the first of
     // them is in place, the rest follows whatever comes.
-    let postponed = interrupts.postpone();
+    let postponed = interrupts.postpone().map_err(|error| {
+        let first = steps.first().map(|step| file_error(step, Problem::Signals(error)));
+        Vec::from_iter(first)
+    })?;
     let work: Vec<_> = steps.iter().zip(&old_keys).zip(&new_keys).zip(stanzas).collect();
     let staged: Vec<Result<Staged, FileError>> = work
         .into_par_iter()

@@ -1,0 +1,47 @@
+//! How far a long run is, on a terminal. Must not be used for anything that the user has to know:
+//! what it writes is gone when the run ends.
+
+use std::io::{self, IsTerminal, Write};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+/// Counts files on stderr, where that is a terminal and there are enough of them to wonder.
+pub(crate) struct Progress {
+    total: usize,
+    done: AtomicUsize,
+    /// When the next count may be written; `None` where none is.
+    next: Option<Mutex<Instant>>,
+}
+
+impl Progress {
+    /// Nothing is written until the first interval is over.
+    pub(crate) fn new(total: usize) -> Self {
+        let watched = total >= ENOUGH && io::stderr().is_terminal();
+        let next = watched.then(|| Mutex::new(Instant::now() + INTERVAL));
+        Self { total, done: AtomicUsize::new(0), next }
+    }
+
+    /// One file more is done.
+    pub(crate) fn step(&self) {
+        let done = self.done.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+        let Some(Ok(mut next)) = self.next.as_ref().map(Mutex::try_lock) else { return };
+        let now = Instant::now();
+        if now >= *next {
+            *next = now + INTERVAL;
+            let _nobody_listens = write!(io::stderr(), "\r{done} of {} files", self.total);
+        }
+    }
+
+    /// Takes the line away.
+    pub(crate) fn clear(&self) {
+        if self.next.is_some() {
+            let _nobody_listens = write!(io::stderr(), "\r{CLEAR_LINE}");
+        }
+    }
+}
+
+const ENOUGH: usize = 20;
+const INTERVAL: Duration = Duration::from_millis(100);
+/// ECMA-48, erase in line.
+const CLEAR_LINE: &str = "\u{1b}[K";
