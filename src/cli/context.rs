@@ -141,7 +141,7 @@ impl Context {
         if self.rules.is_none() && folder.is_none_or(|folder| ![0, me].contains(&folder.uid())) {
             return Vec::new();
         }
-        self.job(file).map(|(_, job)| job.expected).unwrap_or_default()
+        self.job(file).map(|(_, job)| job.expected.to_vec()).unwrap_or_default()
     }
 
     /// Takes the lock that guards the rules for a file or folder and the secrets that they name.
@@ -200,7 +200,7 @@ pub(crate) fn file_failures(
 ) -> Vec<Failure> {
     let explain = |error: &FileError| {
         let job = jobs.iter().find(|job| job.path == error.path);
-        let needs = job.map(|job| job.expected.as_slice()).unwrap_or_default();
+        let needs = job.map(|job| &*job.expected).unwrap_or_default();
         file_error(error, &Around { tried: keyring.tried(), needs })
     };
     errors.iter().map(explain).collect()
@@ -269,14 +269,22 @@ impl Context {
             .secret_files()
             .map_err(|e| Failure::new(format!("cannot list the secret files: {e}")))?;
         let wanted: Vec<PathBuf> = paths.iter().map(|path| self.absolute(path)).collect();
-        let mut jobs = Vec::new();
+        let mut jobs: Vec<Job> = Vec::new();
         let mut failures = Vec::new();
+        let mut last = None;
         for file in files {
             if !wanted.is_empty() && !wanted.iter().any(|path| file.starts_with(path)) {
                 continue;
             }
             match rules.for_file(&file) {
-                Ok(Some((source, rule))) => jobs.push(Job::new(file, source, rule)),
+                Ok(Some((source, rule))) => {
+                    let same = last.is_some_and(|last| std::ptr::eq(last, rule));
+                    jobs.push(match jobs.last() {
+                        Some(job) if same => Job { path: file, ..job.clone() },
+                        Some(_) | None => Job::new(file, source, rule),
+                    });
+                    last = Some(rule);
+                }
                 Ok(None) => {}
                 Err(error) => failures.push(rules_failure(&error)),
             }

@@ -1,7 +1,7 @@
 //! `secretctl rekey`
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::{Value, json};
@@ -67,7 +67,7 @@ impl Rekey {
             return Err(obstacles.iter().map(|error| file_error(error, &around)).collect());
         }
         if !self.json {
-            show_plan(&steps, looks_only);
+            show_plan(&steps, &context.here, looks_only);
         }
         let stale = steps.iter().any(|step| step.action != Action::Keep);
         let mut written = Vec::new();
@@ -121,26 +121,31 @@ fn nothing_changed(failed: usize, todo: usize, errors: &[FileError]) -> Failure 
     Failure::new(format!("{failed} of {todo} files cannot be rekeyed, so none was changed"))
 }
 
-fn show_plan(steps: &[Step], looks_only: bool) {
+fn show_plan(steps: &[Step], here: &Path, looks_only: bool) {
     let mut kept = 0_usize;
+    let mut lines = Vec::new();
     for step in steps {
-        let file = ui::shown(&step.file.job.path);
-        match (&step.file.state, &step.action) {
-            (State::Absent, _) => ui::say(&format!("{file}: does not exist yet, skipped")),
+        let what = match (&step.file.state, &step.action) {
+            (State::Absent, _) => "does not exist yet, skipped".to_owned(),
             (State::Unknown(c), Action::Keep) => {
-                ui::say(&format!("{file}: kept, {} (`--force` encrypts it anew)", unknown(c)));
+                format!("kept, {} (`--force` encrypts it anew)", unknown(c))
             }
-            (_, Action::Keep) => kept = kept.saturating_add(1),
-            (State::Stale(c), _) => ui::say(&format!("{file}: {}", changes(c))),
-            (State::Unknown(c), _) => {
-                ui::say(&format!("{file}: to be encrypted anew, {}", unknown(c)));
+            (_, Action::Keep) => {
+                kept = kept.saturating_add(1);
+                continue;
             }
-            (_, _) => ui::say(&format!("{file}: to be encrypted anew")),
-        }
+            (State::Stale(c), _) => changes(c),
+            (State::Unknown(c), _) => format!("to be encrypted anew, {}", unknown(c)),
+            (_, _) => "to be encrypted anew".to_owned(),
+        };
+        lines.push(format!("{}: {what}", ui::shown_from(here, &step.file.job.path)));
     }
     if looks_only || kept > 0 {
         let verb = if kept == 1 { "file has" } else { "files have" };
-        ui::say(&format!("{kept} {verb} the right readers"));
+        lines.push(format!("{kept} {verb} the right readers"));
+    }
+    if !lines.is_empty() {
+        ui::say(&lines.join("\n"));
     }
 }
 

@@ -60,8 +60,12 @@ const KEY: &str = "AGE-SECRET-KEY-";
 /// A path as the user would name it: relative to the working directory where it is below it,
 /// one line, nothing that steers a terminal.
 pub(crate) fn shown(path: &Path) -> String {
-    let here = std::env::current_dir().unwrap_or_default();
-    let short = path.strip_prefix(&here).unwrap_or(path);
+    shown_from(&std::env::current_dir().unwrap_or_default(), path)
+}
+
+/// As [`shown`], for many paths and one working directory.
+pub(crate) fn shown_from(here: &Path, path: &Path) -> String {
+    let short = path.strip_prefix(here).unwrap_or(path);
     clean(&short.to_string_lossy()).replace('\n', "\\n")
 }
 
@@ -91,7 +95,9 @@ pub(crate) fn say(text: &str) {
             text = text.replacen(word, &format!("\u{1b}[1;{colour}m{word}\u{1b}[0m"), 1);
         }
     }
-    let _nobody_listens = writeln!(anstream::stderr(), "{text}");
+    // One write, and not one for each piece.
+    text.push('\n');
+    let _nobody_listens = anstream::stderr().write_all(text.as_bytes());
 }
 
 /// Asks on the terminal, or through the program that `SECRETCTL_ASKPASS` names.

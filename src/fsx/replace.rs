@@ -169,7 +169,7 @@ impl Staged {
     pub fn commit(mut self) -> Result<(), ReplaceError> {
         self.finish()?;
         self.give_name()?;
-        self.rename()?;
+        self.rename(&self.folder()?)?;
         self.sync_folder()
     }
 
@@ -181,10 +181,9 @@ impl Staged {
         Ok(())
     }
 
-    fn rename(&mut self) -> Result<(), ReplaceError> {
-        let folder = self.folder()?;
+    fn rename(&mut self, folder: &File) -> Result<(), ReplaceError> {
         let temporary = self.temporary.as_deref().unwrap_or_default();
-        rustix::fs::renameat(&folder, temporary, &folder, &*self.name)
+        rustix::fs::renameat(folder, temporary, folder, &*self.name)
             .map_err(|e| self.error("replace", e.into()))?;
         self.committed = true;
         Ok(())
@@ -252,9 +251,14 @@ pub fn commit_all(
         one.park().map_err(|error| (Vec::new(), Box::new(error)))?;
     }
     let mut done = Vec::with_capacity(staged.len());
+    let mut last: Option<(PathBuf, (u64, u64), File)> = None;
     for one in &mut staged {
-        if let Err(error) = one.rename() {
-            return Err((done, Box::new(error)));
+        let same =
+            last.take().filter(|(path, is, _)| (path, *is) == (&one.folder_path, one.folder_is));
+        let folder = same.map_or_else(|| one.folder(), |(_, _, folder)| Ok(folder));
+        match folder.and_then(|folder| one.rename(&folder).map(|()| folder)) {
+            Ok(folder) => last = Some((one.folder_path.clone(), one.folder_is, folder)),
+            Err(error) => return Err((done, Box::new(error))),
         }
         done.push(one.shown.clone());
     }

@@ -3,6 +3,7 @@
 
 pub mod compare;
 pub mod edit;
+pub mod links;
 pub mod rekey;
 pub mod secret;
 pub mod status;
@@ -10,6 +11,7 @@ pub mod syntax;
 
 use std::io::ErrorKind;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use age_core::format::{FileKey, Stanza};
 
@@ -46,8 +48,8 @@ impl Expected {
 pub struct Job {
     /// Absolute path.
     pub path: PathBuf,
-    /// Who is to read it; each key once.
-    pub expected: Vec<Expected>,
+    /// Who is to read it; each key once. The files of one rule share them.
+    pub expected: Arc<[Expected]>,
     /// `Some` where the rule says whether the file is armored.
     pub armor: Option<bool>,
     /// Whether the file is not to list its readers.
@@ -64,14 +66,9 @@ impl Job {
         self.expected.iter().map(|e| e.recipient.clone()).collect()
     }
 
-    /// The file itself, where the rule names it inside the repository but links lead out of it.
-    /// Nobody may have us seal a file of another repository for the readers of this one.
+    /// As [`links::Links::lead_out`], for one file.
     pub fn leads_out(&self) -> Option<PathBuf> {
-        let real = std::fs::canonicalize(&self.path).ok()?;
-        let base = std::fs::canonicalize(&self.base).ok()?;
-        let root = base.ancestors().find(|folder| folder.join(".git").exists()).unwrap_or(&base);
-        let named_inside = self.path.starts_with(&self.base);
-        (named_inside && !real.starts_with(root)).then_some(real)
+        links::Links::default().lead_out(self)
     }
 
     /// What one rule says of one file.
@@ -91,7 +88,7 @@ impl Job {
         let (armor, anonymous) = (rule.armor, rule.anonymous);
         Self {
             path,
-            expected,
+            expected: expected.into(),
             armor,
             anonymous,
             place: rule.place.clone(),

@@ -5,13 +5,14 @@
 //! before the first rename leaves the tree as it was.
 
 use std::collections::BTreeSet;
-use std::io;
+use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use age_core::format::{FileKey, Stanza};
 use rayon::prelude::*;
 
 use super::compare::Comparison;
+use super::links::Links;
 use super::status::{self, Inspected, State};
 use super::{FileError, Problem};
 use crate::format::age::{self, AgeError, readers};
@@ -79,6 +80,7 @@ fn labels_beside(file: &Inspected, comparison: &Comparison) -> Option<BTreeSet<S
 
 /// What stands in the way of any rekey: files that a rule names but that are no age files.
 pub fn obstacles(steps: &[Step]) -> Vec<FileError> {
+    let mut links = Links::default();
     let obstacle = |step: &Step| {
         let job = &step.file.job;
         let problem = match &step.file.state {
@@ -86,7 +88,7 @@ pub fn obstacles(steps: &[Step]) -> Vec<FileError> {
             State::Broken(error) => broken(&job.path, error),
             State::Current | State::Stale(_) | State::Unknown(_) | State::Absent => {
                 let changes = step.action != Action::Keep;
-                Problem::LeadsOut { real: changes.then(|| job.leads_out()).flatten()? }
+                Problem::LeadsOut { real: changes.then(|| links.lead_out(job)).flatten()? }
             }
         };
         Some(FileError { path: job.path.clone(), problem })
@@ -140,7 +142,7 @@ pub fn carry_out(
             }
             let staged = match (&step.action, new) {
                 (Action::Reseal, Some(new)) => reseal(step, old, new, added),
-                _ => extend(step, old, stanzas, added),
+                _ => extend(step, old, old_stanzas(step, stanzas.as_deref()), &added),
             };
             progress();
             let parked = staged.and_then(|mut staged| {
@@ -174,27 +176,32 @@ fn unchanged(steps: &[&Step]) -> Result<(), Vec<FileError>> {
         let is_same = status::stamp(&step.file.job.path) == step.file.stamp;
         if is_same { Ok(()) } else { Err(file_error(step, Problem::Changed)) }
     };
-    all(steps.iter().map(same).collect()).map(drop)
+    all(steps.par_iter().map(same).collect()).map(drop)
 }
 
-type Opened = (Vec<Stanza>, FileKey);
+/// The stanzas, where the inspection did not keep them, and the file key.
+type Opened = (Option<Vec<Stanza>>, FileKey);
 
 /// Finds the file key of every file, or names all files for which there is none.
 fn open_all(steps: &[&Step], keyring: &mut Keyring<'_>) -> Result<Vec<Opened>, Vec<FileError>> {
-    let headers: Vec<Result<Vec<Stanza>, FileError>> = steps
+    let headers: Vec<Result<Option<Vec<Stanza>>, FileError>> = steps
         .par_iter()
         .map(|step| {
+            if step.file.whole.is_some() {
+                return Ok(None);
+            }
             let opened = status::open(&step.file.job.path);
             opened
-                .map(|encrypted| encrypted.header.stanzas)
+                .map(|encrypted| Some(encrypted.header.stanzas))
                 .map_err(|error| file_error(step, broken(&step.file.job.path, &error)))
         })
         .collect();
     let headers = all(headers)?;
     let names: Vec<String> =
         steps.iter().map(|step| step.file.job.path.display().to_string()).collect();
+    let stanzas = steps.iter().zip(&headers).map(|(step, read)| old_stanzas(step, read.as_deref()));
     let sealed: Vec<Sealed<'_>> =
-        names.iter().zip(&headers).map(|(name, stanzas)| Sealed { name, stanzas }).collect();
+        names.iter().zip(stanzas).map(|(name, stanzas)| Sealed { name, stanzas }).collect();
     let keys = keyring.unwrap_all(&sealed);
     let paired = keys.into_iter().zip(headers).zip(steps);
     all(paired
@@ -203,6 +210,12 @@ fn open_all(steps: &[&Step], keyring: &mut Keyring<'_>) -> Result<Vec<Opened>, V
             Err(unopened) => Err(file_error(step, Problem::Unopened(unopened))),
         })
         .collect())
+}
+
+/// The stanzas of a file as it is: kept from the inspection, or read later.
+fn old_stanzas<'a>(step: &'a Step, read: Option<&'a [Stanza]>) -> &'a [Stanza] {
+    let kept = step.file.whole.as_ref().map(|whole| whole.header.stanzas.as_slice());
+    kept.or(read).unwrap_or_default()
 }
 
 /// A new file key for each file that is encrypted anew.
@@ -278,7 +291,7 @@ fn reseal(
 ) -> Result<Staged, Problem> {
     let job = &step.file.job;
     if !job.anonymous {
-        stanzas.push(readers::stanza(&job.recipients()));
+        stanzas.push(readers::stanza(job.expected.iter().map(|who| &who.recipient)));
     }
     let mut encrypted = status::open(&job.path).map_err(Problem::Age)?;
     let content = encrypted.decrypt(old).map_err(Problem::Age)?;
@@ -293,37 +306,50 @@ fn extend(
     step: &Step,
     file_key: &FileKey,
     old: &[Stanza],
-    added: Vec<Stanza>,
+    added: &[Stanza],
 ) -> Result<Staged, Problem> {
     let job = &step.file.job;
-    let mut encrypted = status::open(&job.path).map_err(Problem::Age)?;
-    if encrypted.header.stanzas != old {
-        return Err(Problem::Changed);
+    if let Some(whole) = &step.file.whole {
+        whole.authenticate(file_key).map_err(Problem::Age)?;
+    } else {
+        let mut encrypted = status::open(&job.path).map_err(Problem::Age)?;
+        if encrypted.header.stanzas != old {
+            return Err(Problem::Changed);
+        }
+        encrypted.decrypt_to(file_key, &mut io::sink()).map_err(Problem::Age)?;
     }
-    encrypted.decrypt_to(file_key, &mut io::sink()).map_err(Problem::Age)?;
-    let mut stanzas = encrypted.header.stanzas;
-    stanzas.retain(|stanza| stanza.tag != readers::STANZA);
-    stanzas.extend(added);
-    if !job.anonymous {
-        stanzas.push(readers::stanza(&job.recipients()));
-    }
+    let list = || readers::stanza(job.expected.iter().map(|who| &who.recipient));
+    let listed = (!job.anonymous).then(list);
+    let kept = old.iter().filter(|stanza| stanza.tag != readers::STANZA);
+    let stanzas: Vec<&Stanza> = kept.chain(added).chain(&listed).collect();
     if stanzas.len() > age::header::MAX_STANZAS {
         return Err(Problem::TooManyReaders);
     }
-    let mut payload = status::open(&job.path).map_err(Problem::Age)?;
+    let mut again;
+    let mut in_memory: &[u8];
+    let payload: &mut dyn Read = if let Some(whole) = &step.file.whole {
+        in_memory = whole.payload();
+        &mut in_memory
+    } else {
+        again = status::open(&job.path).map_err(Problem::Age)?;
+        again.payload()
+    };
     let mut staged = Staged::new(&job.path).map_err(Problem::Replace)?;
-    let armored = step.file.armored;
-    age::rewrap(file_key, &stanzas, armored, payload.payload(), &mut staged)
-        .map_err(|error| super::sink_error(error, &staged))?;
+    let mut sink = BufWriter::with_capacity(16 * 1024, &mut staged);
+    let written = age::rewrap(file_key, stanzas, step.file.armored, payload, &mut sink)
+        .and_then(|()| sink.flush().map_err(AgeError::Write));
+    drop(sink);
+    written.map_err(|error| super::sink_error(error, &staged))?;
     staged.finish().map_err(Problem::Replace)?;
     Ok(staged)
 }
 
 /// Removes what a killed run left beside the files.
 pub fn sweep_folders(steps: &[Step]) {
+    let mut links = Links::default();
     let folders: BTreeSet<PathBuf> = steps
         .iter()
-        .filter_map(|step| std::fs::canonicalize(&step.file.job.path).ok())
+        .filter_map(|step| links.real(&step.file.job.path))
         .filter_map(|path| path.parent().map(Path::to_owned))
         .collect();
     for folder in folders {

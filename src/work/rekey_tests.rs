@@ -57,13 +57,13 @@ fn compared(words: &str, expected: &str, anonymous: bool) -> Comparison {
 fn inspected(state: State, expected: &str, anonymous: bool) -> Inspected {
     let job = Job {
         path: "x.age".into(),
-        expected: readers(expected),
+        expected: readers(expected).into(),
         armor: None,
         anonymous,
         place: Place::file(Path::new("rules")),
         base: ".".into(),
     };
-    Inspected { job, state, armored: false, stamp: None }
+    Inspected { job, state, armored: false, stamp: None, whole: None }
 }
 
 /// A comparison in words.

@@ -1,16 +1,17 @@
 //! The state of secret files against the rules, told from headers alone: no private key is read.
 
-use std::fs::File;
-use std::io::{self, BufReader, ErrorKind};
+use std::fs::{File, Metadata};
+use std::io::{self, BufRead, BufReader, Cursor, ErrorKind, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rayon::prelude::*;
 use rustix::fs::{Mode, OFlags};
 
 use super::compare::{Comparison, compare};
 use super::{Expected, Job};
-use crate::format::age::{AgeError, Encrypted};
+use crate::format::age::{AgeError, Encrypted, Whole};
 
 /// How a secret file stands to its rule.
 #[derive(Debug)]
@@ -53,6 +54,8 @@ pub struct Inspected {
     pub armored: bool,
     /// The file as it was before its header was read.
     pub stamp: Option<Stamp>,
+    /// The file, where it is small and may have to be changed.
+    pub whole: Option<Whole>,
 }
 
 /// What tells a file from what another program puts in its place: device, inode, size, time of
@@ -60,33 +63,58 @@ pub struct Inspected {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stamp(u64, u64, u64, i64, i64);
 
+impl Stamp {
+    fn of(data: &Metadata) -> Self {
+        Self(data.dev(), data.ino(), data.size(), data.mtime(), data.mtime_nsec())
+    }
+}
+
 /// The stamp of a file as it is now.
 pub fn stamp(path: &Path) -> Option<Stamp> {
-    let data = std::fs::metadata(path).ok()?;
-    Some(Stamp(data.dev(), data.ino(), data.size(), data.mtime(), data.mtime_nsec()))
+    std::fs::metadata(path).ok().as_ref().map(Stamp::of)
 }
 
 /// Looks at the headers of many files. `known` is everybody whom the rules name.
 pub fn inspect_all(jobs: Vec<Job>, known: &[Expected]) -> Vec<Inspected> {
-    jobs.into_par_iter().map(|job| inspect(job, known)).collect()
+    let room = AtomicU64::new(MOST_KEPT);
+    jobs.into_par_iter().map(|job| inspect(job, known, &room)).collect()
 }
 
-/// Looks at one header.
-pub fn inspect(job: Job, known: &[Expected]) -> Inspected {
-    let stamp = stamp(&job.path);
-    let encrypted = match open(&job.path) {
-        Ok(encrypted) => encrypted,
+/// Looks at one header. `room` is how many bytes of files may still be kept in memory.
+fn inspect(job: Job, known: &[Expected], room: &AtomicU64) -> Inspected {
+    let (file, data) = match open_file(&job.path) {
+        Ok(opened) => opened,
         Err(AgeError::Read(e)) if e.kind() == ErrorKind::NotFound => {
-            return Inspected { job, state: State::Absent, armored: false, stamp };
+            return Inspected::other(job, State::Absent, None);
         }
-        Err(AgeError::NotAge) => {
-            return Inspected { job, state: State::NotEncrypted, armored: false, stamp };
-        }
-        Err(error) => return Inspected { job, state: State::Broken(error), armored: false, stamp },
+        Err(error) => return Inspected::other(job, State::Broken(error), None),
+    };
+    let stamp = Some(Stamp::of(&data));
+    let size = data.len();
+    let encrypted = match read_ahead(file, size).and_then(Encrypted::read) {
+        Ok(encrypted) => encrypted,
+        Err(AgeError::NotAge) => return Inspected::other(job, State::NotEncrypted, stamp),
+        Err(error) => return Inspected::other(job, State::Broken(error), stamp),
     };
     let comparison = compare(&encrypted.header.stanzas, &job.expected, known, job.anonymous);
     let state = State::of(comparison);
-    Inspected { job, state, armored: encrypted.armored, stamp }
+    let armored = encrypted.armored;
+    let changes = matches!(state, State::Stale(_) | State::Unknown(_));
+    let keep = changes && size <= SMALL && take(room, size);
+    // What cannot be read here is read again, and the error told, where it is needed.
+    let whole = if keep { encrypted.into_whole(SMALL).ok().flatten() } else { None };
+    Inspected { job, state, armored, stamp, whole }
+}
+
+impl Inspected {
+    fn other(job: Job, state: State, stamp: Option<Stamp>) -> Self {
+        Self { job, state, armored: false, stamp, whole: None }
+    }
+}
+
+fn take(room: &AtomicU64, size: u64) -> bool {
+    let less = |left: u64| left.checked_sub(size);
+    room.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok()
 }
 
 /// Opens an age file as far as its header.
@@ -94,18 +122,50 @@ pub fn inspect(job: Job, known: &[Expected]) -> Inspected {
 /// # Errors
 /// As [`Encrypted::read`]; anything but a regular file is [`AgeError::Read`].
 pub fn open(path: &Path) -> Result<Encrypted<'static>, AgeError> {
+    let (file, _) = open_file(path)?;
+    Encrypted::read(BufReader::with_capacity(16 * 1024, file))
+}
+
+fn open_file(path: &Path) -> Result<(File, Metadata), AgeError> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let file =
         rustix::fs::open(path, flags, Mode::empty()).map_err(|e| AgeError::Read(e.into()))?;
     let file = File::from(file);
-    let kind = file.metadata().map_err(AgeError::Read)?.file_type();
-    if kind.is_dir() {
+    let data = file.metadata().map_err(AgeError::Read)?;
+    if data.is_dir() {
         return Err(AgeError::Read(ErrorKind::IsADirectory.into()));
     }
     // A pipe would keep us waiting, and nothing could be put in its place.
-    if !kind.is_file() {
+    if !data.is_file() {
         let error = io::Error::new(ErrorKind::InvalidInput, "it is not a regular file");
         return Err(AgeError::Read(error));
     }
-    Encrypted::read(BufReader::with_capacity(16 * 1024, file))
+    Ok((file, data))
 }
+
+/// A file from its beginning; a small one is read at once.
+fn read_ahead(mut file: File, size: u64) -> Result<Box<dyn BufRead>, AgeError> {
+    let length = usize::try_from(size.min(SMALL)).unwrap_or_default();
+    let mut bytes = vec![0; length];
+    let mut read = 0;
+    while read < length {
+        match file.read(bytes.get_mut(read..).unwrap_or_default()) {
+            Ok(0) => break,
+            Ok(more) => read = read.saturating_add(more),
+            Err(e) if e.kind() == ErrorKind::Interrupted => {}
+            Err(e) => return Err(AgeError::Read(e)),
+        }
+    }
+    bytes.truncate(read);
+    // One that changes its size meanwhile is noticed by its stamp.
+    Ok(if size <= SMALL {
+        Box::new(Cursor::new(bytes))
+    } else {
+        Box::new(Cursor::new(bytes).chain(BufReader::with_capacity(16 * 1024, file)))
+    })
+}
+
+/// Bytes of a file that may be kept in memory until it is changed.
+const SMALL: u64 = 16 * 1024;
+/// Bytes of all files together that are kept; what comes after is read again.
+const MOST_KEPT: u64 = 32 * 1024 * 1024;

@@ -75,7 +75,10 @@ impl Header {
     }
 
     /// The header with these stanzas. `None` never happens with a key of HMAC's kind.
-    pub(crate) fn print(stanzas: &[Stanza], file_key: &FileKey) -> Option<Vec<u8>> {
+    pub(crate) fn print<'s>(
+        stanzas: impl IntoIterator<Item = &'s Stanza>,
+        file_key: &FileKey,
+    ) -> Option<Vec<u8>> {
         let mut text = format!("{VERSION}\n").into_bytes();
         for stanza in stanzas {
             write_stanza(&mut text, stanza);

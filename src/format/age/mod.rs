@@ -63,6 +63,17 @@ impl<'a> Encrypted<'a> {
         &mut self.payload
     }
 
+    /// Reads the rest of a small file. `None` where there are more than `limit` bytes.
+    ///
+    /// # Errors
+    /// [`AgeError`] of the kinds `Armor` and `Read`.
+    pub fn into_whole(self, limit: u64) -> Result<Option<Whole>, AgeError> {
+        let mut payload = Vec::new();
+        let read = self.payload.take(limit.saturating_add(1)).read_to_end(&mut payload);
+        let read = read.map_err(AgeError::from_read)?;
+        Ok((read as u64 <= limit).then_some(Whole { header: self.header, payload }))
+    }
+
     /// Decrypts the whole payload into memory.
     ///
     /// # Errors
@@ -71,6 +82,33 @@ impl<'a> Encrypted<'a> {
         let mut all = PlaintextSink(Plaintext::default());
         self.decrypt_to(file_key, &mut all)?;
         Ok(all.0)
+    }
+}
+
+/// An age file that is small enough to be held in memory, still encrypted.
+#[derive(Debug)]
+pub struct Whole {
+    /// The header, its MAC not yet checked.
+    pub header: Header,
+    payload: Vec<u8>,
+}
+
+impl Whole {
+    /// That the header and every chunk of the payload were made with this file key.
+    ///
+    /// # Errors
+    /// [`AgeError`] of the kinds `Mac`, `Header` and `Payload`.
+    pub fn authenticate(&self, file_key: &FileKey) -> Result<(), AgeError> {
+        if !self.header.verify(file_key) {
+            return Err(AgeError::Mac);
+        }
+        stream::open(file_key, &mut self.payload.as_slice(), &mut io::sink())?;
+        Ok(())
+    }
+
+    /// The bytes behind the header.
+    pub fn payload(&self) -> &[u8] {
+        &self.payload
     }
 }
 
@@ -97,9 +135,9 @@ pub fn seal(
 ///
 /// # Errors
 /// [`AgeError::Read`] and [`AgeError::Write`].
-pub fn rewrap(
+pub fn rewrap<'s>(
     file_key: &FileKey,
-    stanzas: &[Stanza],
+    stanzas: impl IntoIterator<Item = &'s Stanza>,
     armored: bool,
     payload: &mut dyn Read,
     sink: &mut dyn Write,
@@ -119,9 +157,9 @@ pub fn new_file_key() -> io::Result<FileKey> {
     Ok(FileKey::new(bytes))
 }
 
-fn write_file(
+fn write_file<'s>(
     file_key: &FileKey,
-    stanzas: &[Stanza],
+    stanzas: impl IntoIterator<Item = &'s Stanza>,
     armored: bool,
     sink: &mut dyn Write,
     payload: impl FnOnce(&mut dyn Write) -> Result<(), AgeError>,
