@@ -1,4 +1,4 @@
-//! Where files really are, links followed: one look at each file, and each folder looked up once.
+//! Where files really are, links followed: each folder is looked up once.
 //! For one short piece of work, since folders may be moved meanwhile.
 
 use std::collections::HashMap;
@@ -14,21 +14,18 @@ pub struct Links {
 }
 
 impl Links {
-    /// The file itself. `None` where there is none.
-    pub fn real(&mut self, path: &Path) -> Option<PathBuf> {
-        let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
-            return std::fs::canonicalize(path).ok();
-        };
-        if std::fs::symlink_metadata(path).ok()?.is_symlink() {
-            return std::fs::canonicalize(path).ok();
+    /// The file itself, which must exist; `link` says whether its name is that of a link.
+    pub fn real(&mut self, path: &Path, link: bool) -> Option<PathBuf> {
+        match (path.parent(), path.file_name()) {
+            (Some(folder), Some(name)) if !link => Some(self.folder(folder)?.join(name)),
+            _ => std::fs::canonicalize(path).ok(),
         }
-        Some(self.folder(folder)?.join(name))
     }
 
     /// The file itself, where a rule names it inside the repository but links lead out of it.
     /// Nobody may have us seal a file of another repository for the readers of this one.
-    pub fn lead_out(&mut self, job: &Job) -> Option<PathBuf> {
-        let real = self.real(&job.path)?;
+    pub fn lead_out(&mut self, job: &Job, link: bool) -> Option<PathBuf> {
+        let real = self.real(&job.path, link)?;
         let root = self.root(&job.base)?;
         let named_inside = job.path.starts_with(&job.base);
         (named_inside && !real.starts_with(root)).then_some(real)

@@ -68,7 +68,8 @@ impl Job {
 
     /// As [`links::Links::lead_out`], for one file.
     pub fn leads_out(&self) -> Option<PathBuf> {
-        links::Links::default().lead_out(self)
+        let data = std::fs::symlink_metadata(&self.path).ok()?;
+        links::Links::default().lead_out(self, data.is_symlink())
     }
 
     /// What one rule says of one file.

@@ -88,7 +88,9 @@ pub fn obstacles(steps: &[Step]) -> Vec<FileError> {
             State::Broken(error) => broken(&job.path, error),
             State::Current | State::Stale(_) | State::Unknown(_) | State::Absent => {
                 let changes = step.action != Action::Keep;
-                Problem::LeadsOut { real: changes.then(|| links.lead_out(job)).flatten()? }
+                Problem::LeadsOut {
+                    real: changes.then(|| links.lead_out(job, step.file.link)).flatten()?,
+                }
             }
         };
         Some(FileError { path: job.path.clone(), problem })
@@ -349,7 +351,8 @@ pub fn sweep_folders(steps: &[Step]) {
     let mut links = Links::default();
     let folders: BTreeSet<PathBuf> = steps
         .iter()
-        .filter_map(|step| links.real(&step.file.job.path))
+        .filter(|step| !matches!(step.file.state, State::Absent))
+        .filter_map(|step| links.real(&step.file.job.path, step.file.link))
         .filter_map(|path| path.parent().map(Path::to_owned))
         .collect();
     for folder in folders {

@@ -63,7 +63,7 @@ fn inspected(state: State, expected: &str, anonymous: bool) -> Inspected {
         place: Place::file(Path::new("rules")),
         base: ".".into(),
     };
-    Inspected { job, state, armored: false, stamp: None, whole: None }
+    Inspected { job, state, armored: false, stamp: None, link: false, whole: None }
 }
 
 /// A comparison in words.

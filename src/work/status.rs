@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rayon::prelude::*;
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 
 use super::compare::{Comparison, compare};
 use super::{Expected, Job};
@@ -54,6 +55,8 @@ pub struct Inspected {
     pub armored: bool,
     /// The file as it was before its header was read.
     pub stamp: Option<Stamp>,
+    /// Whether the name is that of a symbolic link.
+    pub link: bool,
     /// The file, where it is small and may have to be changed.
     pub whole: Option<Whole>,
 }
@@ -82,19 +85,30 @@ pub fn inspect_all(jobs: Vec<Job>, known: &[Expected]) -> Vec<Inspected> {
 
 /// Looks at one header. `room` is how many bytes of files may still be kept in memory.
 fn inspect(job: Job, known: &[Expected], room: &AtomicU64) -> Inspected {
-    let (file, data) = match open_file(&job.path) {
+    let other = |job, state, stamp, link| Inspected {
+        job,
+        state,
+        armored: false,
+        stamp,
+        link,
+        whole: None,
+    };
+    let (file, data, link) = match open_file(&job.path) {
         Ok(opened) => opened,
         Err(AgeError::Read(e)) if e.kind() == ErrorKind::NotFound => {
-            return Inspected::other(job, State::Absent, None);
+            return other(job, State::Absent, None, false);
         }
-        Err(error) => return Inspected::other(job, State::Broken(error), None),
+        Err(error) => {
+            let link = job.path.is_symlink();
+            return other(job, State::Broken(error), None, link);
+        }
     };
     let stamp = Some(Stamp::of(&data));
     let size = data.len();
     let encrypted = match read_ahead(file, size).and_then(Encrypted::read) {
         Ok(encrypted) => encrypted,
-        Err(AgeError::NotAge) => return Inspected::other(job, State::NotEncrypted, stamp),
-        Err(error) => return Inspected::other(job, State::Broken(error), stamp),
+        Err(AgeError::NotAge) => return other(job, State::NotEncrypted, stamp, link),
+        Err(error) => return other(job, State::Broken(error), stamp, link),
     };
     let comparison = compare(&encrypted.header.stanzas, &job.expected, known, job.anonymous);
     let state = State::of(comparison);
@@ -103,13 +117,7 @@ fn inspect(job: Job, known: &[Expected], room: &AtomicU64) -> Inspected {
     let keep = changes && size <= SMALL && take(room, size);
     // What cannot be read here is read again, and the error told, where it is needed.
     let whole = if keep { encrypted.into_whole(SMALL).ok().flatten() } else { None };
-    Inspected { job, state, armored, stamp, whole }
-}
-
-impl Inspected {
-    fn other(job: Job, state: State, stamp: Option<Stamp>) -> Self {
-        Self { job, state, armored: false, stamp, whole: None }
-    }
+    Inspected { job, state, armored, stamp, link, whole }
 }
 
 fn take(room: &AtomicU64, size: u64) -> bool {
@@ -122,15 +130,19 @@ fn take(room: &AtomicU64, size: u64) -> bool {
 /// # Errors
 /// As [`Encrypted::read`]; anything but a regular file is [`AgeError::Read`].
 pub fn open(path: &Path) -> Result<Encrypted<'static>, AgeError> {
-    let (file, _) = open_file(path)?;
+    let (file, ..) = open_file(path)?;
     Encrypted::read(BufReader::with_capacity(16 * 1024, file))
 }
 
-fn open_file(path: &Path) -> Result<(File, Metadata), AgeError> {
+/// A regular file, and whether its name is that of a link to it.
+fn open_file(path: &Path) -> Result<(File, Metadata, bool), AgeError> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let file =
-        rustix::fs::open(path, flags, Mode::empty()).map_err(|e| AgeError::Read(e.into()))?;
-    let file = File::from(file);
+    let mut opened = rustix::fs::open(path, flags | OFlags::NOFOLLOW, Mode::empty());
+    let link = matches!(opened, Err(Errno::LOOP));
+    if link {
+        opened = rustix::fs::open(path, flags, Mode::empty());
+    }
+    let file = File::from(opened.map_err(|e| AgeError::Read(e.into()))?);
     let data = file.metadata().map_err(AgeError::Read)?;
     if data.is_dir() {
         return Err(AgeError::Read(ErrorKind::IsADirectory.into()));
@@ -140,7 +152,7 @@ fn open_file(path: &Path) -> Result<(File, Metadata), AgeError> {
         let error = io::Error::new(ErrorKind::InvalidInput, "it is not a regular file");
         return Err(AgeError::Read(error));
     }
-    Ok((file, data))
+    Ok((file, data, link))
 }
 
 /// A file from its beginning; a small one is read at once.

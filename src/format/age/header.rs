@@ -41,7 +41,9 @@ impl Header {
     /// [`AgeError::NotAge`] when the first line is another, [`AgeError::Header`] with the reason,
     /// or the error of `source`.
     pub fn read(source: &mut dyn BufRead) -> Result<Self, AgeError> {
-        let mut text = Vec::new();
+        // Most headers are in the first piece, and grow to nothing that has to be copied.
+        let piece = source.fill_buf().map_err(AgeError::from_read)?.len();
+        let mut text = Vec::with_capacity(piece.min(16 * 1024));
         let mut start = 0;
         loop {
             let room = MAX_HEADER.saturating_add(1).saturating_sub(text.len());
