@@ -44,7 +44,6 @@ impl Context {
         }
         let interrupts = Interrupts::install()
             .map_err(|e| Failure::new(format!("signals cannot be handled: {e}")))?;
-        let cache = folder("XDG_CACHE_HOME", ".cache").map(|folder| folder.join("secretctl"));
         Ok(Self {
             sources: sources(&common.identities),
             allowed,
@@ -58,7 +57,7 @@ impl Context {
             nix_args: common.nix_args.clone(),
             folders: Folders::from_environment(&variable),
             here,
-            cache,
+            cache: cache_folder(),
         })
     }
 
@@ -233,6 +232,11 @@ fn sources(explicit: &[PathBuf]) -> Vec<Source> {
 /// An environment variable that is set and not empty.
 pub(crate) fn variable(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())
+}
+
+/// Where results of Nix are remembered.
+pub(crate) fn cache_folder() -> Option<PathBuf> {
+    folder("XDG_CACHE_HOME", ".cache").map(|folder| folder.join("secretctl"))
 }
 
 /// An XDG base folder, or its default below `$HOME`.
