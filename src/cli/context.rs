@@ -43,7 +43,6 @@ impl Context {
             allowed.add(name);
         }
         let interrupts = Interrupts::new();
-        let cache = folder("XDG_CACHE_HOME", ".cache").map(|folder| folder.join("secretctl"));
         Ok(Self {
             sources: sources(&common.identities),
             allowed,
@@ -57,7 +56,7 @@ impl Context {
             nix_args: common.nix_args.clone(),
             folders: Folders::from_environment(&variable),
             here,
-            cache,
+            cache: cache_folder(),
         })
     }
 
@@ -232,6 +231,11 @@ fn sources(explicit: &[PathBuf]) -> Vec<Source> {
 /// An environment variable that is set and not empty.
 pub(crate) fn variable(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())
+}
+
+/// Where results of Nix are remembered.
+pub(crate) fn cache_folder() -> Option<PathBuf> {
+    folder("XDG_CACHE_HOME", ".cache").map(|folder| folder.join("secretctl"))
 }
 
 /// An XDG base folder, or its default below `$HOME`.

@@ -10,11 +10,12 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::place::Place;
 
 use super::build::{Keys, key_reader};
+use super::confined::Memory;
 use super::error::{Problem, ProblemKind, RulesError};
 use super::{Pattern, Rule, Rules, Source, Wanted, clean, nix};
 
@@ -64,7 +65,7 @@ else { names = if chosen == [ ] then names else [ ]; rules = map one chosen; }
 "#;
 
 /// What Nix hands back. Plain structures: there may be tens of thousands of keys.
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Answer {
     #[serde(default)]
@@ -74,7 +75,7 @@ struct Answer {
     no_set: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 struct Attribute {
     name: String,
     #[serde(default)]
@@ -82,7 +83,7 @@ struct Attribute {
     value: Value,
 }
 
-#[derive(Deserialize, Default)]
+#[derive(Serialize, Deserialize, Default)]
 #[serde(default)]
 struct Position {
     file: String,
@@ -91,7 +92,7 @@ struct Position {
 }
 
 /// Exactly one of `keys`, `noRule`, `noList` and `broken` is there.
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Value {
     /// `null` for what is no string; `kinds` says what these are, in their order.
@@ -108,7 +109,8 @@ struct Value {
 
 /// Reads the rules in `file`; names in it are relative to `base`. Both must be absolute.
 ///
-/// Rules that cannot be used are left out and are problems.
+/// Rules that cannot be used are left out and are problems. In the folder `cache` results are
+/// remembered where it is certain what they were made from.
 ///
 /// # Errors
 /// [`RulesError`] where the file as a whole cannot be used.
@@ -117,11 +119,13 @@ pub fn load(
     base: &Path,
     wanted: Wanted<'_>,
     nix_options: &[String],
+    cache: Option<&Path>,
 ) -> Result<(Rules, Vec<RulesError>), RulesError> {
     let file = clean(file);
     let mut reading = Reading {
         file: &file,
         options: nix_options,
+        memory: Memory::of(&file, EXPRESSION, nix_options, cache),
         rules: Rules::new(Source::Agenix, file.clone(), clean(base)),
         keys: Keys::default(),
         readers: HashMap::new(),
@@ -144,6 +148,7 @@ pub fn load(
 struct Reading<'a> {
     file: &'a Path,
     options: &'a [String],
+    memory: Option<Memory>,
     rules: Rules,
     keys: Keys,
     /// Readers by the canonical text of their key.
@@ -154,8 +159,13 @@ struct Reading<'a> {
 
 impl Reading<'_> {
     fn all(&mut self) -> Result<(), RulesError> {
+        if let Some(attributes) = self.recall() {
+            self.take(attributes);
+            return Ok(());
+        }
         let names: Vec<String>;
-        let mut ranges = match self.ask(0, None, None) {
+        let first = self.ask_and_remember().map_or_else(|| self.ask(0, None, None), Ok);
+        let mut ranges = match first {
             Ok((_, attributes)) => {
                 names = attributes.iter().map(|attribute| attribute.name.clone()).collect();
                 self.take(attributes)
@@ -202,6 +212,34 @@ impl Reading<'_> {
         Ok(())
     }
 
+    /// What is remembered of all rules.
+    fn recall(&self) -> Option<Vec<Attribute>> {
+        self.memory.as_ref()?.recall()
+    }
+
+    /// All rules, remembered if nothing is broken; `None` where the plain way has to be gone.
+    fn ask_and_remember(&mut self) -> Option<(Vec<String>, Vec<Attribute>)> {
+        let memory = self.memory.as_ref()?;
+        let file = self.file.as_os_str();
+        let arguments = [
+            ("file", file),
+            ("from", OsStr::new("0")),
+            ("to", OsStr::new("")),
+            ("wanted", OsStr::new("")),
+        ];
+        self.processes = self.processes.saturating_add(1);
+        let (answer, reads): (Answer, _) = memory.evaluate(EXPRESSION, &arguments)?;
+        if answer.no_set.is_some() {
+            return None;
+        }
+        if let Some(reads) = reads
+            && !answer.rules.iter().any(|attribute| attribute.value.broken)
+        {
+            memory.keep(&answer.rules, reads);
+        }
+        Some((answer.names, answer.rules))
+    }
+
     fn one(&mut self, path: &Path) -> Result<(), RulesError> {
         let path = clean(path);
         let mut names = vec![path.clone()];
@@ -209,9 +247,17 @@ impl Reading<'_> {
             names.extend([relative.to_owned(), Path::new(".").join(relative)]);
         }
         let names: Vec<&str> = names.iter().filter_map(|name| name.to_str()).collect();
-        let wanted = serde_json::Value::from(names).to_string();
+        let wanted = serde_json::Value::from(names.clone()).to_string();
         let shown = path.strip_prefix(&self.rules.base).unwrap_or(&path).display().to_string();
         let place = Place::attribute(self.file, &format!("\"{shown}\""));
+        if let Some(known) = self.recall() {
+            let base = self.rules.base.clone();
+            let (near, far): (Vec<_>, Vec<_>) =
+                known.into_iter().partition(|known| names.contains(&known.name.as_str()));
+            let far = far.into_iter().filter(|known| clean(&base.join(&known.name)) == path);
+            self.take(if near.is_empty() { far.collect() } else { near });
+            return Ok(());
+        }
         let (all, mut attributes) =
             self.ask(0, None, Some(&wanted)).map_err(|error| error.about(&place))?;
         if attributes.is_empty() {

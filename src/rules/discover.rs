@@ -208,7 +208,8 @@ impl RuleSet {
         } else if extension == "nix" {
             let own = file.parent().unwrap_or(Path::new("/"));
             let base = request.base.unwrap_or(own);
-            let (rules, problems) = agenix::load(&file, base, request.wanted, request.nix_options)?;
+            let Request { wanted, nix_options, cache, .. } = *request;
+            let (rules, problems) = agenix::load(&file, base, wanted, nix_options, cache)?;
             self.sources.push(rules);
             self.problems.extend(problems);
         } else {

@@ -237,6 +237,7 @@ impl RulesError {
             Self::Nix { text, .. } if text.contains("does not exist") && text.contains("store") => {
                 Some("a flake in git sees only files that git knows: `git add` new ones".to_owned())
             }
+            Self::Nix { text, .. } => without_builds(text),
             Self::UnknownKind { .. } => Some(
                 "rules are a `secretctl.yaml`, a `secrets.nix`, or a `flake.nix` with an output \
                  `secretctl`"
@@ -260,11 +261,18 @@ impl RulesError {
             Self::Read { .. }
             | Self::TooLarge { .. }
             | Self::Process { .. }
-            | Self::Nix { .. }
             | Self::Answer { .. }
             | Self::NotAttributes { .. } => None,
         }
     }
+}
+
+/// What to do where Nix was to build something. Old Nix misses the derivation, which nobody wrote.
+fn without_builds(text: &str) -> Option<String> {
+    let signs = ["import-from-derivation", ".drv' is not valid"];
+    let remedy = "rules are evaluated without builds: put what this one makes into a file of the \
+                  repository";
+    signs.iter().any(|sign| text.contains(sign)).then(|| remedy.to_owned())
 }
 
 impl fmt::Display for RulesError {
@@ -374,6 +382,7 @@ impl ProblemKind {
                 Some("name a reader, or master keys under `defaultEncryptKeys`".to_owned())
             }
             Self::Key { source, .. } => source.remedy(),
+            Self::Evaluation { text } => without_builds(text),
             Self::Contradiction { .. } => Some("keep one of the two".to_owned()),
             Self::Syntax { .. }
             | Self::Twice { .. }
@@ -383,7 +392,6 @@ impl ProblemKind {
             | Self::WrongType { .. }
             | Self::Missing { .. }
             | Self::BadPath { .. }
-            | Self::Evaluation { .. }
             | Self::NotARule { .. } => None,
         }
     }

@@ -4,6 +4,7 @@
 pub mod agenix;
 mod build;
 mod cache;
+mod confined;
 pub mod discover;
 mod edit_error;
 mod error;
@@ -12,6 +13,7 @@ pub mod native;
 pub mod native_edit;
 mod nix;
 pub mod outline;
+mod reads;
 mod splice;
 mod yaml;
 

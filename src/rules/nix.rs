@@ -31,10 +31,7 @@ pub(super) fn evaluate<T: DeserializeOwned>(
     extra: &[String],
     place: &Place,
 ) -> Result<T, RulesError> {
-    let mut args: Vec<OsString> = ["--eval", "--strict", "--json"].map(Into::into).into();
-    for (name, value) in arguments {
-        args.extend(["--argstr".into(), (*name).into(), (*value).to_owned()]);
-    }
+    let mut args = arguments_for(arguments);
     args.extend(extra.iter().map(Into::into));
     args.extend(["--expr".into(), expression.into()]);
     let folder = place.file.parent().unwrap_or(Path::new("/"));
@@ -45,6 +42,40 @@ pub(super) fn evaluate<T: DeserializeOwned>(
         output = run(folder, "nix-instantiate", &args, &place.file)?;
     }
     answer(&output, place)
+}
+
+/// The same, with all that was said on the way, and without a store: what would be put into one
+/// (also a path that is made a string) is an error. `None` for each failure: whoever asks has
+/// another way.
+pub(super) fn trace<T: DeserializeOwned>(
+    expression: &str,
+    arguments: &[(&str, &OsStr)],
+    timeout: Duration,
+    place: &Place,
+) -> Option<(T, Vec<u8>)> {
+    let mut args = arguments_for(arguments);
+    let closed = ["--read-write-mode", "--store", "dummy://", "--expr", expression];
+    args.extend(closed.map(Into::into));
+    let folder = place.file.parent()?;
+    let program = OsStr::new("nix-instantiate");
+    let output = capture(folder, program, &args, timeout, OUTPUT_LIMIT).ok()?;
+    // Of more than the limit the end is not kept.
+    if output.stderr.len() >= OUTPUT_LIMIT {
+        return None;
+    }
+    let value = answer(&output, place).ok()?;
+    Some((value, output.stderr))
+}
+
+/// Rules need no builds.
+fn arguments_for(arguments: &[(&str, &OsStr)]) -> Vec<OsString> {
+    let fixed =
+        ["--eval", "--strict", "--json", "--option", "allow-import-from-derivation", "false"];
+    let mut args: Vec<OsString> = fixed.map(Into::into).into();
+    for (name, value) in arguments {
+        args.extend(["--argstr".into(), (*name).into(), (*value).to_owned()]);
+    }
+    args
 }
 
 /// Runs a program of Nix in a folder.

@@ -15,7 +15,7 @@ use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use super::context::{Context, file_failures, rules_failure, variable};
+use super::context::{Context, cache_folder, file_failures, rules_failure, variable};
 use super::decrypt::Decrypt;
 use super::explain::{Class, Failure};
 use super::{Common, ErrorFormat, edit, ui};
@@ -96,8 +96,9 @@ impl Desk {
     }
 
     fn load(&self, wanted: Wanted<'_>) -> Result<RuleSet, Stop> {
-        let (rules, problems) = rules::agenix::load(&self.rules, &self.base, wanted, &[])
-            .map_err(|error| rules_failure(&error))?;
+        let cache = cache_folder();
+        let loaded = rules::agenix::load(&self.rules, &self.base, wanted, &[], cache.as_deref());
+        let (rules, problems) = loaded.map_err(|error| rules_failure(&error))?;
         Ok(RuleSet { sources: vec![rules], problems, notes: Vec::new() })
     }
 
