@@ -2,15 +2,18 @@
 //! environment once.
 
 use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::Common;
 use super::explain::{Around, Failure, file_error, nix_string, replace_error};
 use super::ui::{Terminal, clean, say, shown};
 use crate::fsx::{Folders, Lock, Staged};
 use crate::key::keyring::{Keyring, Source};
-use crate::key::{Allowed, Plugins};
+use crate::key::{Allowed, Pgp, Plugins};
+use crate::plaintext::Plaintext;
 use crate::process::Interrupts;
 use crate::rules::{self, RuleSet, RulesError, Source as RulesSource, Wanted, native_edit};
 use crate::work::{Expected, FileError, Job, everybody};
@@ -68,6 +71,11 @@ impl Context {
     /// Whom to ask and which plugins may run.
     pub(crate) fn plugins(&self) -> Plugins<'_> {
         Plugins { allowed: &self.allowed, path: &self.path, ask: &self.terminal }
+    }
+
+    /// What runs `gpg`.
+    pub(crate) fn pgp(&self) -> Pgp {
+        Pgp::new(variable("SOPS_GPG_EXEC"), &self.path)
     }
 
     /// A keyring that has loaded nothing yet.
@@ -205,15 +213,27 @@ pub(crate) fn file_failures(
     errors.iter().map(explain).collect()
 }
 
-/// The identities that the user names, else the usual places.
+/// The identities that the user names, those that variables of sops name, and the usual places
+/// where the user names none.
 fn sources(explicit: &[PathBuf]) -> Vec<Source> {
-    if !explicit.is_empty() {
-        return explicit.iter().map(|path| Source { path: path.clone(), explicit: true }).collect();
-    }
-    if let Some(list) = variable("SECRETCTL_IDENTITY") {
+    let mut sources: Vec<Source> = explicit.iter().cloned().map(Source::named).collect();
+    if sources.is_empty()
+        && let Some(list) = variable("SECRETCTL_IDENTITY")
+    {
         let paths = std::env::split_paths(&list).filter(|path| !path.as_os_str().is_empty());
-        return paths.map(|path| Source { path, explicit: true }).collect();
+        sources.extend(paths.map(Source::named));
     }
+    let named = !sources.is_empty();
+    let (ready, commands) = sops_sources();
+    sources.extend(ready);
+    if !named {
+        sources.extend(usual_places());
+    }
+    sources.extend(commands);
+    sources
+}
+
+fn usual_places() -> impl Iterator<Item = Source> {
     let mut paths = Vec::new();
     if let Some(config) = folder("XDG_CONFIG_HOME", ".config") {
         paths.push(config.join("secretctl/identities"));
@@ -225,7 +245,26 @@ fn sources(explicit: &[PathBuf]) -> Vec<Source> {
     }
     paths.push("/etc/ssh/ssh_host_ed25519_key".into());
     paths.push("/etc/ssh/ssh_host_rsa_key".into());
-    paths.into_iter().map(|path| Source { path, explicit: false }).collect()
+    paths.into_iter().map(Source::usual)
+}
+
+/// The identities that variables of sops name, and apart from them the commands that print some:
+/// they may ask somebody, so they come last.
+fn sops_sources() -> (Vec<Source>, Vec<Source>) {
+    let mut sources = Vec::new();
+    if let Some(text) = variable("SOPS_AGE_KEY") {
+        let text = Arc::new(Plaintext::new(text.into_vec()));
+        sources.push(Source::Inline { name: "SOPS_AGE_KEY".to_owned(), text });
+    }
+    for name in ["SOPS_AGE_KEY_FILE", "SOPS_AGE_SSH_PRIVATE_KEY_FILE"] {
+        sources.extend(variable(name).map(PathBuf::from).map(Source::named));
+    }
+    let command = |name: &str| {
+        let line = variable(name)?.to_string_lossy().into_owned();
+        Some(Source::Command { name: name.to_owned(), line })
+    };
+    let commands = ["SOPS_AGE_KEY_CMD", "SOPS_AGE_SSH_PRIVATE_KEY_CMD"];
+    (sources, commands.into_iter().filter_map(command).collect())
 }
 
 /// An environment variable that is set and not empty.

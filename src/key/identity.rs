@@ -201,6 +201,31 @@ pub fn parse(content: &Plaintext) -> Result<Vec<Entry>, IdentityError> {
     if entries.is_empty() { Err(IdentityError::NoIdentity) } else { Ok(entries) }
 }
 
+/// Reads identities out of a variable: as [`parse`], but where each stands on a line of its own
+/// there, here blanks are enough, as for `SOPS_AGE_KEY`.
+///
+/// # Errors
+/// As [`parse`].
+#[expect(clippy::disallowed_methods, reason = "identities are put on lines of their own")]
+pub fn parse_words(content: &Plaintext) -> Result<Vec<Entry>, IdentityError> {
+    let bytes = content.expose();
+    let comment = |line: &[u8]| line.trim_ascii_start().starts_with(b"#");
+    if bytes.trim_ascii_start().starts_with(b"-----BEGIN ")
+        || bytes.starts_with(b"age-encryption.org/")
+    {
+        return parse(content);
+    }
+    let mut lines = Plaintext::with_capacity(bytes.len().saturating_add(1));
+    for line in bytes.split(|byte| *byte == b'\n').filter(|line| !comment(line)) {
+        let words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+        for word in words {
+            lines.extend(word);
+            lines.extend(b"\n");
+        }
+    }
+    parse(&lines)
+}
+
 /// What the `age` crate said of one stanza.
 pub(crate) fn outcome(result: Option<Result<FileKey, age::DecryptError>>) -> Outcome {
     match result {

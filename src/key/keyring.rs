@@ -6,30 +6,21 @@
 //!
 //! Problems are collected, and shown only when nothing opens a file.
 
+mod source;
+
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
 
 use age_core::format::{FileKey, Stanza};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD_NO_PAD;
 use rayon::prelude::*;
 
-use super::identity::{
-    self, Entry, Identity, IdentityError, LockedFile, MAX_IDENTITY_FILE, Outcome,
-};
+use super::identity::{self, Entry, Identity, IdentityError, LockedFile, Outcome};
 use super::plugin::{PluginFileError, Plugins};
 use super::ssh::LockedSsh;
-use crate::fsx::read::read_plaintext;
 use crate::plaintext::Plaintext;
-
-/// Where identities may be.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Source {
-    /// The file.
-    pub path: PathBuf,
-    /// Whether the user named it; a default that is not there is no problem.
-    pub explicit: bool,
-}
+pub use source::Source;
+use source::Commands;
 
 /// A secret file as the keyring sees it.
 pub struct Sealed<'a> {
@@ -71,16 +62,20 @@ impl Tried {
 pub struct Keyring<'a> {
     sources: Vec<Source>,
     next: usize,
+    commands: Commands,
+    /// The recipients that the files at hand are for, where they say so.
+    wanted: Vec<String>,
     plugins: Plugins<'a>,
     ready: Vec<Identity>,
-    locked_ssh: Vec<(PathBuf, Box<LockedSsh>)>,
-    locked_files: Vec<(PathBuf, LockedFile)>,
+    locked_ssh: Vec<(String, Box<LockedSsh>)>,
+    locked_files: Vec<(String, LockedFile)>,
     plugin_identities: Vec<(String, Plaintext)>,
     passphrases: Vec<Plaintext>,
     tried: Vec<Tried>,
 }
 
-type Answer = Option<Result<FileKey, Unopened>>;
+/// What became of a file; `None` while nothing did.
+pub type Answer = Option<Result<FileKey, Unopened>>;
 
 impl<'a> Keyring<'a> {
     /// A keyring over these sources, in this order.
@@ -88,6 +83,8 @@ impl<'a> Keyring<'a> {
         Self {
             sources,
             next: 0,
+            commands: Commands::default(),
+            wanted: Vec::new(),
             plugins,
             ready: Vec::new(),
             locked_ssh: Vec::new(),
@@ -103,18 +100,30 @@ impl<'a> Keyring<'a> {
         &self.tried
     }
 
+    /// How plugins are started and whom to ask.
+    pub fn plugins(&self) -> Plugins<'a> {
+        self.plugins
+    }
+
+    /// Says which recipients the files of the next call are for, for commands that give the
+    /// identity of one (`SOPS_AGE_RECIPIENT`).
+    pub fn expect(&mut self, recipients: Vec<String>) {
+        self.wanted = recipients;
+    }
+
+    /// As [`Keyring::unwrap_all`], but with identities alone that need nothing, so that nobody is
+    /// asked; `None` where others may fit.
+    pub fn unwrap_quietly(&mut self, files: &[Sealed<'_>]) -> Vec<Answer> {
+        let mut answers: Vec<Answer> = files.iter().map(|_| None).collect();
+        self.try_quietly(files, &mut answers);
+        answers
+    }
+
     /// Finds the file keys of many files at once; the answers are in the order of the files.
     pub fn unwrap_all(&mut self, files: &[Sealed<'_>]) -> Vec<Result<FileKey, Unopened>> {
         let mut answers: Vec<Answer> = files.iter().map(|_| None).collect();
         self.try_passphrases(files, &mut answers);
-        try_ready(&self.ready, files, &mut answers);
-        loop {
-            let before = self.ready.len();
-            if done(&answers) || !self.load_next() {
-                break;
-            }
-            try_ready(self.ready.get(before..).unwrap_or_default(), files, &mut answers);
-        }
+        self.try_quietly(files, &mut answers);
         self.try_locked_ssh(files, &mut answers, true);
         self.try_plugins(0, files, &mut answers);
         self.try_locked_files(files, &mut answers);
@@ -128,34 +137,47 @@ impl<'a> Keyring<'a> {
         &self.ready
     }
 
+    /// Tries what needs nothing, loading one source after the other until all files are open.
+    fn try_quietly(&mut self, files: &[Sealed<'_>], answers: &mut [Answer]) {
+        try_ready(&self.ready, files, answers);
+        loop {
+            let before = self.ready.len();
+            if done(answers) || !self.load_next() {
+                break;
+            }
+            try_ready(self.ready.get(before..).unwrap_or_default(), files, answers);
+        }
+    }
+
     /// Loads one more source; its ready keys are then the last of `ready`. False when there is
     /// none left.
     fn load_next(&mut self) -> bool {
-        let Some(source) = self.sources.get(self.next).cloned() else { return false };
-        self.next = self.next.saturating_add(1);
-        let name = source.path.display().to_string();
-        let content = match read_plaintext(&source.path, MAX_IDENTITY_FILE) {
-            Ok(content) => content,
-            Err(error) => {
-                let absent = error.kind() == std::io::ErrorKind::NotFound;
-                if source.explicit || !absent {
-                    self.tried.push(Tried::of(name, Err(format!("not read: {error}"))));
-                }
+        let (name, content) = if let Some(source) = self.sources.get(self.next).cloned() {
+            self.next = self.next.saturating_add(1);
+            let path = self.plugins.path;
+            let Some(content) = source.content(&mut self.commands, path, &self.wanted) else {
                 return true;
-            }
+            };
+            (source.name(), content)
+        } else if let Some(again) = self.commands.again(self.plugins.path, &self.wanted) {
+            let (name, Some(content)) = again else { return true };
+            (name, content)
+        } else {
+            return false;
         };
-        match identity::parse(&content) {
-            Ok(entries) => {
-                let keys = self.keep(&source.path, entries);
-                self.tried.push(Tried::of(name, Ok(keys)));
-            }
-            Err(error) => self.tried.push(Tried::of(name, Err(error.to_string()))),
+        let tried = match content {
+            Ok(entries) => Ok(self.keep(&name, entries)),
+            Err(reason) => Err(reason),
+        };
+        let tried = Tried::of(name, tried);
+        if !self.tried.contains(&tried) {
+            self.tried.push(tried);
         }
         true
     }
 
     /// Sorts entries into what is ready and what is locked; gives short names.
-    fn keep(&mut self, path: &Path, entries: Vec<Entry>) -> Vec<String> {
+    fn keep(&mut self, source: &str, entries: Vec<Entry>) -> Vec<String> {
         let mut names = Vec::new();
         for entry in entries {
             match entry {
@@ -169,11 +191,11 @@ impl<'a> Keyring<'a> {
                 }
                 Entry::LockedSsh(key) => {
                     names.push(format!("{}, behind a passphrase", key.recipient.short()));
-                    self.locked_ssh.push((path.to_owned(), key));
+                    self.locked_ssh.push((source.to_owned(), key));
                 }
                 Entry::LockedFile(file) => {
                     names.push("behind a passphrase".to_owned());
-                    self.locked_files.push((path.to_owned(), file));
+                    self.locked_files.push((source.to_owned(), file));
                 }
             }
         }
@@ -208,7 +230,7 @@ impl<'a> Keyring<'a> {
                 (Some(key), _) => Some(Ok(key)),
                 (None, Some(error)) => Some(Err(error)),
                 (None, None) => {
-                    self.stays_locked(Path::new(file.name), "encrypted with a passphrase");
+                    self.stays_locked(file.name, "encrypted with a passphrase");
                     Some(Err(Unopened::NoMatch))
                 }
             };
@@ -218,7 +240,7 @@ impl<'a> Keyring<'a> {
     /// Locked SSH keys: first those that a header names by tag; else, for X25519 stanzas, all.
     fn try_locked_ssh(&mut self, files: &[Sealed<'_>], answers: &mut [Answer], by_tag: bool) {
         let mut index = 0;
-        while let Some((path, key)) = self.locked_ssh.get(index) {
+        while let Some((source, key)) = self.locked_ssh.get(index) {
             let tag = key.recipient.ssh_tag();
             let wanted = pending(files, answers).any(|file| {
                 file.stanzas.iter().any(|stanza| {
@@ -230,30 +252,30 @@ impl<'a> Keyring<'a> {
                 index = index.saturating_add(1);
                 continue;
             }
-            let prompt = format!("Passphrase for {}", path.display());
-            let (path, key) = self.locked_ssh.remove(index);
+            let prompt = format!("Passphrase for {source}");
+            let (source, key) = self.locked_ssh.remove(index);
             match self.unlock(&prompt, |passphrase| key.open(passphrase)) {
                 Some(opened) => {
                     self.ready.push(Identity::Ssh(Box::new(opened)));
                     let last = self.ready.last().map(std::slice::from_ref);
                     try_ready(last.unwrap_or_default(), files, answers);
                 }
-                None => self.stays_locked(&path, &key.recipient.short()),
+                None => self.stays_locked(&source, &key.recipient.short()),
             }
         }
     }
 
     fn try_locked_files(&mut self, files: &[Sealed<'_>], answers: &mut [Answer]) {
         while !done(answers) && !self.locked_files.is_empty() {
-            let (path, file) = self.locked_files.remove(0);
-            let prompt = format!("Passphrase for {}", path.display());
+            let (source, file) = self.locked_files.remove(0);
+            let prompt = format!("Passphrase for {source}");
             let Some(entries) = self.unlock(&prompt, |passphrase| file.unlock(passphrase)) else {
-                self.stays_locked(&path, "identities");
+                self.stays_locked(&source, "identities");
                 continue;
             };
             let (before, plugins_before) = (self.ready.len(), self.plugin_identities.len());
-            let keys = self.keep(&path, entries);
-            self.tried.push(Tried::of(path.display().to_string(), Ok(keys)));
+            let keys = self.keep(&source, entries);
+            self.tried.push(Tried::of(source, Ok(keys)));
             try_ready(self.ready.get(before..).unwrap_or_default(), files, answers);
             self.try_plugins(plugins_before, files, answers);
         }
@@ -291,8 +313,8 @@ impl<'a> Keyring<'a> {
 
     /// What a file holds was of no use, since it was not unlocked: it is named once, and not as
     /// something that did not fit.
-    fn stays_locked(&mut self, path: &Path, what: &str) {
-        let source = path.display().to_string();
+    fn stays_locked(&mut self, source: &str, what: &str) {
+        let source = source.to_owned();
         let remedy = "give the passphrase on a terminal, or set SECRETCTL_ASKPASS to a program that \
                       prints it";
         self.tried.retain(|tried| tried.source != source);

@@ -9,14 +9,17 @@ pub mod hybrid;
 pub mod identity;
 pub mod keyring;
 pub mod list;
+pub mod pgp;
 pub mod plugin;
 pub mod recipient;
+pub mod service;
 pub mod ssh;
 pub mod stanza;
 pub mod wrap;
 pub mod wrapping;
 
 pub use ask::{Ask, NoAsk};
+pub use pgp::{Pgp, PgpError};
 pub use plugin::{Allowed, PluginError, PluginFileError, Plugins};
 pub use recipient::{Recipient, RecipientError};
 

@@ -109,15 +109,42 @@ impl WrappingKey {
         }
     }
 
-    /// The name by which sops compares and prints it: the recipient, fingerprint, ARN (with
-    /// `+ROLE` where there is one, and `|` and the context), resource id or URL.
+    /// Whether both are the same key: of one kind and name, as sops compares them.
+    pub fn same(&self, other: &Self) -> bool {
+        self.kind() == other.kind() && self.name() == other.name()
+    }
+
+    /// A PGP key by its fingerprint, which may be written in blocks.
+    pub fn pgp(fingerprint: &str) -> Self {
+        Self::Pgp(fingerprint.replace(' ', ""))
+    }
+
+    /// A short form for people.
+    pub fn short(&self) -> String {
+        match self {
+            Self::Age(recipient) => recipient.short(),
+            Self::Pgp(fingerprint) => format!("PGP {fingerprint}"),
+            Self::AgeUnknown(_)
+            | Self::Kms { .. }
+            | Self::GcpKms(_)
+            | Self::AzureKv { .. }
+            | Self::HcVault { .. }
+            | Self::HcKms(_) => self.name(),
+        }
+    }
+
+    /// The name by which sops compares and prints it: the recipient (without its comment, which
+    /// sops takes for a part of it), fingerprint, ARN (with `+ROLE` where there is one, and `|` and
+    /// the context), resource id or URL.
     pub fn name(&self) -> String {
         match self {
             Self::Age(recipient) => recipient.canonical().to_owned(),
             Self::AgeUnknown(text) | Self::Pgp(text) | Self::GcpKms(text) | Self::HcKms(text) => {
                 text.clone()
             }
-            Self::Kms { arn, .. } => arn.clone(),
+            Self::Kms { arn, role, context, aws_profile } => {
+                kms_name(arn, role.as_deref(), context, aws_profile)
+            }
             Self::AzureKv { vault_url, name, version } => {
                 format!("{vault_url}/keys/{name}/{version}")
             }
@@ -125,5 +152,60 @@ impl WrappingKey {
                 format!("{vault_address}/v1/{engine_path}/keys/{key_name}")
             }
         }
+    }
+}
+
+/// `ARN[+ROLE][|CONTEXT[|PROFILE]]`; with a profile, an empty context keeps its place.
+fn kms_name(
+    arn: &str,
+    role: Option<&str>,
+    context: &BTreeMap<String, String>,
+    profile: &str,
+) -> String {
+    let mut name = arn.to_owned();
+    if let Some(role) = role {
+        name.push('+');
+        name.push_str(role);
+    }
+    let pairs: Vec<String> = context.iter().map(|(key, value)| format!("{key}:{value}")).collect();
+    if !pairs.is_empty() || !profile.is_empty() {
+        name.push('|');
+        name.push_str(&pairs.join(","));
+    }
+    if !profile.is_empty() {
+        name.push('|');
+        name.push_str(profile);
+    }
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_of_aws_are_named_by_all_that_makes_them() {
+        let name = |role: Option<&str>, pairs: &[(&str, &str)], profile: &str| {
+            let pairs = pairs.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned()));
+            let key = WrappingKey::Kms {
+                arn: "arn:aws:kms:x".to_owned(),
+                role: role.map(str::to_owned),
+                context: pairs.collect(),
+                aws_profile: profile.to_owned(),
+            };
+            key.name()
+        };
+        assert_eq!(name(None, &[], ""), "arn:aws:kms:x");
+        assert_eq!(name(Some("r"), &[("b", "2"), ("a", "1")], ""), "arn:aws:kms:x+r|a:1,b:2");
+        assert_eq!(name(None, &[], "work"), "arn:aws:kms:x||work");
+    }
+
+    #[test]
+    fn a_comment_makes_no_other_key() {
+        let text = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHsKLqeplhpW+uObz5dvMgjz1OxfM/XXUB+VHtZ6isGN";
+        let key = |text: &str| WrappingKey::Age(Recipient::parse(text).unwrap());
+        assert!(key(text).same(&key(&format!("{text} alice@laptop"))));
+        assert!(!WrappingKey::pgp("AB CD").same(&WrappingKey::GcpKms("ABCD".to_owned())));
+        assert!(WrappingKey::pgp("AB CD").same(&WrappingKey::Pgp("ABCD".to_owned())));
     }
 }

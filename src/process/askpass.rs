@@ -4,10 +4,10 @@
 use std::ffi::OsStr;
 use std::fmt;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{clean_command, find_program, is_program, pipe};
+use super::{clean_command, locate, pipe};
 use crate::plaintext::Plaintext;
 
 /// Asks `program`, a path or a name in `path` (the form of `$PATH`), for a passphrase; one
@@ -17,13 +17,10 @@ use crate::plaintext::Plaintext;
 /// [`AskpassError`].
 pub fn askpass(program: &OsStr, prompt: &str, path: &OsStr) -> Result<Plaintext, AskpassError> {
     let named = PathBuf::from(program);
-    let found = if named.components().count() > 1 {
-        std::path::absolute(&named).ok().filter(|file| is_program(file))
-    } else {
-        find_program(program, path)
+    let Some(file) = locate(program, path) else {
+        return Err(AskpassError::NotFound { program: named });
     };
-    let Some(file) = found else { return Err(AskpassError::NotFound { program: named }) };
-    let mut command = clean_command(Path::new(&file), &[]);
+    let mut command = clean_command(&file, &[]);
     command.arg(prompt);
     let (status, answer, said) = pipe::ask(command, MOST, PATIENCE)
         .map_err(|source| AskpassError::Io { program: named.clone(), source })?;

@@ -4,6 +4,8 @@ pub mod askpass;
 pub mod capture;
 pub mod edit_room;
 pub mod editor;
+pub mod gpg;
+pub mod identity_command;
 pub mod interrupts;
 pub mod keyscan;
 pub(crate) mod pipe;
@@ -44,6 +46,15 @@ pub fn find_program(name: &OsStr, path: &OsStr) -> Option<PathBuf> {
         .filter(|folder| folder.is_absolute())
         .map(|folder| folder.join(name))
         .find(|file| is_program(file))
+}
+
+/// A program by its name in `path` (the form of `$PATH`), or by its own path.
+fn locate(program: &OsStr, path: &OsStr) -> Option<PathBuf> {
+    if Path::new(program).components().count() > 1 {
+        std::path::absolute(program).ok().filter(|file| is_program(file))
+    } else {
+        find_program(program, path)
+    }
 }
 
 /// Whether a file can be run, as far as its mode tells.

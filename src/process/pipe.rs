@@ -1,7 +1,7 @@
 //! A child and its pipes, for programs that are asked one question or talked to for a while.
 //! Killed when dropped.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -56,6 +56,13 @@ impl Running {
         let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         clean(&String::from_utf8_lossy(&said))
     }
+
+    /// The last line of that which is not empty.
+    fn last_line(&self) -> String {
+        let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = String::from_utf8_lossy(&said);
+        text.lines().map(clean).rfind(|line| !line.is_empty()).unwrap_or_default()
+    }
 }
 
 impl Drop for Running {
@@ -67,25 +74,57 @@ impl Drop for Running {
     }
 }
 
+/// What a program that ended by itself, or was ended, had to say.
+pub(crate) struct Answer {
+    /// How it ended; `None` when it was killed after its time.
+    pub(crate) status: Option<ExitStatus>,
+    /// All of its stdout.
+    pub(crate) stdout: Plaintext,
+    /// Its stderr on one line, without control characters.
+    pub(crate) said: String,
+    /// The last line of its stderr that is not empty, the same way.
+    pub(crate) last_line: String,
+}
+
 /// Runs a program that reads nothing, and gives back its outcome and its stdout.
 pub(crate) fn ask(
-    mut command: Command,
+    command: Command,
     limit: usize,
     patience: Duration,
 ) -> io::Result<(Option<ExitStatus>, Plaintext, String)> {
-    command.stdin(Stdio::null());
+    let answer = talk(command, None, limit, patience)?;
+    Ok((answer.status, answer.stdout, answer.said))
+}
+
+/// Runs a program that reads `input`, if there is one, and gives back its outcome and its stdout.
+pub(crate) fn talk(
+    mut command: Command,
+    input: Option<&Plaintext>,
+    limit: usize,
+    patience: Duration,
+) -> io::Result<Answer> {
+    command.stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() });
     let mut running = Running::start(command)?;
     let stdout = running.child.stdout.take();
     let reader = std::thread::spawn(move || match stdout {
         Some(mut stdout) => Plaintext::read_from(&mut stdout, limit),
         None => Ok(Plaintext::default()),
     });
-    let status = running.wait(patience)?;
-    let answer = match status {
+    let stdin = running.child.stdin.take();
+    let status = std::thread::scope(|scope| {
+        if let (Some(mut stdin), Some(input)) = (stdin, input) {
+            #[expect(clippy::disallowed_methods, reason = "the program is handed its input")]
+            // A program that does not read all of it says by its status whether that is bad.
+            scope.spawn(move || stdin.write_all(input.expose()).is_ok());
+        }
+        running.wait(patience)
+    })?;
+    let stdout = match status {
         Some(_) => reader.join().map_err(|_| io::Error::from(io::ErrorKind::Other))??,
         None => Plaintext::default(),
     };
-    Ok((status, answer, running.complaint()))
+    let (said, last_line) = (running.complaint(), running.last_line());
+    Ok(Answer { status, stdout, said, last_line })
 }
 
 /// Text of another program, fit for a terminal: control characters become blanks, and blanks

@@ -107,7 +107,7 @@ fn run(options: &Options) -> Result<(), Stop> {
     if options.verbose {
         ui::say(&format!("+ rules: {}", rules.display()));
         for identity in &identities {
-            ui::say(&format!("+ identity: {}", identity.path.display()));
+            ui::say(&format!("+ identity: {}", identity.name()));
         }
     }
     let desk = Desk {

@@ -130,8 +130,9 @@ impl Desk {
     /// Both tools stop at an identity file that cannot be used, even where another one would do.
     fn check_identities(&self) -> Result<(), Stop> {
         for source in &self.identities {
-            let shown = ui::shown(&source.path);
-            let content = read_plaintext(&source.path, MAX_IDENTITY_FILE)
+            let Source::File { path, .. } = source else { continue };
+            let shown = ui::shown(path);
+            let content = read_plaintext(path, MAX_IDENTITY_FILE)
                 .map_err(|e| Failure::new(format!("cannot read the identity `{shown}`: {e}")))?;
             match identity::parse(&content) {
                 // Encrypted in the old way of PEM: not for us, but for nobody else a fault.
@@ -232,11 +233,11 @@ fn default_identities() -> Vec<Source> {
     let Some(home) = variable("HOME").map(PathBuf::from) else { return Vec::new() };
     let paths = ["id_rsa", "id_ed25519"].map(|name| home.join(".ssh").join(name));
     let existing = paths.into_iter().filter(|path| path.is_file());
-    existing.map(|path| Source { path, explicit: false }).collect()
+    existing.map(Source::usual).collect()
 }
 
 fn explicit(paths: &[PathBuf]) -> Vec<Source> {
-    paths.iter().map(|path| Source { path: path.clone(), explicit: true }).collect()
+    paths.iter().cloned().map(Source::named).collect()
 }
 
 /// Content from standard input; `None` where it is a terminal or empty.

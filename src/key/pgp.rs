@@ -1,0 +1,158 @@
+//! PGP keys, through the program `gpg`: the keys, their passphrases and what trust is made of are
+//! its own. Follows `pgp/keysource.go` of sops, whose arguments for `gpg` these are.
+
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+
+use crate::plaintext::Plaintext;
+use crate::process::gpg::{GpgError, gpg};
+
+/// What it takes to run `gpg`.
+#[derive(Debug, Clone)]
+pub struct Pgp {
+    program: OsString,
+    path: OsString,
+}
+
+impl Pgp {
+    /// With another program than `gpg` (`SOPS_GPG_EXEC`), and the value of `$PATH`.
+    pub fn new(program: Option<OsString>, path: &OsStr) -> Self {
+        Self { program: program.unwrap_or_else(|| "gpg".into()), path: path.to_owned() }
+    }
+
+    /// Encrypts to the key with this fingerprint; gives an armored message, without white space
+    /// around it. A `!` at the end means this very subkey.
+    ///
+    /// # Errors
+    /// [`PgpError`].
+    pub fn encrypt(&self, fingerprint: &str, secret: &Plaintext) -> Result<String, PgpError> {
+        let fingerprint = fingerprint.replace(' ', "");
+        if fingerprint.is_empty() || !fingerprint.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(PgpError::Fingerprint);
+        }
+        let args = [
+            "--no-default-recipient",
+            "--yes",
+            "--encrypt",
+            "-a",
+            "-r",
+            &fingerprint,
+            "--trusted-key",
+            long_id(&fingerprint),
+            "--no-encrypt-to",
+        ];
+        let message = self.run(&args, secret)?;
+        #[expect(clippy::disallowed_methods, reason = "an encrypted message is no secret")]
+        let text = std::str::from_utf8(message.expose()).unwrap_or_default().trim();
+        if text.is_empty() { Err(PgpError::Nothing) } else { Ok(text.to_owned()) }
+    }
+
+    /// Decrypts an armored message with whatever key it is for.
+    ///
+    /// # Errors
+    /// [`PgpError`]; also where `gpg` gives nothing, as old ones do with what they do not know.
+    pub fn decrypt(&self, message: &str) -> Result<Plaintext, PgpError> {
+        let secret = self.run(&["-d"], &Plaintext::copy_of(message.as_bytes()))?;
+        if secret.is_empty() { Err(PgpError::Nothing) } else { Ok(secret) }
+    }
+
+    fn run(&self, args: &[&str], input: &Plaintext) -> Result<Plaintext, PgpError> {
+        let args: Vec<OsString> = args.iter().map(OsString::from).collect();
+        gpg(&self.program, &self.path, &args, input, MOST).map_err(PgpError::Gpg)
+    }
+}
+
+/// The last 16 digits, with the `!` that may stand behind them.
+fn long_id(fingerprint: &str) -> &str {
+    let digits = if fingerprint.ends_with('!') { 17 } else { 16 };
+    let start = fingerprint.len().saturating_sub(digits);
+    fingerprint.get(start..).unwrap_or(fingerprint)
+}
+
+/// Why PGP was of no use.
+#[derive(Debug)]
+pub enum PgpError {
+    /// The fingerprint is empty, or not visible ASCII.
+    Fingerprint,
+    /// `gpg` cannot be run, or refused.
+    Gpg(GpgError),
+    /// `gpg` ended well and printed nothing.
+    Nothing,
+}
+
+impl PgpError {
+    /// What to do about it, where there is something to do.
+    pub fn remedy(&self) -> Option<&'static str> {
+        match self {
+            Self::Gpg(error) => error.remedy(),
+            Self::Fingerprint | Self::Nothing => None,
+        }
+    }
+}
+
+impl fmt::Display for PgpError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fingerprint => f.write_str("the fingerprint is not one"),
+            Self::Gpg(error) => error.fmt(f),
+            Self::Nothing => f.write_str(
+                "gpg gave nothing, without an error: it may be too old for the way of encryption",
+            ),
+        }
+    }
+}
+
+impl std::error::Error for PgpError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Gpg(error) => Some(error),
+            Self::Fingerprint | Self::Nothing => None,
+        }
+    }
+}
+
+/// Most bytes of a message or of what was in it.
+const MOST: usize = 1 << 20;
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn stand_in(script: &str) -> (tempfile::TempDir, Pgp) {
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("gpg");
+        std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let path = std::env::var_os("PATH").unwrap();
+        (folder, Pgp::new(Some(program.into_os_string()), &path))
+    }
+
+    #[test]
+    fn gpg_is_called_as_sops_calls_it() {
+        let (_folder, pgp) = stand_in("echo \"$@\"; cat; echo");
+        let secret = Plaintext::copy_of(b"canary");
+        let said = pgp.encrypt("AAAA BBBB CCCC DDDD EEEE!", &secret).unwrap();
+        assert_eq!(
+            said,
+            "--no-default-recipient --yes --encrypt -a -r AAAABBBBCCCCDDDDEEEE! --trusted-key \
+             BBBBCCCCDDDDEEEE! --no-encrypt-to\ncanary"
+        );
+        assert!(pgp.decrypt("message").unwrap().same_as(&Plaintext::copy_of(b"-d\nmessage\n")));
+        assert!(matches!(pgp.encrypt(" ", &secret), Err(PgpError::Fingerprint)));
+    }
+
+    #[test]
+    fn errors_are_the_last_line_and_nothing_is_one() {
+        let (_folder, pgp) = stand_in("cat; echo note >&2; echo 'gpg: \x1b[1mno key' >&2; exit 2");
+        assert_eq!(pgp.decrypt("x").unwrap_err().to_string(), "gpg:  [1mno key");
+        let (_folder, pgp) = stand_in("exit 0");
+        assert!(matches!(pgp.decrypt("x"), Err(PgpError::Nothing)));
+        let (_folder, pgp) = stand_in("yes");
+        let error = pgp.decrypt("x").unwrap_err();
+        assert!(matches!(error, PgpError::Gpg(GpgError::Io { .. })), "{error}");
+        let missing = Pgp::new(None, OsStr::new("/nonexistent"));
+        assert_eq!(missing.decrypt("x").unwrap_err().to_string(), "there is no program `gpg`");
+    }
+}

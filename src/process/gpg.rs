@@ -1,0 +1,120 @@
+//! Runs GnuPG, which holds PGP keys and asks for their passphrases by itself: bytes in, bytes out.
+//! Knows nothing of what they mean.
+
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::{clean_command, locate, pipe};
+use crate::plaintext::Plaintext;
+
+/// Runs `program`, a path or a name in `path` (the form of `$PATH`), with arguments on `input`;
+/// gives what it prints, at most `limit` bytes.
+///
+/// It gets the variables that GnuPG, its agent and pinentry know, and ten minutes, since somebody
+/// may have to find a card.
+///
+/// # Errors
+/// [`GpgError`].
+pub fn gpg(
+    program: &OsStr,
+    path: &OsStr,
+    args: &[OsString],
+    input: &Plaintext,
+    limit: usize,
+) -> Result<Plaintext, GpgError> {
+    let name = || PathBuf::from(program);
+    let file = locate(program, path).ok_or_else(|| GpgError::NotFound { program: name() })?;
+    let mut command = clean_command(&file, &ENVIRONMENT);
+    command.args(args);
+    // gpg asks its stdin which terminal this is, and that is our pipe.
+    if std::env::var_os("GPG_TTY").is_none()
+        && let Ok(terminal) = rustix::termios::ttyname(io::stdin(), Vec::new())
+        && let Ok(terminal) = terminal.into_string()
+    {
+        command.env("GPG_TTY", terminal);
+    }
+    let answer = pipe::talk(command, Some(input), limit, PATIENCE)
+        .map_err(|source| GpgError::Io { program: name(), source })?;
+    match answer.status {
+        None => Err(GpgError::TimedOut { program: name() }),
+        Some(status) if status.success() => Ok(answer.stdout),
+        Some(_) => Err(GpgError::Refused { program: name(), said: answer.last_line }),
+    }
+}
+
+/// Why gpg gave nothing.
+#[derive(Debug)]
+pub enum GpgError {
+    /// There is no such program.
+    NotFound {
+        /// `gpg`, or what `SOPS_GPG_EXEC` says.
+        program: PathBuf,
+    },
+    /// It ended with an exit code that is not 0.
+    Refused {
+        /// `gpg`, or what `SOPS_GPG_EXEC` says.
+        program: PathBuf,
+        /// The last line that it said on stderr.
+        said: String,
+    },
+    /// No answer within ten minutes.
+    TimedOut {
+        /// `gpg`, or what `SOPS_GPG_EXEC` says.
+        program: PathBuf,
+    },
+    /// It cannot be run, or printed too much.
+    Io {
+        /// `gpg`, or what `SOPS_GPG_EXEC` says.
+        program: PathBuf,
+        /// The reason that the system gave.
+        source: io::Error,
+    },
+}
+
+impl GpgError {
+    /// What to do about it, where there is something to do.
+    pub fn remedy(&self) -> Option<&'static str> {
+        match self {
+            Self::NotFound { .. } => {
+                Some("install GnuPG (`gnupg`, `pkgs.gnupg`), or set SOPS_GPG_EXEC to its program")
+            }
+            Self::Refused { .. } | Self::TimedOut { .. } | Self::Io { .. } => None,
+        }
+    }
+}
+
+impl fmt::Display for GpgError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotFound { program } => {
+                write!(f, "there is no program `{}`", program.display())
+            }
+            Self::Refused { program, said } if said.is_empty() => {
+                write!(f, "`{}` ended with an error and gave no reason", program.display())
+            }
+            // It puts its name before all that it says.
+            Self::Refused { said, .. } => f.write_str(said),
+            Self::TimedOut { program } => {
+                write!(f, "`{}` gave no answer within ten minutes", program.display())
+            }
+            Self::Io { program, source } => {
+                write!(f, "cannot run `{}`: {source}", program.display())
+            }
+        }
+    }
+}
+
+impl std::error::Error for GpgError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Io { source, .. } => Some(source),
+            Self::NotFound { .. } | Self::Refused { .. } | Self::TimedOut { .. } => None,
+        }
+    }
+}
+
+const ENVIRONMENT: [&str; 4] = ["GNUPGHOME", "GPG_*", "PINENTRY_*", "SSH_TTY"];
+const PATIENCE: Duration = Duration::from_mins(10);
