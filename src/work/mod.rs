@@ -4,10 +4,12 @@
 pub mod compare;
 pub mod edit;
 pub mod links;
+pub mod merge;
 pub mod rekey;
 pub mod secret;
 pub mod status;
 pub mod syntax;
+pub mod way;
 
 use std::io::ErrorKind;
 use std::path::PathBuf;
