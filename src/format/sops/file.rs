@@ -1,1 +1,525 @@
 //! A whole sops file: read, open, put the plaintext document out, seal a changed one. Knows no path.
+//!
+//! Follows `cmd/sops` of sops 3.13 where it says what a file must hold; the wire format is in
+//! [`super::crypt`], [`super::value`] and the stores.
+
+use std::{fmt, io};
+
+use super::crypt::{self, Job};
+use super::data_key::DataKey;
+use super::metadata::{Metadata, MetadataError};
+use super::select::{Rule, Selector, SelectorError};
+use super::stash::Stash;
+use super::store::{Layout, MetadataEdit, ParseError, Step, Store, StoreError, Way};
+use super::tree::{Document, Leaf, Map, MapItem, Node, Tree, Value};
+use super::value::{Cipher, Kind, ValueError};
+use super::{extract, time};
+use crate::plaintext::Plaintext;
+
+/// The version of sops whose format we write.
+pub const SOPS_VERSION: &str = "3.13.3";
+
+/// How a document is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Writer {
+    /// Every byte stays but those of values that change. Only where a document is written as
+    /// what it was read as; elsewhere, canonical in the usual layout.
+    Lossless,
+    /// As sops prints it.
+    Canonical(Layout),
+}
+
+/// Whether a file with a wrong MAC is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MacCheck {
+    /// Never.
+    Verify,
+    /// As others; what it says may have been put together by somebody without the key.
+    Ignore,
+}
+
+/// Whether the version in the metadata changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum VersionRule {
+    /// It stays (`set`, `unset`, `rotate`); one that is missing is put.
+    Keep,
+    /// It becomes ours where ours is newer (`encrypt`, `edit`).
+    Raise,
+}
+
+/// A file as it was read: its keys are known, its values are not.
+#[derive(Debug)]
+pub struct SopsFile {
+    store: Store,
+    text: Plaintext,
+    tree: Tree,
+    metadata: Metadata,
+}
+
+/// A file whose values were decrypted.
+#[derive(Debug)]
+pub struct Opened {
+    store: Store,
+    text: Plaintext,
+    tree: Tree,
+    metadata: Metadata,
+    cipher: Cipher,
+    comments_left: usize,
+}
+
+/// What a document is sealed with.
+#[derive(Debug, Clone, Copy)]
+pub struct Sealing<'a> {
+    /// What the document is.
+    pub input: Store,
+    /// What the file becomes.
+    pub output: Store,
+    /// Who can read it and what is encrypted. MAC, time and version are put in here.
+    pub metadata: &'a Metadata,
+    /// The key of the values, wrapped in the metadata.
+    pub key: &'a DataKey,
+    /// The file that it replaces: where the key is the same, unchanged values keep their
+    /// ciphertext.
+    pub before: Option<&'a Opened>,
+    /// How the file is written.
+    pub writer: &'a Writer,
+    /// The time, RFC 3339 in UTC.
+    pub now: &'a str,
+    /// Whether the version becomes ours.
+    pub version: VersionRule,
+}
+
+/// Whether a text is a sops file: metadata with a version and a MAC (`sops filestatus`).
+///
+/// # Errors
+/// A text that is no document of its kind.
+pub fn is_encrypted(store: Store, text: &Plaintext) -> Result<bool, SopsError> {
+    let tree = store.read(text).map_err(SopsError::Parse)?;
+    let metadata = tree.documents.first().and_then(|document| document.metadata.as_ref());
+    Ok(metadata.and_then(|map| Metadata::read(map).ok()).is_some_and(|metadata| {
+        metadata.version.is_some_and(|version| !version.is_empty())
+            && metadata.mac.is_some_and(|mac| !mac.is_empty())
+    }))
+}
+
+impl SopsFile {
+    /// Reads a file; no key is needed.
+    ///
+    /// # Errors
+    /// [`SopsError::Parse`], [`SopsError::NotEncrypted`], [`SopsError::Metadata`].
+    pub fn read(store: Store, text: Plaintext) -> Result<Self, SopsError> {
+        let tree = store.read(&text).map_err(SopsError::Parse)?;
+        let map = tree.documents.first().and_then(|document| document.metadata.as_ref());
+        let metadata = Metadata::read(map.ok_or(SopsError::NotEncrypted)?)?;
+        Ok(Self { store, text, tree, metadata })
+    }
+
+    /// What it is.
+    pub fn store(&self) -> Store {
+        self.store
+    }
+
+    /// Who can read it, and what is encrypted.
+    pub fn metadata(&self) -> &Metadata {
+        &self.metadata
+    }
+
+    /// Decrypts every value and checks the MAC.
+    ///
+    /// # Errors
+    /// [`SopsError::Selector`], [`SopsError::Key`], [`SopsError::Value`], [`SopsError::NoMac`],
+    /// [`SopsError::Mac`].
+    pub fn open(mut self, key: &DataKey, check: MacCheck) -> Result<Opened, SopsError> {
+        let selector = Selector::new(self.metadata.rule.as_ref())?;
+        let cipher = Cipher::new(key);
+        let mac_only_encrypted = self.metadata.mac_only_encrypted;
+        let job = Job { selector: &selector, mac_only_encrypted, cipher: &cipher };
+        let stored = stored_mac(&self.metadata, &cipher);
+        let done = crypt::decrypt(&mut self.tree, job).map_err(|failed| {
+            let fits = failed.done > 0 || stored.is_ok();
+            if failed.what == ValueError::Tampered && !fits {
+                SopsError::Key
+            } else {
+                SopsError::of_value(failed)
+            }
+        })?;
+        if check == MacCheck::Verify && !stored?.same_as(&done.mac) {
+            return Err(SopsError::Mac);
+        }
+        let Self { store, text, tree, metadata } = self;
+        Ok(Opened { store, text, tree, metadata, cipher, comments_left: done.comments_left })
+    }
+
+    /// The file with other metadata: for keys that are wrapped anew, with the same data key.
+    /// Values, MAC and time stay.
+    ///
+    /// # Errors
+    /// [`SopsError::Store`].
+    pub fn with_metadata(
+        &self,
+        metadata: &Metadata,
+        writer: &Writer,
+    ) -> Result<Vec<u8>, SopsError> {
+        let map = metadata.to_map();
+        let text = match writer {
+            Writer::Lossless => {
+                self.store.splice(&self.text, &self.tree, MetadataEdit::Put(&map))?
+            }
+            Writer::Canonical(layout) => self.store.print(&self.tree, Some(&map), layout)?,
+        };
+        Ok(bytes(&text))
+    }
+}
+
+impl Opened {
+    /// What it is.
+    pub fn store(&self) -> Store {
+        self.store
+    }
+
+    /// Who can read it, and what is encrypted.
+    pub fn metadata(&self) -> &Metadata {
+        &self.metadata
+    }
+
+    /// How many comments look encrypted and could not be decrypted; they are in the document as
+    /// they stand in the file.
+    pub fn comments_left(&self) -> usize {
+        self.comments_left
+    }
+
+    /// The document without metadata.
+    ///
+    /// # Errors
+    /// [`SopsError::Store`]: what the output cannot say.
+    pub fn document(&self, writer: &Writer, output: Store) -> Result<Plaintext, SopsError> {
+        Ok(match writer {
+            Writer::Lossless if output == self.store && output != Store::Binary => {
+                output.splice(&self.text, &self.tree, MetadataEdit::Remove)?
+            }
+            Writer::Lossless => output.print(&self.tree, None, &Layout::default())?,
+            Writer::Canonical(layout) => output.print(&self.tree, None, layout)?,
+        })
+    }
+
+    /// One value of the first document: a text as it is, a map as a document, anything else as
+    /// the output writes it.
+    ///
+    /// # Errors
+    /// [`SopsError::Missing`], [`SopsError::Store`].
+    pub fn extract(
+        mut self,
+        way: &[Step],
+        output: Store,
+        layout: &Layout,
+    ) -> Result<Plaintext, SopsError> {
+        let root =
+            self.tree.documents.first_mut().map(|document| std::mem::take(&mut document.root));
+        let missing = || SopsError::Missing { way: way.to_vec() };
+        let node = extract::take(Node::Map(root.unwrap_or_default()), way).ok_or_else(missing)?;
+        extract::print(node, output, layout)
+            .map_err(|error| SopsError::Store(StoreError { way: way.to_vec(), ..error }))
+    }
+
+    /// The file with every value encrypted under a new key, which the metadata holds.
+    ///
+    /// # Errors
+    /// [`SopsError::Store`], [`SopsError::Selector`], [`SopsError::Random`].
+    pub fn rotate(
+        mut self,
+        key: &DataKey,
+        metadata: &Metadata,
+        writer: &Writer,
+        now: &str,
+    ) -> Result<Vec<u8>, SopsError> {
+        let map = encrypt(&mut self.tree, self.store, metadata, key, None, now, VersionRule::Keep)?;
+        let text = match writer {
+            Writer::Lossless => {
+                self.store.splice(&self.text, &self.tree, MetadataEdit::Put(&map))?
+            }
+            Writer::Canonical(layout) => self.store.print(&self.tree, Some(&map), layout)?,
+        };
+        drop(self);
+        Ok(bytes(&text))
+    }
+}
+
+/// Encrypts a document.
+///
+/// # Errors
+/// [`SopsError::Parse`], [`SopsError::AlreadyEncrypted`], [`SopsError::NoDocument`],
+/// [`SopsError::Selector`], [`SopsError::Value`], [`SopsError::Store`], [`SopsError::Random`].
+pub fn seal(document: &Plaintext, sealing: &Sealing<'_>) -> Result<Vec<u8>, SopsError> {
+    let Sealing { input, output, metadata, key, before, writer, now, version } = *sealing;
+    let mut tree = input.read_plain(document).map_err(SopsError::Parse)?;
+    if tree.documents.is_empty() {
+        return Err(SopsError::NoDocument);
+    }
+    let encrypted = |document: &Document| document.metadata.is_some();
+    if let Some(document) = tree.documents.iter().position(encrypted) {
+        return Err(SopsError::AlreadyEncrypted { document });
+    }
+    let lossless = *writer == Writer::Lossless && input == output && input != Store::Binary;
+    let before = before.filter(|before| before.cipher.is_of(key));
+    let mut stash = match before {
+        Some(before) => Some(Stash::new(&before.text, &before.tree)?),
+        None => None,
+    };
+    let map = encrypt(&mut tree, input, metadata, key, stash.as_mut(), now, version)?;
+    let text = match writer {
+        Writer::Lossless if lossless => output.splice(document, &tree, MetadataEdit::Put(&map))?,
+        Writer::Lossless => output.print(&tree, Some(&map), &Layout::default())?,
+        Writer::Canonical(layout) => output.print(&tree, Some(&map), layout)?,
+    };
+    drop(tree);
+    Ok(bytes(&text))
+}
+
+/// Encrypts a tree; its metadata with MAC, time and version.
+fn encrypt(
+    tree: &mut Tree,
+    store: Store,
+    metadata: &Metadata,
+    key: &DataKey,
+    stash: Option<&mut Stash<'_>>,
+    now: &str,
+    version: VersionRule,
+) -> Result<Map, SopsError> {
+    // a rule that leaves out the one value of a binary file would leave all of it plain
+    let whole = store == Store::Binary;
+    let rule = if whole { None } else { metadata.rule.as_ref() };
+    let selector = Selector::new(rule)?;
+    let mac_only_encrypted = metadata.mac_only_encrypted && !whole;
+    let cipher = Cipher::new(key);
+    let job = Job { selector: &selector, mac_only_encrypted, cipher: &cipher };
+    let done = crypt::encrypt(tree, job, stash)?.map_err(SopsError::of_value)?;
+    let bound = time::without_fraction(now).ok_or_else(no_time)?;
+    let mac = cipher.encrypt(Kind::Str, mac_bytes(&done.mac), bound.as_bytes())?;
+
+    let mut map = metadata.to_map();
+    if whole {
+        map.items.retain(|item| !is_rule_of_parts(item));
+    } else if metadata.rule.is_none() {
+        let rule = Rule::default();
+        put(&mut map, rule.name(), Leaf::text(rule.text()));
+    }
+    put(&mut map, "lastmodified", Leaf::text(&bound));
+    put(&mut map, "mac", Leaf::new(Value::Str(mac)));
+    put(&mut map, "version", Leaf::text(version.apply(metadata.version.as_deref())));
+    Ok(map)
+}
+
+/// What the file says its MAC is.
+fn stored_mac(metadata: &Metadata, cipher: &Cipher) -> Result<Plaintext, SopsError> {
+    let mac = metadata.mac.as_deref().filter(|mac| !mac.is_empty()).ok_or(SopsError::NoMac)?;
+    let bound = time::without_fraction(&metadata.last_modified).ok_or_else(no_time)?;
+    match cipher.decrypt(mac.as_bytes(), bound.as_bytes()) {
+        Ok((_, mac)) => Ok(mac),
+        Err(_) => Err(SopsError::Mac),
+    }
+}
+
+fn no_time() -> SopsError {
+    SopsError::Metadata(MetadataError { field: "lastmodified".to_owned(), what: "is no time" })
+}
+
+/// Sets a field, where the alphabet has it.
+fn put(map: &mut Map, key: &str, value: Leaf) {
+    let field = map.items.iter_mut().find_map(|item| match item {
+        MapItem::Entry(entry) if entry.key == key => Some(entry),
+        MapItem::Entry(_) | MapItem::Comment(_) => None,
+    });
+    if let Some(field) = field {
+        field.value = Node::Leaf(value);
+        return;
+    }
+    let later = |item: &MapItem| matches!(item, MapItem::Entry(entry) if entry.key.as_str() > key);
+    let at = map.items.iter().position(later).unwrap_or(map.items.len());
+    let mut one = Map::default();
+    one.push(key, Node::Leaf(value));
+    map.items.splice(at..at, one.items);
+}
+
+/// Fields that make no sense where there is one value.
+fn is_rule_of_parts(item: &MapItem) -> bool {
+    let MapItem::Entry(entry) = item else { return false };
+    match entry.key.as_str() {
+        "unencrypted_suffix" => {
+            !matches!(&entry.value, Node::Leaf(Leaf { value: Value::Str(text), .. })
+                if matches!(Rule::default(), Rule::UnencryptedSuffix(usual)
+                    if text.same_as(&Plaintext::copy_of(usual.as_bytes()))))
+        }
+        "encrypted_suffix"
+        | "encrypted_regex"
+        | "unencrypted_regex"
+        | "encrypted_comment_regex"
+        | "unencrypted_comment_regex"
+        | "mac_only_encrypted" => true,
+        _ => false,
+    }
+}
+
+impl VersionRule {
+    /// The version that is written for a file that has this one.
+    fn apply(self, old: Option<&str>) -> &str {
+        match (self, old.filter(|old| !old.is_empty())) {
+            (Self::Keep, Some(old)) => old,
+            (Self::Raise, Some(old)) if numbers(old) >= numbers(SOPS_VERSION) => old,
+            (Self::Keep | Self::Raise, _) => SOPS_VERSION,
+        }
+    }
+}
+
+/// The numbers of a version; `None`, the least of all, for what is none.
+fn numbers(version: &str) -> Option<(u64, u64, u64)> {
+    let version = version.strip_prefix('v').unwrap_or(version);
+    let mut parts = version.split(['-', '+']).next()?.split('.').map(str::parse);
+    let mut next = || parts.next()?.ok();
+    let all = (next()?, next()?, next()?);
+    parts.next().is_none().then_some(all)
+}
+
+#[expect(clippy::disallowed_methods, reason = "a sealed file is ciphertext, which goes to disk")]
+fn bytes(text: &Plaintext) -> Vec<u8> {
+    text.expose().to_vec()
+}
+
+#[expect(clippy::disallowed_methods, reason = "the MAC is encrypted")]
+fn mac_bytes(mac: &Plaintext) -> &[u8] {
+    mac.expose()
+}
+
+/// What is wrong with a file. Never holds a value.
+#[derive(Debug)]
+pub enum SopsError {
+    /// It is no document of its kind.
+    Parse(ParseError),
+    /// It has no metadata of sops.
+    NotEncrypted,
+    /// A document that is to be encrypted has metadata of sops already.
+    AlreadyEncrypted {
+        /// From 0.
+        document: usize,
+    },
+    /// There is nothing to encrypt.
+    NoDocument,
+    /// Its metadata makes no sense.
+    Metadata(MetadataError),
+    /// It cannot be written so.
+    Store(StoreError),
+    /// Its rule cannot be followed.
+    Selector(SelectorError),
+    /// A value cannot be decrypted or encrypted.
+    Value {
+        /// The document, from 0.
+        document: usize,
+        /// The way to it; to what it stands in, where it is a comment.
+        way: Vec<Step>,
+        /// What is wrong with it.
+        what: ValueError,
+        /// How many more there are.
+        others: usize,
+    },
+    /// There is no value at this way.
+    Missing {
+        /// The way.
+        way: Vec<Step>,
+    },
+    /// The data key opens neither the MAC nor any value.
+    Key,
+    /// It was changed without the key.
+    Mac,
+    /// It has no MAC, or lost it.
+    NoMac,
+    /// The system has no random bytes to give.
+    Random(io::Error),
+}
+
+impl SopsError {
+    fn of_value(failed: crypt::Failed) -> Self {
+        let crypt::Failed { document, way, what, others, .. } = failed;
+        Self::Value { document, way, what, others }
+    }
+}
+
+impl fmt::Display for SopsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Parse(error) => error.fmt(f),
+            Self::NotEncrypted => f.write_str("has no metadata of sops"),
+            Self::AlreadyEncrypted { document: 0 } => {
+                f.write_str("has metadata of sops already, at the key `sops`")
+            }
+            Self::AlreadyEncrypted { document } => {
+                write!(f, "has metadata of sops already in document {}", document.saturating_add(1))
+            }
+            Self::NoDocument => f.write_str("has no document in it"),
+            Self::Metadata(error) => write!(f, "`sops.{}` {}", error.field, error.what),
+            Self::Store(error) => error.fmt(f),
+            Self::Selector(error) => error.fmt(f),
+            Self::Value { document, way, what, others } => {
+                if *document > 0 {
+                    write!(f, "document {}: ", document.saturating_add(1))?;
+                }
+                match way.as_slice() {
+                    [] => write!(f, "the top of the document {what}")?,
+                    way => write!(f, "`{}` {what}", Way(way))?,
+                }
+                match others {
+                    0 => Ok(()),
+                    1 => f.write_str(", and so does one more"),
+                    _ => write!(f, ", and {others} more cannot be read either"),
+                }
+            }
+            Self::Missing { way } => write!(f, "`{}` is not there", Way(way)),
+            Self::Key => f.write_str("the data key fits neither the MAC nor any value"),
+            Self::Mac => f.write_str("the MAC does not fit: the file was changed without the key"),
+            Self::NoMac => f.write_str("has no MAC, so changes could not be seen"),
+            Self::Random(_) => f.write_str("the system has no random bytes to give"),
+        }
+    }
+}
+
+impl std::error::Error for SopsError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Random(error) => Some(error),
+            Self::Parse(_)
+            | Self::NotEncrypted
+            | Self::AlreadyEncrypted { .. }
+            | Self::NoDocument
+            | Self::Metadata(_)
+            | Self::Store(_)
+            | Self::Selector(_)
+            | Self::Value { .. }
+            | Self::Missing { .. }
+            | Self::Key
+            | Self::Mac
+            | Self::NoMac => None,
+        }
+    }
+}
+
+impl From<MetadataError> for SopsError {
+    fn from(error: MetadataError) -> Self {
+        Self::Metadata(error)
+    }
+}
+
+impl From<StoreError> for SopsError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<SelectorError> for SopsError {
+    fn from(error: SelectorError) -> Self {
+        Self::Selector(error)
+    }
+}
+
+impl From<io::Error> for SopsError {
+    fn from(error: io::Error) -> Self {
+        Self::Random(error)
+    }
+}

@@ -1,0 +1,158 @@
+//! Remembers which ciphertext a value had, so that unchanged values keep theirs and a change is
+//! small in a diff. Decrypts nothing.
+//!
+//! sops remembers one nonce for each place and value; here, equal items of a list keep theirs in
+//! order. What is remembered is a whole ciphertext, so no nonce is ever used for two values.
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+
+use sha2::{Digest, Sha256};
+
+use super::tree::{Comment, List, ListItem, Map, MapItem, Node, Spot, Tree, Value, Write};
+use super::value::{self, Kind, Parts};
+use crate::key;
+use crate::plaintext::Plaintext;
+
+/// The ciphertexts of an opened file.
+#[derive(Debug)]
+pub struct Stash<'a> {
+    text: &'a Plaintext,
+    salt: [u8; 32],
+    known: HashMap<[u8; 32], VecDeque<&'a Spot>>,
+}
+
+/// A ciphertext that a value had.
+#[derive(Debug)]
+pub struct Known<'a> {
+    /// `ENC[…]`
+    pub text: Plaintext,
+    /// As it stood in the text, quotes included, with where it stood.
+    token: &'a [u8],
+    spot: &'a Spot,
+}
+
+impl<'a> Stash<'a> {
+    /// Of a text, and its tree after decryption.
+    ///
+    /// # Errors
+    /// When the system has no random bytes to give.
+    pub fn new(text: &'a Plaintext, tree: &'a Tree) -> io::Result<Self> {
+        let mut salt = [0; 32];
+        key::fill_random(&mut salt)?;
+        let mut stash = Self { text, salt, known: HashMap::new() };
+        let mut place = Vec::new();
+        for document in &tree.documents {
+            stash.map(&document.root, &mut place);
+        }
+        Ok(stash)
+    }
+
+    /// The first ciphertext that is left for a value at a place.
+    pub fn take(&mut self, place: &[u8], kind: Kind, plain: &[u8]) -> Option<Known<'a>> {
+        let name = self.name(place, kind, plain);
+        let spot = self.known.get_mut(&name)?.pop_front()?;
+        let token = token(self.text, spot)?;
+        Some(Known { text: Plaintext::copy_of(ciphertext(token)?), token, spot })
+    }
+
+    fn node(&mut self, node: &'a Node, place: &mut Vec<u8>) {
+        match node {
+            Node::Map(map) => self.map(map, place),
+            Node::List(list) => self.list(list, place),
+            Node::Leaf(leaf) => {
+                if let (Write::Value, Some(spot)) = (&leaf.write, &leaf.spot) {
+                    self.leaf(&leaf.value, spot, place);
+                }
+            }
+        }
+    }
+
+    fn map(&mut self, map: &'a Map, place: &mut Vec<u8>) {
+        for item in &map.items {
+            match item {
+                MapItem::Comment(comment) => self.comment(comment, place),
+                MapItem::Entry(entry) => {
+                    let length = place.len();
+                    place.extend_from_slice(entry.key.as_bytes());
+                    place.push(b':');
+                    self.node(&entry.value, place);
+                    place.truncate(length);
+                }
+            }
+        }
+    }
+
+    fn list(&mut self, list: &'a List, place: &mut Vec<u8>) {
+        for item in &list.items {
+            match item {
+                ListItem::Comment(comment) => self.comment(comment, place),
+                ListItem::Value(node) => self.node(node, place),
+            }
+        }
+    }
+
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "comments are hashed with a salt to be found again"
+    )]
+    fn comment(&mut self, comment: &'a Comment, place: &[u8]) {
+        if let (Write::Value, Some(spot)) = (&comment.write, &comment.spot) {
+            let place = if place.is_empty() { b":" } else { place };
+            self.remember(place, Kind::Comment, comment.text.expose(), spot);
+        }
+    }
+
+    fn leaf(&mut self, value: &'a Value, spot: &'a Spot, place: &[u8]) {
+        if let Ok(Some((kind, bytes))) = value::bytes_of(value) {
+            self.remember(place, kind, bytes.expose(), spot);
+        }
+    }
+
+    fn remember(&mut self, place: &[u8], kind: Kind, plain: &[u8], spot: &'a Spot) {
+        if token(self.text, spot).and_then(ciphertext).is_some() {
+            let name = self.name(place, kind, plain);
+            self.known.entry(name).or_default().push_back(spot);
+        }
+    }
+
+    fn name(&self, place: &[u8], kind: Kind, plain: &[u8]) -> [u8; 32] {
+        Sha256::new()
+            .chain_update(self.salt)
+            .chain_update(place.len().to_le_bytes())
+            .chain_update(place)
+            .chain_update(kind.name())
+            .chain_update([0])
+            .chain_update(plain)
+            .finalize()
+            .into()
+    }
+}
+
+impl Known<'_> {
+    /// The ciphertext, and what the lossless writer is to do with it at a place: its old bytes,
+    /// quotes and all, where they mean the same there.
+    pub fn at(self, spot: Option<&Spot>) -> (Plaintext, Write) {
+        let write = match spot {
+            Some(spot) if spot.flow == self.spot.flow => {
+                Write::Token(Plaintext::copy_of(self.token))
+            }
+            Some(_) | None => Write::Value,
+        };
+        (self.text, write)
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a ciphertext is taken from the text it stands in")]
+fn token<'a>(text: &'a Plaintext, spot: &Spot) -> Option<&'a [u8]> {
+    text.expose().get(spot.span.clone())
+}
+
+/// The ciphertext in a token, where it stands there in one piece and without escapes.
+fn ciphertext(token: &[u8]) -> Option<&[u8]> {
+    let start = token.windows(4).take(4).position(|bytes| bytes == b"ENC[")?;
+    let end = token.iter().rposition(|byte| *byte == b']')?.checked_add(1)?;
+    let text = token.get(start..end)?;
+    let plain = text.iter().all(|byte| byte.is_ascii_graphic() && *byte != b'\\');
+    (plain && Parts::parse(text).is_some()).then_some(text)
+}
