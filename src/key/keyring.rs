@@ -19,8 +19,8 @@ use super::identity::{self, Entry, Identity, IdentityError, LockedFile, Outcome}
 use super::plugin::{PluginFileError, Plugins};
 use super::ssh::LockedSsh;
 use crate::plaintext::Plaintext;
-pub use source::Source;
 use source::Commands;
+pub use source::Source;
 
 /// A secret file as the keyring sees it.
 pub struct Sealed<'a> {

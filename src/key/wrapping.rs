@@ -202,7 +202,8 @@ mod tests {
 
     #[test]
     fn a_comment_makes_no_other_key() {
-        let text = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHsKLqeplhpW+uObz5dvMgjz1OxfM/XXUB+VHtZ6isGN";
+        let text =
+            "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHsKLqeplhpW+uObz5dvMgjz1OxfM/XXUB+VHtZ6isGN";
         let key = |text: &str| WrappingKey::Age(Recipient::parse(text).unwrap());
         assert!(key(text).same(&key(&format!("{text} alice@laptop"))));
         assert!(!WrappingKey::pgp("AB CD").same(&WrappingKey::GcpKms("ABCD".to_owned())));

@@ -100,10 +100,9 @@ impl std::error::Error for CommandError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Io { source, .. } => Some(source),
-            Self::Quotes
-            | Self::NotFound { .. }
-            | Self::Refused { .. }
-            | Self::TimedOut { .. } => None,
+            Self::Quotes | Self::NotFound { .. } | Self::Refused { .. } | Self::TimedOut { .. } => {
+                None
+            }
         }
     }
 }

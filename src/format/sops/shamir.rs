@@ -170,11 +170,9 @@ impl std::error::Error for ShamirError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Random(error) => Some(error),
-            Self::TooMany
-            | Self::Threshold { .. }
-            | Self::TooFew
-            | Self::Unlike
-            | Self::Same => None,
+            Self::TooMany | Self::Threshold { .. } | Self::TooFew | Self::Unlike | Self::Same => {
+                None
+            }
         }
     }
 }

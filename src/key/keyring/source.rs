@@ -125,12 +125,8 @@ impl Commands {
 impl Command {
     fn run(&mut self, path: &OsStr, recipient: Option<&String>) -> Content {
         self.asked.extend(recipient.cloned());
-        let said = identity_command(
-            &self.line,
-            path,
-            recipient.map(String::as_str),
-            MAX_IDENTITY_FILE,
-        );
+        let said =
+            identity_command(&self.line, path, recipient.map(String::as_str), MAX_IDENTITY_FILE);
         let said = said.map_err(|error| error.to_string());
         self.constant = match (&said, &self.last) {
             (Ok(now), Some(Ok(before))) => now.same_as(before),

@@ -46,8 +46,7 @@ pub(super) fn read(
         }
     };
     let enc = fields.text("enc")?.unwrap_or_default();
-    let created_at =
-        if kind == WrappingKind::Age { None } else { fields.text("created_at")? };
+    let created_at = if kind == WrappingKind::Age { None } else { fields.text("created_at")? };
     Ok(WrappedKey { key, enc, created_at, spelling, unknown: fields.rest() })
 }
 
