@@ -174,31 +174,40 @@ impl<'m> Group<'m> {
 
 fn try_age(files: &mut [File<'_>], keyring: &mut Keyring<'_>) {
     let quiet = files.iter_mut().flat_map(File::missing).collect();
-    open_with(quiet, keyring, Keyring::unwrap_quietly);
+    open_with(quiet, keyring, Asking::Nobody);
     loop {
         let groups: Vec<&mut Group<'_>> = files.iter_mut().flat_map(File::next_to_ask).collect();
         if groups.is_empty() {
             return;
         }
-        let all = |keyring: &mut Keyring<'_>, sealed: &[Sealed<'_>]| {
-            keyring.unwrap_all(sealed).into_iter().map(Some).collect()
-        };
-        open_with(groups, keyring, all);
+        open_with(groups, keyring, Asking::Anybody);
     }
 }
 
-/// Opens groups with identities: `ask` gives the file keys of what it is shown.
-fn open_with(
-    mut groups: Vec<&mut Group<'_>>,
-    keyring: &mut Keyring<'_>,
-    ask: impl Fn(&mut Keyring<'_>, &[Sealed<'_>]) -> Vec<Answer>,
-) {
+/// Whether somebody may be asked for a passphrase or the like.
+#[derive(Clone, Copy)]
+enum Asking {
+    Nobody,
+    Anybody,
+}
+
+impl Asking {
+    fn file_keys(self, keyring: &mut Keyring<'_>, sealed: &[Sealed<'_>]) -> Vec<Answer> {
+        match self {
+            Self::Nobody => keyring.unwrap_quietly(sealed),
+            Self::Anybody => keyring.unwrap_all(sealed).into_iter().map(Some).collect(),
+        }
+    }
+}
+
+/// Opens groups with identities.
+fn open_with(mut groups: Vec<&mut Group<'_>>, keyring: &mut Keyring<'_>, asking: Asking) {
     groups.retain(|group| group.keys_of(WrappingKind::Age).next().is_some());
     keyring.expect(recipients(&groups));
     let stanzas: Vec<Vec<Stanza>> = groups.iter_mut().map(|group| group.stanzas()).collect();
     let sealed: Vec<Sealed<'_>> = stanzas.iter().map(|stanzas| to_open(stanzas)).collect();
     let mut unclear = Vec::new();
-    for (group, answer) in groups.into_iter().zip(ask(keyring, &sealed)) {
+    for (group, answer) in groups.into_iter().zip(asking.file_keys(keyring, &sealed)) {
         match answer {
             None | Some(Err(Unopened::NoMatch)) => {}
             Some(Ok(file_key)) if group.open_first(&file_key) => {}
@@ -221,7 +230,7 @@ fn open_with(
         files.extend(readable);
     }
     let sealed: Vec<Sealed<'_>> = files.iter().map(|(.., stanzas)| to_open(stanzas)).collect();
-    let answers = ask(keyring, &sealed);
+    let answers = asking.file_keys(keyring, &sealed);
     drop(sealed);
     for ((index, entry, mut file, _), answer) in files.into_iter().zip(answers) {
         let secret = match answer {
