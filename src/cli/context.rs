@@ -12,7 +12,7 @@ use super::explain::{Around, Failure, file_error, nix_string, replace_error};
 use super::ui::{Terminal, clean, say, shown};
 use crate::fsx::{Folders, Lock, Staged};
 use crate::key::keyring::{Keyring, Source};
-use crate::key::{Allowed, Pgp, Plugins};
+use crate::key::{Allowed, Plugins};
 use crate::plaintext::Plaintext;
 use crate::process::Interrupts;
 use crate::rules::{self, RuleSet, RulesError, Source as RulesSource, Wanted, native_edit};
@@ -71,11 +71,6 @@ impl Context {
     /// Whom to ask and which plugins may run.
     pub(crate) fn plugins(&self) -> Plugins<'_> {
         Plugins { allowed: &self.allowed, path: &self.path, ask: &self.terminal }
-    }
-
-    /// What runs `gpg`.
-    pub(crate) fn pgp(&self) -> Pgp {
-        Pgp::new(variable("SOPS_GPG_EXEC"), &self.path)
     }
 
     /// A keyring that has loaded nothing yet.

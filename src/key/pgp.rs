@@ -20,6 +20,11 @@ impl Pgp {
         Self { program: program.unwrap_or_else(|| "gpg".into()), path: path.to_owned() }
     }
 
+    /// As the environment has it, of which `variable` gives what is set and not empty.
+    pub fn from_environment(variable: &dyn Fn(&str) -> Option<OsString>) -> Self {
+        Self::new(variable("SOPS_GPG_EXEC"), &variable("PATH").unwrap_or_default())
+    }
+
     /// Encrypts to the key with this fingerprint; gives an armored message, without white space
     /// around it. A `!` at the end means this very subkey.
     ///

@@ -1,4 +1,4 @@
-//! Runs GnuPG, which holds PGP keys and asks for their passphrases by itself: bytes in, bytes out.
+//! Runs `gpg`, which holds PGP keys and asks for their passphrases by itself: bytes in, bytes out.
 //! Knows nothing of what they mean.
 
 use std::ffi::{OsStr, OsString};
@@ -13,7 +13,7 @@ use crate::plaintext::Plaintext;
 /// Runs `program`, a path or a name in `path` (the form of `$PATH`), with arguments on `input`;
 /// gives what it prints, at most `limit` bytes.
 ///
-/// It gets the variables that GnuPG, its agent and pinentry know, and ten minutes, since somebody
+/// It gets the variables that `gpg`, its agent and pinentry know, and ten minutes, since somebody
 /// may have to find a card.
 ///
 /// # Errors
