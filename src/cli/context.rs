@@ -95,6 +95,7 @@ impl Context {
     fn rules_from(&self, start: &Path, wanted: Wanted<'_>) -> Result<RuleSet, RulesError> {
         let request = rules::Request {
             start,
+            here: &self.here,
             explicit: self.rules.as_deref(),
             base: None,
             wanted,
@@ -161,7 +162,7 @@ impl Context {
     pub(crate) fn rules_folder(&self, path: &Path) -> Option<PathBuf> {
         let path = self.absolute(path);
         let start = if path.is_dir() { path.as_path() } else { path.parent()? };
-        let found = || rules::discover::discover(start).into_iter().next();
+        let found = || rules::discover::discover(start, &self.here).into_iter().next();
         let file = self.rules.clone().or_else(found)?;
         if file.is_dir() { Some(file) } else { file.parent().map(Path::to_owned) }
     }
@@ -373,6 +374,10 @@ fn rule_to_add(path: &Path, rules: &RuleSet) -> String {
         RulesSource::Agenix => {
             format!("add to `{file}`: `{}.publicKeys = [ NAME ];`", nix_string(&name))
         }
+        RulesSource::Sops => format!(
+            "add under `creation_rules` in `{file}`: `- {{path_regex: {}, age: KEY}}`",
+            clean(&native_edit::path_text(&format!("^{}$", regex::escape(&name))))
+        ),
         RulesSource::Flake => format!(
             "declare it in the configuration of a host: `secretctl.secrets.NAME.file = ./{name};`"
         ),

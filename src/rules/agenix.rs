@@ -17,7 +17,7 @@ use crate::place::Place;
 use super::build::{Keys, key_reader};
 use super::confined::Memory;
 use super::error::{Problem, ProblemKind, RulesError};
-use super::{Pattern, Rule, Rules, Source, Wanted, clean, nix};
+use super::{Pattern, Rule, Rules, SopsRule, Source, Wanted, clean, nix};
 
 /// The name of the file.
 pub const FILE_NAME: &str = "secrets.nix";
@@ -367,7 +367,8 @@ impl Reading<'_> {
             readers: super::build::unique(readers),
             armor: armor.as_bool(),
             anonymous: false,
-            encrypted_regex: None,
+            sops: SopsRule::default(),
+            problems: Vec::new(),
             place,
         };
         self.push(name, rule);

@@ -6,11 +6,15 @@ use std::path::{Component, Path};
 
 use globset::GlobBuilder;
 
+use crate::key::wrapping::WrappingKey;
 use crate::key::{Recipient, RecipientError};
 use crate::place::Place;
 
 use super::error::{Problem, ProblemKind};
-use super::{Group, Pattern, Reader, ReaderKind, Rule, Rules, Source, clean};
+use super::{
+    Group, Pattern, Reader, ReaderKind, Rule, Rules, Selector, SelectorKind, SopsRule, Source,
+    clean, key_text, re2,
+};
 
 /// Groups inside groups inside groups.
 const GROUP_DEPTH_LIMIT: usize = 64;
@@ -42,7 +46,8 @@ pub(super) struct Named {
 pub(super) struct Secret {
     pub(super) path: Said,
     pub(super) readers: Vec<Said>,
-    pub(super) encrypted_regex: Option<String>,
+    pub(super) selector: Option<(SelectorKind, Said)>,
+    pub(super) mac_only_encrypted: bool,
     pub(super) anonymous: bool,
     pub(super) armor: Option<bool>,
 }
@@ -53,7 +58,8 @@ impl Secret {
         Self {
             path: Said { text: String::new(), place },
             readers: Vec::new(),
-            encrypted_regex: None,
+            selector: None,
+            mac_only_encrypted: false,
             anonymous: false,
             armor: None,
         }
@@ -159,13 +165,26 @@ impl Build {
     fn readers(&mut self, named: &[Named], kind: ReaderKind) {
         for Named { name, values } in named {
             let mut recipients = Vec::new();
+            let mut sops_only = Vec::new();
             for key in values {
+                let owner = || format!("the key of `{}`", name.text);
+                match key_text::of_any_kind(&key.text) {
+                    Some(Ok(other)) if sops_only.contains(&other) => continue,
+                    Some(Ok(other)) => {
+                        sops_only.push(other);
+                        continue;
+                    }
+                    Some(Err(why)) => {
+                        self.say(&key.place, ProblemKind::OtherKey { owner: owner(), why });
+                        continue;
+                    }
+                    None => {}
+                }
                 match self.keys.parse(&key.text) {
                     Ok(recipient) if recipients.contains(&recipient) => {}
                     Ok(recipient) => recipients.push(recipient),
                     Err(source) => {
-                        let owner = format!("the key of `{}`", name.text);
-                        self.say(&key.place, ProblemKind::Key { owner, source });
+                        self.say(&key.place, ProblemKind::Key { owner: owner(), source });
                     }
                 }
             }
@@ -176,7 +195,7 @@ impl Build {
             }
             let index = self.rules.readers.len();
             let Said { text, place } = name.clone();
-            self.rules.readers.push(Reader { name: text, kind, recipients, place });
+            self.rules.readers.push(Reader { name: text, kind, recipients, sops_only, place });
             self.declare(name, Name::Reader(index));
         }
     }
@@ -260,10 +279,18 @@ impl Build {
     }
 
     fn bare_key(&mut self, said: &Said) -> Option<usize> {
+        let owner = "the key given as reader".to_owned();
+        match key_text::of_any_kind(&said.text) {
+            Some(Ok(key)) => return Some(self.bare_other(key, &said.place)),
+            Some(Err(why)) => {
+                self.say(&said.place, ProblemKind::OtherKey { owner, why });
+                return None;
+            }
+            None => {}
+        }
         match self.keys.parse(&said.text) {
             Ok(recipient) => Some(self.bare_reader(recipient, &said.place)),
             Err(source) => {
-                let owner = "the key given as reader".to_owned();
                 self.say(&said.place, ProblemKind::Key { owner, source });
                 None
             }
@@ -279,6 +306,19 @@ impl Build {
         index
     }
 
+    /// As [`Build::bare_reader`], of a key that serves for sops files alone.
+    fn bare_other(&mut self, key: WrappingKey, place: &Place) -> usize {
+        let next = self.rules.readers.len();
+        let index = *self.bare.entry(format!("{key:?}")).or_insert(next);
+        if index == next {
+            let (name, kind) = (key.name(), ReaderKind::Key);
+            let (recipients, sops_only) = (Vec::new(), vec![key]);
+            let place = place.clone();
+            self.rules.readers.push(Reader { name, kind, recipients, sops_only, place });
+        }
+        index
+    }
+
     fn secret(&mut self, document: &Document, secret: &Secret) {
         let mut readers = self.expand(document, &secret.readers, &mut Vec::new());
         readers.extend(&self.rules.masters);
@@ -288,13 +328,25 @@ impl Build {
         if secret.readers.is_empty() && readers.is_empty() {
             self.say(place, ProblemKind::NoReaders { path: path.clone() });
         }
+        let selector = secret.selector.as_ref().map(|(kind, said)| {
+            if let (true, Err(why)) = (kind.is_regex(), re2::compile(&said.text)) {
+                let text = said.text.clone();
+                self.say(&said.place, ProblemKind::BadRegex { text, why });
+            }
+            Selector { kind: *kind, text: said.text.clone() }
+        });
         match pattern(&path, self.rules.source == Source::Native) {
             Ok(pattern) => self.rules.push(Rule {
                 pattern,
                 readers,
                 armor: secret.armor,
                 anonymous: secret.anonymous,
-                encrypted_regex: secret.encrypted_regex.clone(),
+                sops: SopsRule {
+                    selector,
+                    mac_only_encrypted: secret.mac_only_encrypted,
+                    ..SopsRule::default()
+                },
+                problems: Vec::new(),
                 place: place.clone(),
             }),
             Err(kind) => self.say(place, kind),
@@ -309,7 +361,8 @@ impl Build {
 /// A reader that is known by its key alone.
 pub(super) fn key_reader(recipient: Recipient, place: Place) -> Reader {
     let name = recipient.comment().map_or_else(|| recipient.short(), ToOwned::to_owned);
-    Reader { name, kind: ReaderKind::Key, recipients: vec![recipient], place }
+    let recipients = vec![recipient];
+    Reader { name, kind: ReaderKind::Key, recipients, sops_only: Vec::new(), place }
 }
 
 /// Whether a text in a list of readers is meant as a key.
@@ -321,6 +374,7 @@ fn looks_like_key(text: &str) -> bool {
         || text.contains("PRIVATE KEY")
         || (is_ssh && first.len() < text.trim().len())
         || first.to_ascii_uppercase().starts_with("AGE-SECRET-KEY-")
+        || key_text::of_any_kind(text).is_some()
 }
 
 /// The pattern of a path relative to the base, which may be a glob or names one file.

@@ -6,16 +6,22 @@
 //! count that somebody else put into a folder where everybody may, such as `/tmp`.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::fs;
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::fsx::replace::is_temporary;
+use crate::key::ssh::age_recipient;
+use crate::key::wrapping::WrappingKey;
 use crate::process::capture::ProcessError;
 
-use super::error::RulesError;
-use super::{Pattern, Rule, Rules, agenix, cache, clean, flake, native};
+use super::error::{Problem, ProblemKind, RulesError};
+use super::looks::{Looks, is_age_name};
+use super::{
+    Pattern, Reader, Rule, Rules, Selector, SelectorKind, SopsRule, Source, agenix, cache, clean,
+    flake, native, sops_yaml,
+};
 
 /// What the caller needs to know about.
 #[derive(Debug, Clone, Copy)]
@@ -31,6 +37,9 @@ pub enum Wanted<'a> {
 pub struct Request<'a> {
     /// The secret file or the working directory, absolute.
     pub start: &'a Path,
+    /// The working directory, absolute: `.sops.yaml` is looked for from here upwards too, where
+    /// there is none from `start` upwards.
+    pub here: &'a Path,
     /// Rules that the user named; nothing else is looked for then.
     pub explicit: Option<&'a Path>,
     /// The folder that names in `secrets.nix` are relative to; its own folder if not given.
@@ -47,11 +56,13 @@ pub struct Request<'a> {
 /// The rules of every source that was found.
 #[derive(Debug)]
 pub struct RuleSet {
-    /// In the order native, agenix, flake.
+    /// In the order native, agenix, flake, sops.
     pub sources: Vec<Rules>,
-    /// What is wrong with single rules, which are left out of `sources`.
+    /// What is wrong with single rules: those of agenix are left out of `sources`, those of sops
+    /// are in it and claim their files.
     pub problems: Vec<RulesError>,
-    /// What the user should hear of: warnings of Nix, files outside of the flake.
+    /// What the user should hear of: warnings of Nix, files outside of the flake, fields that
+    /// sops does not know.
     pub notes: Vec<String>,
 }
 
@@ -65,9 +76,14 @@ pub fn load(request: &Request<'_>) -> Result<RuleSet, RulesError> {
         set.add(&request.start.join(explicit), request)?;
         return Ok(set);
     }
-    let found = discover(request.start);
+    let found = discover(request.start, request.here);
     let one_of_many = found.len() > 1;
+    let is_for_age = matches!(request.wanted, Wanted::File(file) if is_age_name(file));
     for file in found {
+        // What is wrong there shall not stand in the way of a file that it is not about.
+        if is_for_age && one_of_many && is_sops_yaml(&file) {
+            continue;
+        }
         match set.add(&file, request) {
             // A flake may speak of us and still keep its rules elsewhere.
             Err(RulesError::NoOutput { .. }) => {}
@@ -80,6 +96,9 @@ pub fn load(request: &Request<'_>) -> Result<RuleSet, RulesError> {
             other => other?,
         }
     }
+    if !is_for_age {
+        set.notes.extend(misnamed(request.start, request.here));
+    }
     if set.sources.is_empty() {
         let start = request.start.to_owned();
         return Err(set.problems.pop().unwrap_or(RulesError::NoRules { start }));
@@ -87,52 +106,101 @@ pub fn load(request: &Request<'_>) -> Result<RuleSet, RulesError> {
     Ok(set)
 }
 
-/// The nearest file of each kind from `start` upwards.
-pub fn discover(start: &Path) -> Vec<PathBuf> {
-    let start = clean(start);
-    let folder = if start.is_dir() { Some(start.as_path()) } else { start.parent() };
-    let folders = upwards(folder.unwrap_or(Path::new("/")));
-    let nearest = |names: &[&str]| {
-        let candidates = folders.iter().flat_map(|f| names.iter().map(move |name| f.join(name)));
-        let ours = |file: &PathBuf| {
-            file.is_file() && is_trusted(file) && file.parent().is_some_and(is_trusted)
-        };
-        candidates.into_iter().find(ours)
-    };
+/// The nearest file of each kind from `start` upwards; of sops, else from `here` upwards.
+pub fn discover(start: &Path, here: &Path) -> Vec<PathBuf> {
+    let folders = upwards_of(start);
     let agenix_names = [agenix::FILE_NAME, "secrets/secrets.nix"];
-    let mut found: Vec<PathBuf> = nearest(&[native::FILE_NAME]).into_iter().collect();
-    found.extend(nearest(&agenix_names));
+    let mut found: Vec<PathBuf> = nearest(&folders, &[native::FILE_NAME]).into_iter().collect();
+    found.extend(nearest(&folders, &agenix_names));
     // Asking Nix takes a while: only a flake that speaks of us is asked.
     found.extend(
-        nearest(&[flake::FILE_NAME])
+        nearest(&folders, &[flake::FILE_NAME])
             .filter(|file| native::read(file).is_ok_and(|text| text.contains("secretctl"))),
     );
+    found.extend(sops_file(start, here));
     found
+}
+
+/// The nearest `.sops.yaml` from `start` upwards, or else from `here`, where sops begins.
+pub fn sops_file(start: &Path, here: &Path) -> Option<PathBuf> {
+    let names = [sops_yaml::FILE_NAME];
+    nearest(&upwards_of(start), &names).or_else(|| nearest(&upwards_of(here), &names))
+}
+
+/// Says of a `.sops.yml`, which sops does not read, that it is not read.
+fn misnamed(start: &Path, here: &Path) -> Option<String> {
+    let names = [sops_yaml::WRONG_NAME];
+    let file = nearest(&upwards_of(start), &names);
+    let file = file.or_else(|| nearest(&upwards_of(here), &names))?;
+    let (file, name) = (file.display(), sops_yaml::FILE_NAME);
+    Some(format!("`{file}` is passed over: rules of sops must be called `{name}`"))
+}
+
+fn upwards_of(start: &Path) -> Vec<PathBuf> {
+    let start = clean(start);
+    let folder = if start.is_dir() { Some(start.as_path()) } else { start.parent() };
+    upwards(folder.unwrap_or(Path::new("/")))
+}
+
+fn nearest(folders: &[PathBuf], names: &[&str]) -> Option<PathBuf> {
+    let mut candidates = folders.iter().flat_map(|f| names.iter().map(move |name| f.join(name)));
+    candidates
+        .find(|file| file.is_file() && is_trusted(file) && file.parent().is_some_and(is_trusted))
 }
 
 impl RuleSet {
     /// The rule for a file, given by its absolute path.
     ///
     /// # Errors
-    /// [`RulesError::Conflict`] where two sources claim the file and disagree.
+    /// [`RulesError::Conflict`] where two sources claim the file and disagree;
+    /// [`RulesError::Problems`] where its rule is broken or cannot be for an age file.
     pub fn for_file(&self, absolute: &Path) -> Result<Option<(&Rules, &Rule)>, RulesError> {
-        let mut first: Option<(&Rules, &Rule)> = None;
-        for rules in &self.sources {
-            let Some(rule) = rules.find(absolute) else { continue };
-            match first {
-                None => first = Some((rules, rule)),
-                Some(before) => {
-                    if let Some(what) = disagreement(before, (rules, rule)) {
-                        return Err(RulesError::Conflict {
-                            file: absolute.to_owned(),
-                            places: Box::new([before.1.place.clone(), rule.place.clone()]),
-                            what,
-                        });
-                    }
-                }
+        let mut best: Option<(&Rules, &Rule)> = None;
+        for (rules, rule) in self.claims(absolute) {
+            if !rule.problems.is_empty() {
+                return Err(sops_yaml::rule_error(rules, &rule.problems));
+            }
+            let Some(before) = best else {
+                best = Some((rules, rule));
+                continue;
+            };
+            if let Some(what) = disagreement(before, (rules, rule)) {
+                return Err(RulesError::Conflict {
+                    file: absolute.to_owned(),
+                    places: Box::new([before.1.place.clone(), rule.place.clone()]),
+                    what,
+                });
+            }
+            // Who agrees on the readers and knows more of sops has it.
+            if rules.source == Source::Sops && before.1.sops == SopsRule::default() {
+                best = Some((rules, rule));
             }
         }
-        Ok(first)
+        if let (Some((rules, rule)), true) = (best, is_age_name(absolute)) {
+            let useless = |reader: &&Reader| reader.recipients.is_empty();
+            let problems = rules.readers_of(rule).filter(useless).map(|reader| Problem {
+                place: reader.place.clone(),
+                kind: ProblemKind::NotForAge {
+                    reader: reader.name.clone(),
+                    path: absolute.to_owned(),
+                },
+            });
+            let problems: Vec<Problem> = problems.collect();
+            if !problems.is_empty() {
+                return Err(sops_yaml::rule_error(rules, &problems));
+            }
+        }
+        Ok(best)
+    }
+
+    /// The rules that are about a file. Those of sops often match every path, but never an age
+    /// file: one by its name, or by the rules of agenix, which knows no others.
+    fn claims(&self, file: &Path) -> impl Iterator<Item = (&Rules, &Rule)> {
+        let found = |rules: &'_ Rules| rules.find(file).is_some();
+        let is_age = is_age_name(file)
+            || self.sources.iter().any(|rules| rules.source == Source::Agenix && found(rules));
+        let sources = self.sources.iter().filter(move |r| !(is_age && r.source == Source::Sops));
+        sources.filter_map(move |rules| rules.find(file).map(|rule| (rules, rule)))
     }
 
     /// The folders that rules are about, none of them inside another.
@@ -149,26 +217,28 @@ impl RuleSet {
     }
 
     /// Every file that a rule names, existing or not, and every existing one that a glob
-    /// matches: absolute, sorted.
+    /// matches, or an expression of sops if sops has encrypted it: absolute, sorted.
     ///
     /// # Errors
     /// A folder that cannot be read.
     pub fn secret_files(&self) -> io::Result<Vec<PathBuf>> {
         let mut files = BTreeSet::new();
-        let mut has_globs = false;
+        let mut has_patterns = false;
+        let looks = Looks::new();
         for rules in &self.sources {
             for rule in &rules.rules {
                 match &rule.pattern {
                     Pattern::File(path) => {
                         files.insert(rules.base.join(path));
                     }
-                    Pattern::Glob(_) => has_globs = true,
+                    Pattern::Glob(_) | Pattern::Regex(_) | Pattern::Every => has_patterns = true,
                 }
             }
         }
-        if has_globs {
+        if has_patterns {
             self.walk(&mut |file| {
-                if self.sources.iter().any(|rules| rules.find(&file).is_some()) {
+                let is_named = self.claims(&file).any(|(rules, _)| rules.source != Source::Sops);
+                if is_named || (self.claims(&file).next().is_some() && looks.like_sops(&file)) {
                     files.insert(file);
                 }
             })?;
@@ -183,9 +253,9 @@ impl RuleSet {
     /// A folder that cannot be read.
     pub fn unclaimed(&self) -> io::Result<Vec<PathBuf>> {
         let mut files = BTreeSet::new();
+        let looks = Looks::new();
         self.walk(&mut |file| {
-            let claimed = self.sources.iter().any(|rules| rules.find(&file).is_some());
-            if !claimed && looks_like_secret(&file) {
+            if self.claims(&file).next().is_none() && looks.like_secret(&file) {
                 files.insert(file);
             }
         })?;
@@ -196,7 +266,25 @@ impl RuleSet {
         let file =
             clean(&if file.is_dir() { file.join(flake::FILE_NAME) } else { file.to_owned() });
         let extension = file.extension().unwrap_or_default();
-        if extension == "yaml" || extension == "yml" {
+        if is_sops_yaml(&file) {
+            let said = sops_yaml::load(&file)?;
+            self.notes.extend(said.notes);
+            match said.rules {
+                Some(rules) => {
+                    let broken = rules.rules.iter().filter(|rule| !rule.problems.is_empty());
+                    let errors = broken.map(|rule| sops_yaml::rule_error(&rules, &rule.problems));
+                    // Of one file, its rule will tell.
+                    if matches!(request.wanted, Wanted::All) {
+                        self.problems.extend(errors);
+                    }
+                    self.sources.push(rules);
+                }
+                None => self.notes.push(format!(
+                    "`{}` says nothing of readers: it has no `creation_rules`",
+                    file.display()
+                )),
+            }
+        } else if extension == "yaml" || extension == "yml" {
             self.sources.push(native::load(&file)?);
         } else if file.file_name().is_some_and(|name| name == flake::FILE_NAME) {
             let key = cache::Key::of_flake(&file, request);
@@ -282,18 +370,45 @@ fn me() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
+/// Whether a rules file is of sops: by its name, or by what stands in it.
+fn is_sops_yaml(file: &Path) -> bool {
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    if name == native::FILE_NAME || !(name.ends_with(".yaml") || name.ends_with(".yml")) {
+        return false;
+    }
+    let is_root_of_sops =
+        |line: &str| line.trim_start_matches(['"', '\'']).starts_with("creation_rules");
+    name.ends_with(sops_yaml::FILE_NAME)
+        || name.ends_with(sops_yaml::WRONG_NAME)
+        || native::read(file).is_ok_and(|text| text.lines().any(is_root_of_sops))
+}
+
+/// A key for comparison. People give sops the age form of SSH keys of hosts: the same reader.
+fn comparable(key: &WrappingKey) -> String {
+    match key {
+        WrappingKey::Age(recipient) => {
+            age_recipient(recipient).as_ref().unwrap_or(recipient).canonical().to_owned()
+        }
+        other => format!("{other:?}"),
+    }
+}
+
 /// What two rules for one file disagree about.
 fn disagreement(one: (&Rules, &Rule), other: (&Rules, &Rule)) -> Option<String> {
+    let is_of_sops = one.0.source == Source::Sops || other.0.source == Source::Sops;
+    let text = |key: &WrappingKey| match key {
+        WrappingKey::Age(recipient) if !is_of_sops => recipient.canonical().to_owned(),
+        key => comparable(key),
+    };
     let keys = |(rules, rule): (&Rules, &Rule)| -> BTreeSet<String> {
-        let recipients = rules.readers_of(rule).flat_map(|reader| reader.recipients.iter());
-        recipients.map(|recipient| recipient.canonical().to_owned()).collect()
+        rules.readers_of(rule).flat_map(Reader::keys).map(|key| text(&key)).collect()
     };
     let (one_keys, other_keys) = (keys(one), keys(other));
     if one_keys != other_keys {
         let names = |(rules, rule): (&Rules, &Rule), without: &BTreeSet<String>| {
-            let only = rules.readers_of(rule).filter(|reader| {
-                reader.recipients.iter().any(|key| !without.contains(key.canonical()))
-            });
+            let only = rules
+                .readers_of(rule)
+                .filter(|reader| reader.keys().any(|key| !without.contains(&text(&key))));
             let names: Vec<&str> = only.map(|reader| reader.name.as_str()).collect();
             names.join(", ")
         };
@@ -303,17 +418,28 @@ fn disagreement(one: (&Rules, &Rule), other: (&Rules, &Rule)) -> Option<String> 
         let sides: Vec<_> = sides.map(|(which, n)| format!("only the {which} names {n}")).collect();
         return Some(sides.join(", "));
     }
+    if is_of_sops {
+        return sops_disagreement(&one.1.sops, &other.1.sops).map(str::to_owned);
+    }
     (one.1.armor.unwrap_or_default() != other.1.armor.unwrap_or_default())
         .then(|| "only one of them asks for armor".to_owned())
 }
 
-fn looks_like_secret(file: &Path) -> bool {
-    if file.extension().is_some_and(|extension| extension == "age") {
-        return true;
+/// As [`disagreement`], of what is for sops files alone. Who says nothing does not disagree.
+fn sops_disagreement(one: &SopsRule, other: &SopsRule) -> Option<&'static str> {
+    if *one == SopsRule::default() || *other == SopsRule::default() {
+        return None;
     }
-    let mut begin = Vec::new();
-    let read = File::open(file).and_then(|file| file.take(64).read_to_end(&mut begin));
-    read.is_ok()
-        && (begin.starts_with(b"age-encryption.org/v1\n")
-            || begin.starts_with(b"-----BEGIN AGE ENCRYPTED FILE-----"))
+    let default = Selector {
+        kind: SelectorKind::UnencryptedSuffix,
+        text: super::sops::DEFAULT_SUFFIX.to_owned(),
+    };
+    let selector = |rule: &SopsRule| rule.selector.clone().unwrap_or_else(|| default.clone());
+    if selector(one) != selector(other) {
+        Some("they choose different values to encrypt")
+    } else if one.mac_only_encrypted != other.mac_only_encrypted {
+        Some("only one of them asks for `mac_only_encrypted`")
+    } else {
+        None
+    }
 }

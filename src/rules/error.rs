@@ -186,6 +186,46 @@ pub enum ProblemKind {
         /// Why.
         source: RecipientError,
     },
+    /// A key of PGP or of a key service that cannot be used.
+    OtherKey {
+        /// Whose key it is, or which element of which list.
+        owner: String,
+        /// Why.
+        why: &'static str,
+    },
+    /// A reader of an age file without any key that age knows.
+    NotForAge {
+        /// The reader.
+        reader: String,
+        /// The file.
+        path: PathBuf,
+    },
+    /// A regular expression that Go, and so sops, would not take.
+    BadRegex {
+        /// It.
+        text: String,
+        /// Why.
+        why: String,
+    },
+    /// Two ways to choose which values are encrypted.
+    Selectors {
+        /// The field of the one.
+        first: &'static str,
+        /// The field of the other.
+        second: &'static str,
+    },
+    /// More groups of keys asked for than there are, or fewer than two.
+    Threshold {
+        /// What was asked for.
+        threshold: usize,
+        /// How many there are.
+        groups: usize,
+    },
+    /// A group without keys.
+    EmptyGroup {
+        /// Which, from 1.
+        number: usize,
+    },
     /// An attribute whose value cannot be evaluated.
     Evaluation {
         /// The readable part of what Nix printed.
@@ -239,8 +279,8 @@ impl RulesError {
             }
             Self::Nix { text, .. } => without_builds(text),
             Self::UnknownKind { .. } => Some(
-                "rules are a `secretctl.yaml`, a `secrets.nix`, or a `flake.nix` with an output \
-                 `secretctl`"
+                "rules are a `secretctl.yaml`, a `secrets.nix`, a `.sops.yaml`, or a `flake.nix` \
+                 with an output `secretctl`"
                     .to_owned(),
             ),
             Self::NotAttributes { found, .. } if found == "lambda" => Some(
@@ -281,7 +321,7 @@ impl fmt::Display for RulesError {
             Self::NoRules { start } => {
                 write!(f, "no rules found from `{}` upwards", start.display())?;
                 f.write_str("\n  looked for: secretctl.yaml, secrets.nix, secrets/secrets.nix, ")?;
-                f.write_str("flake.nix with an output `secretctl`")
+                f.write_str(".sops.yaml, flake.nix with an output `secretctl`")
             }
             Self::Read { file, source } => {
                 write!(f, "cannot read `{}`: {source}", file.display())
@@ -383,7 +423,20 @@ impl ProblemKind {
             }
             Self::Key { source, .. } => source.remedy(),
             Self::Evaluation { text } => without_builds(text),
-            Self::Contradiction { .. } => Some("keep one of the two".to_owned()),
+            Self::Contradiction { .. } | Self::Selectors { .. } => {
+                Some("keep one of the two".to_owned())
+            }
+            Self::NotForAge { .. } => Some(
+                "give the reader an age or SSH key too; keys of PGP and of key services serve \
+                 for sops files"
+                    .to_owned(),
+            ),
+            Self::BadRegex { .. } => {
+                Some("it must be a regular expression as Go has them (RE2)".to_owned())
+            }
+            Self::Threshold { .. } => {
+                Some("leave it out to ask for a key of every group".to_owned())
+            }
             Self::Syntax { .. }
             | Self::Twice { .. }
             | Self::BadName { .. }
@@ -392,6 +445,8 @@ impl ProblemKind {
             | Self::WrongType { .. }
             | Self::Missing { .. }
             | Self::BadPath { .. }
+            | Self::OtherKey { .. }
+            | Self::EmptyGroup { .. }
             | Self::NotARule { .. } => None,
         }
     }
@@ -432,6 +487,22 @@ impl fmt::Display for ProblemKind {
             Self::BadPath { path, why } => write!(f, "`{path}` is no path of a secret: {why}"),
             Self::NoReaders { path } => write!(f, "nobody could read `{path}`: it has no readers"),
             Self::Key { owner, source } => write!(f, "{owner}: {source}"),
+            Self::OtherKey { owner, why } => write!(f, "{owner}: {why}"),
+            Self::NotForAge { reader, path } => write!(
+                f,
+                "`{reader}` has no key that could open `{}`, which is encrypted with age",
+                path.display()
+            ),
+            Self::BadRegex { text, why } => write!(f, "`{text}` is no regular expression: {why}"),
+            Self::Selectors { first, second } => {
+                write!(f, "a rule cannot have both `{first}` and `{second}`")
+            }
+            Self::Threshold { threshold, groups } => write!(
+                f,
+                "`shamir_threshold` is {threshold}, but must be from 2 to {groups}, the number of \
+                 key groups"
+            ),
+            Self::EmptyGroup { number } => write!(f, "key group {number} has no key"),
             Self::Evaluation { text } => {
                 f.write_str("Nix cannot evaluate this attribute")?;
                 indent(f, text, "    ")

@@ -11,7 +11,7 @@ use crate::place::Place;
 
 use super::build::{self, Document, Named, Said, Secret};
 use super::error::RulesError;
-use super::{Rules, Source, cache, clean, nix};
+use super::{Rules, SelectorKind, Source, cache, clean, nix};
 
 /// The name of the file.
 pub const FILE_NAME: &str = "flake.nix";
@@ -185,7 +185,10 @@ fn document(answer: Answer, file: &Path) -> Document {
         Secret {
             readers: readers.collect(),
             path: said(attribute.clone(), path),
-            encrypted_regex: secret.encrypted_regex,
+            selector: secret
+                .encrypted_regex
+                .map(|regex| (SelectorKind::EncryptedRegex, said(attribute.clone(), regex))),
+            mac_only_encrypted: false,
             anonymous: secret.anonymous,
             armor: secret.armor,
         }

@@ -9,11 +9,17 @@ pub mod discover;
 mod edit_error;
 mod error;
 pub mod flake;
+mod key_text;
+mod looks;
 pub mod native;
 pub mod native_edit;
 mod nix;
 pub mod outline;
+pub mod re2;
+mod reading;
 mod reads;
+pub mod sops;
+pub mod sops_yaml;
 mod splice;
 mod yaml;
 
@@ -23,7 +29,10 @@ use std::path::{Component, Path, PathBuf};
 pub use discover::{Request, RuleSet, Wanted, load};
 pub use error::{Problem, ProblemKind, RulesError};
 
+pub use sops::{Layout, NamedKey, Selector, SelectorKind, SopsReaders, SopsRule};
+
 use crate::key::Recipient;
+use crate::key::wrapping::WrappingKey;
 use crate::place::Place;
 
 /// What a reader is, for messages.
@@ -33,7 +42,8 @@ pub enum ReaderKind {
     User,
     /// A machine.
     Host,
-    /// A bare key that the source gives no name; its name is the comment or the short key.
+    /// A bare key that the source gives no name; its name is the comment or the short key. Of
+    /// `.sops.yaml`, whose names (anchors) do not tell people from machines, every key.
     Key,
 }
 
@@ -44,10 +54,20 @@ pub struct Reader {
     pub name: String,
     /// User, host or bare key.
     pub kind: ReaderKind,
-    /// Its keys; at least one.
+    /// Its age and SSH keys. There is at least one key of the one or the other sort.
     pub recipients: Vec<Recipient>,
+    /// Its keys of PGP and of key services, which serve for sops files alone.
+    pub sops_only: Vec<WrappingKey>,
     /// Where the reader was declared.
     pub place: Place,
+}
+
+impl Reader {
+    /// All its keys, for a sops file.
+    pub fn keys(&self) -> impl Iterator<Item = WrappingKey> {
+        let age = self.recipients.iter().cloned().map(WrappingKey::Age);
+        age.chain(self.sops_only.iter().cloned())
+    }
 }
 
 /// Which files a rule is about, relative to [`Rules::base`].
@@ -58,6 +78,11 @@ pub enum Pattern {
     /// Every file that matches a glob of the native rules (`*` stays inside a folder, `**` does
     /// not).
     Glob(globset::GlobMatcher),
+    /// Every file whose path matches a regular expression of `.sops.yaml`, anywhere in it: the
+    /// path relative to the base where the file lies below, else the absolute one.
+    Regex(regex::Regex),
+    /// Every file: a rule of `.sops.yaml` without `path_regex`.
+    Every,
 }
 
 /// One rule: the readers of the files that match a pattern.
@@ -71,8 +96,11 @@ pub struct Rule {
     pub armor: Option<bool>,
     /// Whether files leave out the list of their readers.
     pub anonymous: bool,
-    /// Which keys of a structured file are encrypted, where the rule says so.
-    pub encrypted_regex: Option<String>,
+    /// What it says of sops files alone.
+    pub sops: SopsRule,
+    /// What is wrong with it. Its files are still its own, so that no later rule gets them; they
+    /// cannot be written before it is mended.
+    pub problems: Vec<Problem>,
     /// Where the rule was said.
     pub place: Place,
 }
@@ -84,6 +112,8 @@ pub enum Source {
     Native,
     /// agenix: `secrets.nix`.
     Agenix,
+    /// sops: `.sops.yaml`.
+    Sops,
     /// The `secretctl` output of a flake.
     Flake,
 }
@@ -104,7 +134,7 @@ pub struct Group {
 pub struct Rules {
     /// What kind of source this is.
     pub source: Source,
-    /// The rules file itself (`secretctl.yaml`, `secrets.nix`, `flake.nix`), absolute.
+    /// The rules file itself (`secretctl.yaml`, `secrets.nix`, `.sops.yaml`, `flake.nix`), absolute.
     pub file: PathBuf,
     /// Absolute folder that patterns are relative to.
     pub base: PathBuf,
@@ -116,8 +146,11 @@ pub struct Rules {
     pub masters: Vec<usize>,
     /// In the order of the source; the first match wins.
     pub rules: Vec<Rule>,
+    /// How the canonical writer indents sops files.
+    pub layout: Layout,
     exact: HashMap<PathBuf, usize>,
-    globs: Vec<usize>,
+    /// Indices of the rules that do not name one file.
+    patterns: Vec<usize>,
 }
 
 impl Rules {
@@ -131,8 +164,9 @@ impl Rules {
             groups: Vec::new(),
             masters: Vec::new(),
             rules: Vec::new(),
+            layout: Layout::default(),
             exact: HashMap::new(),
-            globs: Vec::new(),
+            patterns: Vec::new(),
         }
     }
 
@@ -143,7 +177,7 @@ impl Rules {
             Pattern::File(path) => {
                 self.exact.entry(path.clone()).or_insert(index);
             }
-            Pattern::Glob(_) => self.globs.push(index),
+            Pattern::Glob(_) | Pattern::Regex(_) | Pattern::Every => self.patterns.push(index),
         }
         self.rules.push(rule);
     }
@@ -154,15 +188,17 @@ impl Rules {
         let relative = file.strip_prefix(&self.base).ok();
         let exact = relative.and_then(|path| self.exact.get(path));
         let exact = exact.or_else(|| self.exact.get(&file)).copied();
-        let glob = relative.and_then(|path| {
-            self.globs.iter().copied().find(|index| match self.rules.get(*index) {
-                Some(Rule { pattern: Pattern::Glob(glob), .. }) => glob.is_match(path),
-                Some(_) | None => false,
-            })
-        });
-        let first = match (exact, glob) {
-            (Some(exact), Some(glob)) => Some(exact.min(glob)),
-            (exact, glob) => exact.or(glob),
+        let matches = |index: &usize| match self.rules.get(*index).map(|rule| &rule.pattern) {
+            Some(Pattern::Glob(glob)) => relative.is_some_and(|path| glob.is_match(path)),
+            Some(Pattern::Regex(regex)) => {
+                regex.is_match(&relative.unwrap_or(&file).to_string_lossy())
+            }
+            Some(Pattern::Every) => true,
+            Some(Pattern::File(_)) | None => false,
+        };
+        let first = match (exact, self.patterns.iter().copied().find(matches)) {
+            (Some(exact), Some(pattern)) => Some(exact.min(pattern)),
+            (exact, pattern) => exact.or(pattern),
         };
         first.and_then(|index| self.rules.get(index))
     }

@@ -12,8 +12,9 @@ use crate::place::Place;
 
 use super::build::{self, Document, Named, Said, Secret, nearest};
 use super::error::{Problem, ProblemKind, RulesError};
+use super::reading::{Reading, one_problem, syntax};
 use super::yaml::{self, Kind, Node};
-use super::{Rules, Source};
+use super::{Rules, SelectorKind, Source};
 
 /// The name of the file.
 pub const FILE_NAME: &str = "secretctl.yaml";
@@ -22,7 +23,19 @@ pub const FILE_NAME: &str = "secretctl.yaml";
 pub const SIZE_LIMIT: usize = 4 << 20;
 
 const ROOT_FIELDS: &[&str] = &["users", "hosts", "groups", "defaultEncryptKeys", "secrets"];
-const SECRET_FIELDS: &[&str] = &["path", "readers", "encryptedRegex", "anonymous", "armor"];
+const SECRET_FIELDS: &[&str] = &[
+    "path",
+    "readers",
+    "anonymous",
+    "armor",
+    "encryptedRegex",
+    "unencryptedRegex",
+    "encryptedSuffix",
+    "unencryptedSuffix",
+    "encryptedCommentRegex",
+    "unencryptedCommentRegex",
+    "macOnlyEncrypted",
+];
 
 /// Reads a rules file; its patterns are relative to its folder.
 ///
@@ -67,7 +80,7 @@ pub fn parse(text: &str, file: &Path) -> Result<Rules, RulesError> {
 /// What the text says, names not yet resolved.
 pub(super) fn document(text: &str, file: &Path) -> Result<Document, RulesError> {
     let root = tree(text, file)?;
-    let mut reader = Reading { file, problems: Vec::new() };
+    let mut reader = Reading::new(file);
     let document = root.map(|root| reader.root(&root)).unwrap_or_default();
     if reader.problems.is_empty() {
         Ok(document)
@@ -84,19 +97,7 @@ pub(super) fn document(text: &str, file: &Path) -> Result<Document, RulesError> 
 
 /// The tree of the text, for reading and for edits in place.
 pub(super) fn tree(text: &str, file: &Path) -> Result<Option<Node>, RulesError> {
-    yaml::parse(text).map_err(|error| {
-        let place = Place::at(file, error.line, error.column);
-        one_problem(file, Problem { place, kind: ProblemKind::Syntax { what: error.what } })
-    })
-}
-
-fn one_problem(file: &Path, problem: Problem) -> RulesError {
-    RulesError::Problems { file: file.to_owned(), problems: vec![problem] }
-}
-
-struct Reading<'a> {
-    file: &'a Path,
-    problems: Vec<Problem>,
+    yaml::parse(text).map_err(|error| syntax(file, error))
 }
 
 impl Reading<'_> {
@@ -154,11 +155,21 @@ impl Reading<'_> {
                 }
                 "readers" if value.is_null() => {}
                 "readers" => secret.readers = self.strings(value, "`readers`"),
-                "encryptedRegex" => {
-                    secret.encrypted_regex = Some(self.string(value, "`encryptedRegex`")?.text);
-                }
                 "anonymous" => secret.anonymous = self.boolean(value, name).unwrap_or_default(),
-                _ => secret.armor = self.boolean(value, name),
+                "armor" => secret.armor = self.boolean(value, name),
+                "macOnlyEncrypted" => {
+                    secret.mac_only_encrypted = self.boolean(value, name).unwrap_or_default();
+                }
+                _ => {
+                    let said = self.string(value, &format!("`{name}`"))?;
+                    let kinds = SelectorKind::ALL.into_iter();
+                    let kind = kinds.into_iter().find(|kind| kind.native_name() == name);
+                    if let (Some((first, _)), Some(kind)) = (&secret.selector, kind) {
+                        let (first, second) = (first.native_name(), kind.native_name());
+                        self.say(value, ProblemKind::Selectors { first, second });
+                    }
+                    secret.selector = kind.map(|kind| (kind, said));
+                }
             }
         }
         if !has_path {
@@ -187,78 +198,6 @@ impl Reading<'_> {
             }
         }
         fields
-    }
-
-    /// The entries of a mapping, each key once.
-    fn entries<'n>(&mut self, node: &'n Node, what: &str) -> Vec<(&'n Node, &'n Node)> {
-        let Kind::Map { entries, .. } = &node.kind else {
-            self.wrong(node, what, "a mapping (`name: value`)");
-            return Vec::new();
-        };
-        let mut seen = std::collections::HashMap::new();
-        let mut unique = Vec::new();
-        for (key, value) in entries {
-            match key.text().filter(|_| !key.is_null()) {
-                None => self.wrong(key, "a key", "a name"),
-                Some(name) => match seen.entry(name) {
-                    std::collections::hash_map::Entry::Occupied(first) => {
-                        let first = *first.get();
-                        self.say(key, ProblemKind::Twice { name: name.to_owned(), first });
-                    }
-                    std::collections::hash_map::Entry::Vacant(slot) => {
-                        slot.insert(key.line);
-                        unique.push((key, value));
-                    }
-                },
-            }
-        }
-        unique
-    }
-
-    /// One string or a list of them.
-    fn strings(&mut self, node: &Node, what: &str) -> Vec<Said> {
-        match &node.kind {
-            Kind::List { items, .. } => {
-                let what = format!("each element of {what}");
-                items.iter().filter_map(|item| self.string(item, &what)).collect()
-            }
-            Kind::Scalar { .. } if !node.is_null() => self.string(node, what).into_iter().collect(),
-            Kind::Scalar { .. } | Kind::Map { .. } => {
-                self.wrong(node, what, "a string or a list of strings");
-                Vec::new()
-            }
-        }
-    }
-
-    fn string(&mut self, node: &Node, what: &str) -> Option<Said> {
-        let text = node.text().filter(|_| !node.is_null());
-        if text.is_none() {
-            self.wrong(node, what, "a string");
-        }
-        text.map(|text| Said { text: text.to_owned(), place: self.at(node) })
-    }
-
-    fn boolean(&mut self, node: &Node, name: &str) -> Option<bool> {
-        match &node.kind {
-            Kind::Scalar { text, plain: true } if text == "true" => Some(true),
-            Kind::Scalar { text, plain: true } if text == "false" => Some(false),
-            Kind::Scalar { .. } | Kind::List { .. } | Kind::Map { .. } => {
-                self.wrong(node, &format!("`{name}`"), "`true` or `false`");
-                None
-            }
-        }
-    }
-
-    fn wrong(&mut self, node: &Node, what: &str, expected: &'static str) {
-        self.say(node, ProblemKind::WrongType { what: what.to_owned(), expected });
-    }
-
-    fn say(&mut self, node: &Node, kind: ProblemKind) {
-        self.problems.push(Problem { place: self.at(node), kind });
-    }
-
-    fn at(&self, node: &Node) -> Place {
-        Place::at(self.file, node.line, node.column)
     }
 }
 

@@ -47,7 +47,9 @@ fn reads_all_that_a_file_can_say() {
 
     let [web, db, x, _] = &rules.rules[..] else { panic!() };
     assert_eq!((web.armor, web.anonymous, x.anonymous), (Some(true), false, true));
-    assert_eq!(db.encrypted_regex.as_deref(), Some("^(password|token)$"));
+    let selector = db.sops.selector.as_ref().unwrap();
+    assert_eq!(selector.kind, SelectorKind::EncryptedRegex);
+    assert_eq!(selector.text, "^(password|token)$");
     assert!(matches!(&db.pattern, Pattern::File(path) if path == Path::new("secrets/db.yaml")));
     assert_eq!(db.place.to_string(), "/repo/secretctl.yaml:17:9");
     let carol = rules.readers_of(x).next().unwrap();

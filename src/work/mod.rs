@@ -24,7 +24,7 @@ use crate::key::keyring::Unopened;
 use crate::key::wrap::WrapError;
 use crate::place::Place;
 use crate::plaintext::Plaintext;
-use crate::rules::{RuleSet, Rules};
+use crate::rules::{RuleSet, Rules, SopsReaders, Source};
 
 /// One key that the rules name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -56,6 +56,9 @@ pub struct Job {
     pub armor: Option<bool>,
     /// Whether the file is not to list its readers.
     pub anonymous: bool,
+    /// Who is to read it and how it is to be written, if it is a sops file; `None` where its rule
+    /// can be about age files alone.
+    pub sops: Option<SopsReaders>,
     /// Where the rule was said.
     pub place: Place,
     /// The folder that the rule's names are relative to.
@@ -94,6 +97,7 @@ impl Job {
             expected: expected.into(),
             armor,
             anonymous,
+            sops: (rules.source != Source::Agenix).then(|| rules.wrapping(rule)),
             place: rule.place.clone(),
             base: rules.base.clone(),
         }

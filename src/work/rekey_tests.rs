@@ -60,6 +60,7 @@ fn inspected(state: State, expected: &str, anonymous: bool) -> Inspected {
         expected: readers(expected).into(),
         armor: None,
         anonymous,
+        sops: None,
         place: Place::file(Path::new("rules")),
         base: ".".into(),
     };
