@@ -21,10 +21,15 @@
 
       nixosModules.default = import ./nixos-module/options.nix;
 
-      overlays.default = final: _: { secretctl = final.callPackage ./nixos-module/package.nix { }; };
+      overlays.default = final: _: {
+        secretctl = final.callPackage ./nixos-module/package.nix { };
+        secretctl-front-ends = final.callPackage ./nixos-module/front-ends.nix { };
+      };
 
       packages = eachSystem (pkgs: rec {
         secretctl = pkgs.callPackage ./nixos-module/package.nix { };
+        # `agenix` and `ragenix`, in the place of the real ones
+        secretctl-front-ends = pkgs.callPackage ./nixos-module/front-ends.nix { inherit secretctl; };
         default = secretctl;
       });
 
@@ -38,6 +43,7 @@
 
       checks = eachSystem (pkgs: {
         package = self.packages.${pkgs.system}.default;
+        front-ends = self.packages.${pkgs.system}.secretctl-front-ends;
       });
 
       devShells = eachSystem (pkgs: {

@@ -12,7 +12,7 @@ use super::explain::{Failure, nix_string};
 use super::rekey::Rekey;
 use super::{Done, Outcome, ui};
 use crate::fsx::{read_limited, sweep};
-use crate::key::{Recipient, list};
+use crate::key::{Recipient, RecipientError, list};
 use crate::process::keyscan;
 use crate::rules::native_edit::remove_reader;
 use crate::rules::native_edit::{EditError, Edited, List, Section, add_reader_to};
@@ -319,18 +319,16 @@ fn known(file: &Path, host: &str) -> Result<Vec<Recipient>, Vec<Failure>> {
     let bytes = read_limited(file, list::MAX_LIST)
         .map_err(|e| Failure::new(format!("cannot read `{shown}`: {e}")))?;
     let text = String::from_utf8_lossy(&bytes);
-    let of_host = text.lines().filter(|line| {
-        let patterns = line.split_ascii_whitespace().find(|word| !word.starts_with('@'));
-        patterns.is_some_and(|patterns| list::names_host(patterns, host))
-    });
-    let of_host = of_host.collect::<Vec<_>>().join("\n");
-    let found = list::parse(&of_host).map_err(|bad| {
+    let found = list::parse(&list::of_host(&text, host)).map_err(|bad| {
         let explain = |bad: list::BadLine| {
             Failure::new(format!("`{shown}`, key of {}: {}", ui::clean(host), bad.error))
                 .maybe_hint(bad.error.remedy())
         };
         bad.into_iter().map(explain).collect::<Vec<_>>()
     })?;
+    if found.skipped.iter().any(|line| line.error == RecipientError::Revoked) {
+        ui::say(&format!("warning: `{shown}`: a key of {} is revoked, not used", ui::clean(host)));
+    }
     preferred(found.recipients).map(|recipient| vec![recipient]).ok_or_else(|| {
         Failure::new(format!("`{shown}` has no key of a host called `{}`", ui::clean(host)))
             .hint("hashed names cannot be searched; `ssh-keygen -F NAME` prints the line")

@@ -34,18 +34,21 @@ pub struct BadLine {
 pub struct List {
     /// In the order of the text, each key once.
     pub recipients: Vec<Listed>,
-    /// Lines with keys that age cannot use, beside usable ones of the same host.
+    /// Lines with keys that cannot be used (of another type, revoked, of an authority), beside
+    /// usable ones of the same host.
     pub skipped: Vec<BadLine>,
 }
 
 /// Reads a list. Blank lines and lines that begin with `#` do not count.
 ///
 /// # Errors
-/// All bad lines. A key of an unusable type is one, unless the list has a usable key for the
-/// same host: hosts offer several, and one is enough.
+/// All bad lines. A key of an unusable type is one, and so is one that is revoked or of an authority,
+/// unless the list has a usable key for the same host: hosts offer several, and one is enough.
+/// A key that some line revokes is used for no host.
 pub fn parse(text: &str) -> Result<List, Vec<BadLine>> {
     let mut list = List::default();
     let mut unusable = Vec::new();
+    let mut revoked = Vec::new();
     let mut bad = Vec::new();
     for (index, line) in text.lines().enumerate() {
         let line = line.trim();
@@ -53,6 +56,21 @@ pub fn parse(text: &str) -> Result<List, Vec<BadLine>> {
             continue;
         }
         let number = index.saturating_add(1);
+        if let Some((error, hosts, key)) = marked(line) {
+            if error == RecipientError::Revoked {
+                match Recipient::parse(key) {
+                    Ok(recipient) => revoked.push(recipient),
+                    Err(RecipientError::Unsupported { .. }) => {}
+                    // Which key is it?
+                    Err(error) => {
+                        bad.push(BadLine { line: number, error });
+                        continue;
+                    }
+                }
+            }
+            unusable.push((Some(hosts.to_owned()), BadLine { line: number, error }));
+            continue;
+        }
         let (host, parsed) = parse_line(line);
         match parsed {
             Ok(recipient) if list.recipients.iter().any(|l| l.recipient == recipient) => {}
@@ -63,12 +81,67 @@ pub fn parse(text: &str) -> Result<List, Vec<BadLine>> {
             Err(error) => bad.push(BadLine { line: number, error }),
         }
     }
-    let served: BTreeSet<Option<String>> = list.recipients.iter().map(|l| l.host.clone()).collect();
+    let (kept, dropped) =
+        list.recipients.into_iter().partition(|listed| !revoked.contains(&listed.recipient));
+    list.recipients = kept;
+    unusable.extend(
+        dropped.into_iter().map(|Listed { line, host, .. }| {
+            (host, BadLine { line, error: RecipientError::Revoked })
+        }),
+    );
     for (host, line) in unusable {
-        if served.contains(&host) { list.skipped.push(line) } else { bad.push(line) }
+        if list.serves(host.as_deref()) { list.skipped.push(line) } else { bad.push(line) }
     }
+    list.skipped.sort_by_key(|line| line.line);
     bad.sort_by_key(|line| line.line);
     if bad.is_empty() { Ok(list) } else { Err(bad) }
+}
+
+impl List {
+    /// Whether there is a key for the hosts of a line, or for one of them; `*` is any.
+    fn serves(&self, hosts: Option<&str>) -> bool {
+        self.recipients.iter().any(|listed| match (listed.host.as_deref(), hosts) {
+            (_, Some("*")) => true,
+            (Some(served), Some(hosts)) => {
+                served.split(',').any(|one| hosts.split(',').any(|other| one == other))
+            }
+            (served, hosts) => served == hosts,
+        })
+    }
+}
+
+/// What the mark of a `known_hosts` line means, its hosts and its key.
+fn marked(line: &str) -> Option<(RecipientError, &str, &str)> {
+    let (mark, rest) = line.split_once(|c: char| c.is_ascii_whitespace())?;
+    let error = match mark {
+        "@revoked" => RecipientError::Revoked,
+        "@cert-authority" => RecipientError::Authority,
+        _ => return None,
+    };
+    let (hosts, key) = rest.trim_start().split_once(|c: char| c.is_ascii_whitespace())?;
+    Some((error, hosts, key.trim_start()))
+}
+
+/// The lines of a `known_hosts` file about one host, and those that revoke a key of it under
+/// whatever name.
+pub fn of_host(text: &str, host: &str) -> String {
+    let words = |line: &'_ str| -> Vec<String> {
+        let mut words: Vec<_> = line.split_ascii_whitespace().map(ToOwned::to_owned).collect();
+        words.retain(|word| !word.starts_with('@'));
+        words
+    };
+    let is_named = |line: &str| words(line).first().is_some_and(|hosts| names_host(hosts, host));
+    let keys: BTreeSet<String> = text
+        .lines()
+        .filter(|line| is_named(line))
+        .filter_map(|l| words(l).into_iter().nth(2))
+        .collect();
+    let revokes = |line: &str| {
+        line.trim_start().starts_with("@revoked")
+            && words(line).get(2).is_some_and(|key| keys.contains(key))
+    };
+    let lines: Vec<&str> = text.lines().filter(|line| is_named(line) || revokes(line)).collect();
+    lines.join("\n")
 }
 
 /// Whether the patterns of a `known_hosts` line name this host; hashed ones never do here.
@@ -147,6 +220,44 @@ mod tests {
         assert_eq!(error("hello world"), RecipientError::NotARecipient);
         assert_eq!(error("-----BEGIN OPENSSH PRIVATE KEY-----"), RecipientError::PrivateKey);
         assert!(matches!(error("ssh-ed25519 AAAAC3NzaC1lZD"), RecipientError::Malformed { .. }));
+    }
+
+    #[test]
+    fn a_revoked_key_is_never_used_and_another_one_may_serve() {
+        // test-only
+        const OTHER: &str =
+            "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPkIzCXOn/LxUGR4UQnFCvzDN0J8KNLTmCEiZ6nMpUqX";
+        for text in [
+            format!("@revoked web1 {ED}\nweb1 {ED}\nweb1 {OTHER}"),
+            format!("web1,10.0.0.1 {ED}\nweb1,10.0.0.1 {OTHER}\n@revoked *\t{ED} why"),
+            format!("web1 {OTHER}\n@revoked web1 {ED}\n@revoked web1 {EC}"),
+            format!("@cert-authority *  {ED}\nweb1 {OTHER}"),
+            format!("{ED}\n{OTHER}\n@revoked * {ED}"),
+        ] {
+            let list = parse(&text).unwrap_or_else(|bad| panic!("{text}: {bad:?}"));
+            let keys: Vec<&str> = list.recipients.iter().map(|l| l.recipient.canonical()).collect();
+            assert_eq!(keys, [OTHER], "{text}");
+            assert!(
+                !list.skipped.is_empty() && list.skipped.is_sorted_by_key(|l| l.line),
+                "{text}"
+            );
+        }
+        for (text, lines) in [
+            (format!("@revoked web1 {ED}\nweb1 {ED}"), vec![1, 2]),
+            // The key that is left is of another host.
+            (format!("web1 {ED}\nweb2 {OTHER}\n@revoked * {ED}"), vec![1]),
+            (format!("@cert-authority *.example {ED}\nweb1 {OTHER}"), vec![1]),
+            // A key that cannot be read may be any.
+            (format!("web1 {OTHER}\n@revoked * ssh-ed25519 AAAAC3NzaC1lZD"), vec![2]),
+            (format!("web1 {OTHER}\n@revoked"), vec![2]),
+        ] {
+            let bad: Vec<usize> = parse(&text).unwrap_err().iter().map(|bad| bad.line).collect();
+            assert_eq!(bad, lines, "{text}");
+        }
+        let text = format!("@revoked * {ED}\nweb1 {ED}\nweb1 {OTHER}\nweb2 {ED}\n@revoked * {EC}");
+        let of_host = of_host(&text, "web1");
+        assert_eq!(of_host, format!("@revoked * {ED}\nweb1 {ED}\nweb1 {OTHER}"));
+        assert_eq!(parse(&of_host).unwrap().recipients.len(), 1);
     }
 
     #[test]
