@@ -4,8 +4,6 @@
 //! The program stays dynamically linked to glibc. Where there is no such library, the shared one
 //! is used, as without this file.
 
-#![expect(clippy::print_stdout, reason = "a build script speaks to cargo on stdout")]
-
 use std::env;
 use std::path::Path;
 use std::process::Command;

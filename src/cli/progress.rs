@@ -10,32 +10,31 @@ use std::time::{Duration, Instant};
 pub(crate) struct Progress {
     total: usize,
     done: AtomicUsize,
-    /// When the next count may be written; `None` where none is.
-    next: Option<Mutex<Instant>>,
+    /// When the last count was written; `None` where none is to be.
+    last: Option<Mutex<Instant>>,
 }
 
 impl Progress {
     /// Nothing is written until the first interval is over.
     pub(crate) fn new(total: usize) -> Self {
         let watched = total >= ENOUGH && io::stderr().is_terminal();
-        let next = watched.then(|| Mutex::new(Instant::now() + INTERVAL));
-        Self { total, done: AtomicUsize::new(0), next }
+        let last = watched.then(|| Mutex::new(Instant::now()));
+        Self { total, done: AtomicUsize::new(0), last }
     }
 
     /// One file more is done.
     pub(crate) fn step(&self) {
         let done = self.done.fetch_add(1, Ordering::Relaxed).saturating_add(1);
-        let Some(Ok(mut next)) = self.next.as_ref().map(Mutex::try_lock) else { return };
-        let now = Instant::now();
-        if now >= *next {
-            *next = now + INTERVAL;
+        let Some(Ok(mut last)) = self.last.as_ref().map(Mutex::try_lock) else { return };
+        if last.elapsed() >= INTERVAL {
+            *last = Instant::now();
             let _nobody_listens = write!(io::stderr(), "\r{done} of {} files", self.total);
         }
     }
 
     /// Takes the line away.
     pub(crate) fn clear(&self) {
-        if self.next.is_some() {
+        if self.last.is_some() {
             let _nobody_listens = write!(io::stderr(), "\r{CLEAR_LINE}");
         }
     }
