@@ -79,7 +79,7 @@ impl Walk<'_> {
             }
             return;
         }
-        self.comments(comments_of_map(base), comments_of_map(ours), comments_of_map(theirs));
+        self.comments([base, ours, theirs].map(comments_of_map));
         let sides = [base, ours, theirs].map(index);
         let [_, mine, _] = &sides;
         let added = theirs.entries().filter(|entry| !mine.contains_key(entry.key.as_str()));
@@ -121,11 +121,7 @@ impl Walk<'_> {
             (Node::Map(ours), Node::Map(theirs)) => {
                 let empty = Map::default();
                 let base = if let Some(Node::Map(base)) = base { base } else { &empty };
-                self.comments(
-                    comments_of_map(base),
-                    comments_of_map(ours),
-                    comments_of_map(theirs),
-                );
+                self.comments([base, ours, theirs].map(comments_of_map));
                 let [base, ours] = [base, ours].map(index);
                 for entry in theirs.entries() {
                     let key = entry.key.as_str();
@@ -137,13 +133,13 @@ impl Walk<'_> {
             }
             (Node::List(_), Node::List(_)) => {
                 let before = base.map(comments_of_list).unwrap_or_default();
-                self.comments(before, comments_of_list(ours), comments_of_list(theirs));
+                self.comments([before, comments_of_list(ours), comments_of_list(theirs)]);
             }
             _ => {}
         }
     }
 
-    fn comments(&mut self, base: Vec<&Plaintext>, ours: Vec<&Plaintext>, theirs: Vec<&Plaintext>) {
+    fn comments(&mut self, [base, ours, theirs]: [Vec<&Plaintext>; 3]) {
         let same = |a: &[&Plaintext], b: &[&Plaintext]| {
             a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.same_as(b))
         };
@@ -289,7 +285,7 @@ mod tests {
     #[test]
     fn what_we_changed_and_they_did_not_stays() {
         let base = r#"{"a": 1, "b": 2, "c": [1]}"#;
-        for ours in [base, r#"{"b": 3, "c": [2]}"#, r#"{}"#] {
+        for ours in [base, r#"{"b": 3, "c": [2]}"#, "{}"] {
             assert!(merged(base, ours, base).is_empty());
         }
     }

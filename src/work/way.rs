@@ -88,7 +88,7 @@ impl Way {
 /// The value that steps lead to; the root itself cannot be had so.
 pub fn find<'a>(root: &'a Map, steps: &[Step]) -> Option<&'a Node> {
     let (last, before) = steps.split_last()?;
-    let here = before.iter().fold(Here::Map(root), |here, step| here.follow(step));
+    let here = before.iter().fold(Here::Map(root), Here::follow);
     here.value(last)
 }
 
@@ -365,6 +365,7 @@ mod tests {
     }
 
     /// What a value is, in words.
+    #[expect(clippy::disallowed_methods, reason = "tests look at values")]
     fn shape(node: &Node) -> String {
         let text = |text: &Plaintext| String::from_utf8(text.expose().to_vec()).unwrap();
         match node {

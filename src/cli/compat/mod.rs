@@ -9,6 +9,7 @@
 mod agenix;
 mod ragenix;
 mod schema;
+mod sops;
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, IsTerminal};
@@ -37,6 +38,7 @@ pub(super) fn stand_in(arguments: &[OsString]) -> Option<ExitCode> {
     match name.trim_start_matches('.').trim_end_matches("-wrapped") {
         "agenix" => Some(agenix::main(rest)),
         "ragenix" => Some(ragenix::main(arguments)),
+        "sops" => Some(sops::main(rest)),
         _ => None,
     }
 }
