@@ -7,15 +7,22 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use clap::Args;
+
 use super::Common;
 use super::explain::{Around, Failure, file_error, nix_string, replace_error};
 use super::ui::{Terminal, clean, say, shown};
+use crate::format::sops::data_key::DecryptionOrder;
+use crate::format::sops::file::Writer;
 use crate::fsx::{Folders, Lock, Staged};
 use crate::key::keyring::{Keyring, Source};
+use crate::key::pgp::Pgp;
 use crate::key::{Allowed, Plugins};
 use crate::plaintext::Plaintext;
 use crate::process::Interrupts;
 use crate::rules::{self, RuleSet, RulesError, Source as RulesSource, Wanted, native_edit};
+use crate::work::keys::Keys;
+use crate::work::sops;
 use crate::work::{Expected, FileError, Job, everybody};
 
 /// Options and environment, resolved.
@@ -33,6 +40,7 @@ pub(crate) struct Context {
     /// The working directory, absolute.
     pub(crate) here: PathBuf,
     cache: Option<PathBuf>,
+    order: DecryptionOrder,
 }
 
 impl Context {
@@ -46,6 +54,9 @@ impl Context {
             allowed.add(name);
         }
         let interrupts = Interrupts::new();
+        let order = variable("SOPS_DECRYPTION_ORDER").unwrap_or_default();
+        let order = DecryptionOrder::parse(&order.to_string_lossy())
+            .map_err(|error| Failure::new(format!("SOPS_DECRYPTION_ORDER: {error}")))?;
         Ok(Self {
             sources: sources(&common.identities),
             allowed,
@@ -60,6 +71,7 @@ impl Context {
             folders: Folders::from_environment(&variable),
             here,
             cache: cache_folder(),
+            order,
         })
     }
 
@@ -76,6 +88,17 @@ impl Context {
     /// A keyring that has loaded nothing yet.
     pub(crate) fn keyring(&self) -> Keyring<'_> {
         Keyring::new(self.sources.clone(), self.plugins())
+    }
+
+    /// What opens secret files, with nothing loaded yet.
+    pub(crate) fn keys(&self) -> Keys<'_> {
+        let pgp = Pgp::from_environment(&variable);
+        Keys { keyring: self.keyring(), pgp, order: self.order.clone() }
+    }
+
+    /// The same with another order of decryption than that of the environment.
+    pub(crate) fn with_order(self, order: DecryptionOrder) -> Self {
+        Self { order, ..self }
     }
 
     /// The rules for one file, or all that are found from the working directory upwards.
@@ -196,15 +219,11 @@ pub(crate) fn write_rules(file: &Path, text: &str) -> Result<(), Failure> {
 }
 
 /// Explains errors of files, each with who was to read it.
-pub(crate) fn file_failures(
-    errors: &[FileError],
-    keyring: &Keyring<'_>,
-    jobs: &[&Job],
-) -> Vec<Failure> {
+pub(crate) fn file_failures(errors: &[FileError], keys: &Keys<'_>, jobs: &[&Job]) -> Vec<Failure> {
     let explain = |error: &FileError| {
         let job = jobs.iter().find(|job| job.path == error.path);
         let needs = job.map(|job| &*job.expected).unwrap_or_default();
-        file_error(error, &Around { tried: keyring.tried(), needs })
+        file_error(error, &Around { tried: keys.tried(), needs })
     };
     errors.iter().map(explain).collect()
 }
@@ -277,6 +296,25 @@ pub(crate) fn cache_folder() -> Option<PathBuf> {
 fn folder(name: &str, default: &str) -> Option<PathBuf> {
     let set = variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
     set.or_else(|| variable("HOME").map(|home| PathBuf::from(home).join(default)))
+}
+
+/// How sops files are written.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct WriterOption {
+    /// Write a sops file as sops prints it, with its indent and quotes and without empty lines,
+    /// instead of changing only the values that change
+    #[arg(long)]
+    pub(crate) canonical: bool,
+}
+
+impl WriterOption {
+    /// Every byte stays but those of values that change.
+    pub(crate) const LOSSLESS: Self = Self { canonical: false };
+
+    /// The writer for the file of a rule.
+    pub(crate) fn of(self, job: &Job) -> Writer {
+        sops::writer(self.canonical, job)
+    }
 }
 
 /// The secret files that a command is about.

@@ -5,13 +5,14 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::context::{Context, file_failures, variable};
+use super::context::{Context, WriterOption, file_failures, variable};
 use super::explain::Failure;
 use super::{Done, Outcome, ui};
-use crate::key::keyring::Keyring;
+use crate::format::sops::file::Writer;
 use crate::plaintext::Plaintext;
 use crate::process::{EditRequest, EditSession, Editor};
 use crate::work::edit::{self, EditFailure, Ending};
+use crate::work::keys::Keys;
 use crate::work::secret::{MAX_IN_MEMORY, Opened};
 use crate::work::{Job, syntax};
 
@@ -30,6 +31,8 @@ pub(crate) struct Edit {
     /// Where there is no file system in memory, edit on disk
     #[arg(long)]
     insecure_tmp: bool,
+    #[command(flatten)]
+    writer: WriterOption,
 }
 
 impl Edit {
@@ -53,7 +56,7 @@ impl Edit {
             let _lock = context.lock_for(file, &format!("edit {}", ui::shown(file)))?;
             let (_, job) = context.job(file)?;
             let ending = match &input {
-                Some(content) => replace(context, &job, content)?,
+                Some(content) => replace(context, &job, content, &self.writer.of(&job))?,
                 None => self.with_editor(context, &job)?,
             };
             let shown = ui::shown(&job.path);
@@ -69,11 +72,12 @@ impl Edit {
     fn with_editor(&self, context: &Context, job: &Job) -> Result<Ending, Vec<Failure>> {
         let editor = Editor::from_environment(&variable)
             .map_err(|error| Failure::new(error.to_string()).hint(error.remedy()))?;
-        let mut keyring = context.keyring();
-        let old = edit::before(job, &mut keyring)
-            .map_err(|error| file_failures(&[error], &keyring, &[job]))?;
-        in_editor(context, job, old.as_ref(), &editor, self.insecure_tmp)
-            .map_err(|error| edit_failures(&error, &keyring, job))
+        let mut keys = context.keys();
+        let writer = self.writer.of(job);
+        let old = edit::before(job, &mut keys, &writer)
+            .map_err(|error| file_failures(&[error], &keys, &[job]))?;
+        in_editor(context, job, old.as_ref(), &editor, self.insecure_tmp, &writer)
+            .map_err(|error| edit_failures(&error, &keys, job))
     }
 }
 
@@ -84,6 +88,7 @@ pub(crate) fn in_editor(
     old: Option<&Opened>,
     editor: &Editor,
     insecure_tmp: bool,
+    writer: &Writer,
 ) -> Result<Ending, EditFailure> {
     let request = EditRequest {
         file_name: &edit::inner_name(&job.path),
@@ -95,13 +100,13 @@ pub(crate) fn in_editor(
     };
     let empty = Plaintext::default();
     let mut session = EditSession::open(request, old.map_or(&empty, |old| &old.content));
-    edit::with_editor(job, old, &mut session, &context.plugins())
+    edit::with_editor(job, old, &mut session, &context.keys(), writer)
 }
 
 /// Explains what stopped an edit.
-pub(crate) fn edit_failures(error: &EditFailure, keyring: &Keyring<'_>, job: &Job) -> Vec<Failure> {
+pub(crate) fn edit_failures(error: &EditFailure, keys: &Keys<'_>, job: &Job) -> Vec<Failure> {
     match error {
-        EditFailure::File(error) => file_failures(std::slice::from_ref(error), keyring, &[job]),
+        EditFailure::File(error) => file_failures(std::slice::from_ref(error), keys, &[job]),
         EditFailure::Editor(error) => {
             let hint = error.remedy().map(str::to_owned);
             Failure::new(error.to_string()).maybe_hint(hint).into()
@@ -109,13 +114,19 @@ pub(crate) fn edit_failures(error: &EditFailure, keyring: &Keyring<'_>, job: &Jo
     }
 }
 
-fn replace(context: &Context, job: &Job, content: &Plaintext) -> Result<Ending, Vec<Failure>> {
+fn replace(
+    context: &Context,
+    job: &Job,
+    content: &Plaintext,
+    writer: &Writer,
+) -> Result<Ending, Vec<Failure>> {
     if let Some(place) = syntax::error(&edit::inner_name(&job.path), content) {
         ui::say(&format!("warning: the new content is not well formed at {place}"));
     }
-    edit::replace(job, content, edit::armored_now(job), &context.plugins())
-        .map(|()| Ending::Written)
-        .map_err(|error| file_failures(&[error], &context.keyring(), &[job]))
+    let mut keys = context.keys();
+    let done = edit::kind_of(job, &mut keys, writer)
+        .and_then(|file| edit::replace(job, content, &file, &keys, writer));
+    done.map(|()| Ending::Written).map_err(|error| file_failures(&[error], &keys, &[job]))
 }
 
 /// All of standard input.

@@ -1,5 +1,7 @@
 //! Errors for people: what happened, where, what to do. The only place with their wording.
 
+mod sops;
+
 use std::path::Path;
 
 use super::ui::{shown, shown_place};
@@ -136,6 +138,13 @@ pub(crate) fn problem(problem: &Problem, path: &Path, around: &Around<'_>) -> Fa
         Problem::Unopened(unopened) => unopened_file(unopened, &file, around),
         Problem::Age(error) => age_error(error, &file),
         Problem::Wrap(error) => wrap_error(error, &file),
+        Problem::Sops(error) => sops::error(error, &file),
+        Problem::Locked(locked) => sops::locked(locked, &file, around),
+        Problem::Rewrap(error) => sops::rewrap_error(error, &file),
+        Problem::NoSopsRule => {
+            Failure::new(format!("`{file}` is a sops file, and its rule is about age files"))
+                .hint("give it a rule in a `.sops.yaml` or `secretctl.yaml`")
+        }
         Problem::Replace(error) => replace_error(error),
         Problem::HalfDone { done, error } => {
             Failure::new(format!("`{file}` was not written, after {done} others were"))
@@ -188,28 +197,15 @@ fn unopened_file(unopened: &Unopened, file: &str, around: &Around<'_>) -> Failur
 }
 
 fn no_match(file: &str, around: &Around<'_>) -> Failure {
-    let keys =
-        around.tried.iter().filter_map(|t| t.what.as_ref().ok()).map(Vec::len).sum::<usize>();
-    let headline = match keys {
-        0 => format!("cannot decrypt `{file}`: there is no identity to try"),
-        1 => format!("cannot decrypt `{file}`: the one identity does not fit"),
-        n => format!("cannot decrypt `{file}`: none of {n} identities fits"),
-    };
+    let headline = no_match_headline(file, around);
     let mut failure = Failure { class: Class::NoMatch, ..Failure::new(headline) };
-    for (index, tried) in around.tried.iter().enumerate() {
-        let what = match &tried.what {
-            Ok(keys) => keys.join(", "),
-            Err(reason) => reason.clone(),
-        };
-        let label = if index == 0 { "tried:" } else { "      " };
-        failure = failure.detail(format!("{label} {} ({what})", tried.source));
-    }
-    for (index, needs) in around.needs.iter().enumerate() {
-        let label = if index == 0 { "needs:" } else { "      " };
+    failure = tried_lines(failure, around);
+    let needs = around.needs.iter().map(|needs| {
         let key = needs.recipient.short();
         let name = if needs.reader == key { "" } else { &format!("{}, ", needs.reader) };
-        failure = failure.detail(format!("{label} {name}{key} ({})", shown_place(&needs.place)));
-    }
+        format!("{name}{key} ({})", shown_place(&needs.place))
+    });
+    failure = needs_lines(failure, needs);
     let remedy = around.tried.iter().find_map(|tried| tried.remedy.clone());
     if let Some(remedy) = remedy {
         failure.hint(remedy)
@@ -222,6 +218,36 @@ fn no_match(file: &str, around: &Around<'_>) -> Failure {
             quoted(file)
         ))
     }
+}
+
+fn no_match_headline(file: &str, around: &Around<'_>) -> String {
+    let keys =
+        around.tried.iter().filter_map(|t| t.what.as_ref().ok()).map(Vec::len).sum::<usize>();
+    match keys {
+        0 => format!("cannot decrypt `{file}`: there is no identity to try"),
+        1 => format!("cannot decrypt `{file}`: the one identity does not fit"),
+        n => format!("cannot decrypt `{file}`: none of {n} identities fits"),
+    }
+}
+
+fn tried_lines(mut failure: Failure, around: &Around<'_>) -> Failure {
+    for (index, tried) in around.tried.iter().enumerate() {
+        let what = match &tried.what {
+            Ok(keys) => keys.join(", "),
+            Err(reason) => reason.clone(),
+        };
+        let label = if index == 0 { "tried:" } else { "      " };
+        failure = failure.detail(format!("{label} {} ({what})", tried.source));
+    }
+    failure
+}
+
+fn needs_lines(mut failure: Failure, needs: impl Iterator<Item = String>) -> Failure {
+    for (index, needs) in needs.enumerate() {
+        let label = if index == 0 { "needs:" } else { "      " };
+        failure = failure.detail(format!("{label} {needs}"));
+    }
+    failure
 }
 
 fn age_error(error: &AgeError, file: &str) -> Failure {

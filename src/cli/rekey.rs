@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::context::{Context, Selection, file_failures};
+use super::context::{Context, Selection, WriterOption, file_failures};
 use super::explain::{Around, Failure, file_error};
 use super::progress::Progress;
 use super::status::{left_over_name, state_json};
@@ -36,12 +36,21 @@ pub(crate) struct Rekey {
     /// Print the plan, and what was written, as JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    writer: WriterOption,
 }
 
 impl Rekey {
     /// Rekeys everything.
     pub(crate) fn all() -> Self {
-        Self { paths: Vec::new(), check: false, dry_run: false, force: false, json: false }
+        Self {
+            paths: Vec::new(),
+            check: false,
+            dry_run: false,
+            force: false,
+            json: false,
+            writer: WriterOption::LOSSLESS,
+        }
     }
 
     /// Shows what a rekey of everything would do, and tells whether there is anything to do.
@@ -84,18 +93,21 @@ impl Rekey {
     fn carry_out(&self, context: &Context, steps: &[Step]) -> Result<Vec<PathBuf>, Vec<Failure>> {
         let todo = steps.iter().filter(|step| step.action != Action::Keep).count();
         let progress = Progress::new(todo);
-        let mut keyring = context.keyring();
+        let mut keys = context.keys();
         let jobs: Vec<_> = steps.iter().map(|step| &step.file.job).collect();
-        let result =
-            rekey::carry_out(steps, &mut keyring, &context.plugins(), &context.interrupts, &|| {
-                progress.step();
-            });
+        let means = rekey::Means {
+            keys: &mut keys,
+            canonical: self.writer.canonical,
+            interrupts: &context.interrupts,
+            progress: &|| progress.step(),
+        };
+        let result = rekey::carry_out(steps, means);
         progress.clear();
         let written = result.map_err(|errors| {
             if let Some(signal) = errors.iter().find(|e| interrupted(e)) {
                 return file_error(signal, &Around::default()).into();
             }
-            let mut failures = file_failures(&errors, &keyring, &jobs);
+            let mut failures = file_failures(&errors, &keys, &jobs);
             if failures.len() > 1 || todo > 1 {
                 failures.push(nothing_changed(errors.len(), todo, &errors));
             }
@@ -157,8 +169,14 @@ fn changes(comparison: &Comparison) -> String {
     for (kind, count) in &comparison.some_missing {
         let _infallible = write!(text, "+{count} {kind} ");
     }
+    for key in &comparison.missing_keys {
+        let _infallible = write!(text, "+{} ", key.reader);
+    }
     for left in &comparison.left_over {
         let _infallible = write!(text, "-{} ", left_over_name(left));
+    }
+    if comparison.regrouped {
+        text.push_str("other key groups ");
     }
     if comparison.listed {
         text.push_str("readers no longer listed ");
@@ -179,7 +197,8 @@ fn advise(steps: &[Step]) {
         | State::Unknown(_)
         | State::Absent
         | State::NotEncrypted
-        | State::Broken(_) => false,
+        | State::Broken(_)
+        | State::BrokenSops(_) => false,
     });
     let files: Vec<String> = lost.map(|step| ui::shown(&step.file.job.path)).collect();
     if !files.is_empty() {

@@ -53,7 +53,10 @@ impl Status {
         };
         ui::print(&text).map_err(|e| ui::stdout_failure(&e))?;
         let wrong = |file: &Inspected| {
-            matches!(file.state, State::Stale(_) | State::NotEncrypted | State::Broken(_))
+            matches!(
+                file.state,
+                State::Stale(_) | State::NotEncrypted | State::Broken(_) | State::BrokenSops(_)
+            )
         };
         let found = files.iter().any(wrong) || !open.is_empty();
         Ok(if found { Done::Found } else { Done::Clean })
@@ -116,6 +119,7 @@ fn describe(state: &State) -> (&'static str, Vec<String>) {
             ("NOT ENCRYPTED", vec!["its content is in the open for all who see it".to_owned()])
         }
         State::Broken(error) => ("broken", vec![error.to_string()]),
+        State::BrokenSops(what) => ("broken", vec![what.clone()]),
     }
 }
 
@@ -128,6 +132,13 @@ fn differences(comparison: &Comparison) -> Vec<String> {
     }
     for (kind, count) in &comparison.some_missing {
         lines.push(format!("missing: {count} of the {kind} readers below cannot read it"));
+    }
+    for key in &comparison.missing_keys {
+        lines.push(format!("missing: {} cannot read it ({})", key.reader, key.key.name()));
+    }
+    if comparison.regrouped {
+        lines
+            .push("its keys are in other groups, or another number of groups is needed".to_owned());
     }
     for left in &comparison.left_over {
         lines.push(format!("left over: {} can still read it", left_over_name(left)));
@@ -149,6 +160,7 @@ pub(crate) fn left_over_name(left: &LeftOver) -> String {
     match left {
         LeftOver::Known(who) => who.label(),
         LeftOver::Tag { kind, tag } => format!("{kind} key with tag {}, in no rule", hex(tag)),
+        LeftOver::Key(name) => format!("{name}, in no rule"),
         LeftOver::Fingerprint(print) => {
             format!("a key with fingerprint {}, in no rule", hex(print))
         }
@@ -169,7 +181,7 @@ pub(crate) fn state_json(file: &Inspected) -> Map<String, Value> {
         State::Unknown(_) => "unknown",
         State::Absent => "absent",
         State::NotEncrypted => "not-encrypted",
-        State::Broken(_) => "broken",
+        State::Broken(_) | State::BrokenSops(_) => "broken",
     };
     object.insert("file".into(), json!(path_text(&file.job.path)));
     object.insert("rule".into(), json!(file.job.place.to_string()));
@@ -181,6 +193,9 @@ pub(crate) fn state_json(file: &Inspected) -> Map<String, Value> {
         object.insert("someMissing".into(), json!(comparison.some_missing));
         object.insert("leftOver".into(), json!(left));
         object.insert("unknown".into(), list(&comparison.unknown));
+    }
+    if let State::BrokenSops(what) = &file.state {
+        object.insert("reason".into(), json!(what));
     }
     if let State::Broken(error) = &file.state {
         object.insert("reason".into(), json!(error.to_string()));

@@ -133,6 +133,20 @@ impl WrappingKey {
         }
     }
 
+    /// The recipient, where it is one that we can read.
+    pub fn recipient(&self) -> Option<&Recipient> {
+        match self {
+            Self::Age(recipient) => Some(recipient),
+            Self::AgeUnknown(_)
+            | Self::Pgp(_)
+            | Self::Kms { .. }
+            | Self::GcpKms(_)
+            | Self::AzureKv { .. }
+            | Self::HcVault { .. }
+            | Self::HcKms(_) => None,
+        }
+    }
+
     /// The name by which sops compares and prints it: the recipient (without its comment, which
     /// sops takes for a part of it), fingerprint, ARN (with `+ROLE` where there is one, and `|` and
     /// the context), resource id or URL.

@@ -1,7 +1,7 @@
 //! Who reads a file, compared with who should: from the header alone, without any private key.
 //! Pure: takes stanzas and rules, gives a comparison.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use age_core::format::Stanza;
 use base64::Engine;
@@ -9,6 +9,9 @@ use base64::prelude::BASE64_STANDARD_NO_PAD;
 
 use super::Expected;
 use crate::format::age::readers::{self, Fingerprint};
+use crate::format::sops::metadata::Metadata;
+use crate::key::wrapping::WrappingKey;
+use crate::rules::sops::{NamedKey, SopsReaders};
 
 /// Somebody who can read a file although the rules do not say so.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,6 +27,8 @@ pub enum LeftOver {
     },
     /// A key that no rule has, listed by the file.
     Fingerprint(Fingerprint),
+    /// A key that a sops file names: a recipient, fingerprint, or name at a key service.
+    Key(String),
     /// Stanzas that do not tell whose they are, more than the rules account for.
     Anonymous {
         /// Type word.
@@ -46,6 +51,11 @@ pub struct Comparison {
     pub some_missing: BTreeMap<String, usize>,
     /// Whether the file lists its readers although the rules ask it not to.
     pub listed: bool,
+    /// Keys of PGP and key services that should hold the data key of a sops file and do not.
+    pub missing_keys: Vec<NamedKey>,
+    /// Whether a sops file shares its data key among other groups than the rules say, or asks for
+    /// another number of them.
+    pub regrouped: bool,
 }
 
 impl Comparison {
@@ -54,12 +64,14 @@ impl Comparison {
         !self.missing.is_empty()
             || !self.left_over.is_empty()
             || self.listed
+            || self.regrouped
+            || !self.missing_keys.is_empty()
             || !self.some_missing.is_empty()
     }
 
     /// Whether adding stanzas is all that is needed, and this is certain.
     pub fn only_adds(&self) -> bool {
-        self.left_over.is_empty() && self.unknown.is_empty()
+        self.left_over.is_empty() && self.unknown.is_empty() && !self.regrouped
     }
 }
 
@@ -76,6 +88,53 @@ pub fn compare(
         None => by_tags(stanzas, expected, known),
     };
     comparison.listed = anonymous && stanzas.iter().any(|s| s.tag == readers::STANZA);
+    comparison
+}
+
+/// Compares the keys of a sops file with the rules, by the names that sops compares.
+pub fn compare_sops(
+    metadata: &Metadata,
+    readers: &SopsReaders,
+    expected: &[Expected],
+    known: &[Expected],
+) -> Comparison {
+    let names =
+        |keys: &[WrappingKey]| -> BTreeSet<String> { keys.iter().map(WrappingKey::name).collect() };
+    let present = metadata.wrapping_keys();
+    let present: Vec<BTreeSet<String>> = present.iter().map(|group| names(group)).collect();
+    let wanted = |group: &Vec<NamedKey>| group.iter().map(|named| named.key.name()).collect();
+    let wanted: Vec<BTreeSet<String>> = readers.groups.iter().map(wanted).collect();
+    let all_present: BTreeSet<&String> = present.iter().flatten().collect();
+    let all_wanted: BTreeSet<&String> = wanted.iter().flatten().collect();
+
+    let mut comparison = Comparison::default();
+    for named in readers.groups.iter().flatten() {
+        if all_present.contains(&named.key.name()) {
+            continue;
+        }
+        let reader = |e: &&Expected| Some(&e.recipient) == named.key.recipient();
+        match expected.iter().find(reader) {
+            Some(who) if comparison.missing.contains(who) => {}
+            Some(who) => comparison.missing.push(who.clone()),
+            None if comparison.missing_keys.contains(named) => {}
+            None => comparison.missing_keys.push(named.clone()),
+        }
+    }
+    for name in all_present.difference(&all_wanted) {
+        let known = known.iter().find(|e| e.recipient.canonical() == name.as_str());
+        let left = known.cloned().map_or(LeftOver::Key((*name).clone()), LeftOver::Known);
+        comparison.left_over.push(left);
+    }
+    // Keys may come and go; where the same are left, they must be in the same groups.
+    let both = |groups: &[BTreeSet<String>]| -> Vec<BTreeSet<String>> {
+        let kept = |name: &&String| all_present.contains(name) && all_wanted.contains(name);
+        groups.iter().map(|group| group.iter().filter(kept).cloned().collect()).collect()
+    };
+    let needed = match readers.groups.len() {
+        0 | 1 => 1,
+        count => readers.threshold.unwrap_or(count),
+    };
+    comparison.regrouped = both(&present) != both(&wanted) || metadata.needed_groups() != needed;
     comparison
 }
 

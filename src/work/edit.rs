@@ -2,10 +2,12 @@
 
 use std::path::Path;
 
-use super::secret::{self, Opened};
+use super::keys::Keys;
+use super::secret::{self, Kind, Opened};
 use super::{FileError, Job, Problem, syntax};
+use crate::format::age::AgeError;
+use crate::format::sops::file::Writer;
 use crate::key::Plugins;
-use crate::key::keyring::Keyring;
 use crate::plaintext::Plaintext;
 use crate::process::{EditError, EditSession};
 
@@ -29,33 +31,52 @@ pub enum EditFailure {
     Editor(EditError),
 }
 
-/// Replaces the content without looking at the old one.
+/// Replaces the content.
 ///
 /// # Errors
 /// [`FileError`]; the file is as it was.
 pub fn replace(
     job: &Job,
     content: &Plaintext,
-    armored: bool,
-    plugins: &Plugins<'_>,
+    file: &Kind,
+    keys: &Keys<'_>,
+    writer: &Writer,
 ) -> Result<(), FileError> {
-    let staged = secret::seal(job, content, armored, plugins)?;
+    let staged = secret::seal(job, content, file, keys, writer)?;
     let path = job.path.clone();
     staged.commit().map_err(|error| FileError { path, problem: Problem::Replace(error) })
 }
 
-/// Whether a file is armored: as it is now, else as its rule says, else not.
-pub fn armored_now(job: &Job) -> bool {
-    let existing = super::status::open(&job.path).ok().map(|encrypted| encrypted.armored);
-    existing.or(job.armor).unwrap_or(false)
+/// What a file becomes whose content is replaced: an age file stays as armored as it is, and is
+/// not opened; a sops file is, so that what does not change keeps its ciphertext, and becomes a
+/// new one where nothing opens it.
+///
+/// # Errors
+/// A sops file that cannot be read.
+pub fn kind_of(job: &Job, keys: &mut Keys<'_>, writer: &Writer) -> Result<Kind, FileError> {
+    match super::status::open(&job.path) {
+        Ok(encrypted) => Ok(Kind::Age { armored: encrypted.armored }),
+        Err(AgeError::NotAge) => match secret::open(&job.path, keys, writer) {
+            Ok(opened) => Ok(opened.file),
+            Err(FileError { problem: Problem::NotEncrypted | Problem::Locked(_), .. }) => {
+                Ok(job.new_kind())
+            }
+            Err(error) => Err(error),
+        },
+        Err(_) => Ok(job.new_kind()),
+    }
 }
 
 /// The content before the edit; an empty one where there is no file yet.
 ///
 /// # Errors
 /// [`FileError`].
-pub fn before(job: &Job, keyring: &mut Keyring<'_>) -> Result<Option<Opened>, FileError> {
-    match secret::open(&job.path, keyring) {
+pub fn before(
+    job: &Job,
+    keys: &mut Keys<'_>,
+    writer: &Writer,
+) -> Result<Option<Opened>, FileError> {
+    match secret::open(&job.path, keys, writer) {
         Ok(opened) => Ok(Some(opened)),
         Err(FileError { problem: Problem::Absent, .. }) => Ok(None),
         Err(error) => Err(error),
@@ -70,11 +91,14 @@ pub fn with_editor(
     job: &Job,
     old: Option<&Opened>,
     session: &mut EditSession<'_>,
-    plugins: &Plugins<'_>,
+    keys: &Keys<'_>,
+    writer: &Writer,
 ) -> Result<Ending, EditFailure> {
     let empty = Plaintext::default();
     let old_content = old.map_or(&empty, |opened| &opened.content);
-    let armored = old.map_or(job.armor.unwrap_or(false), |opened| opened.armored);
+    let new = job.new_kind();
+    let file = old.map_or(&new, |opened| &opened.file);
+    let plugins = &keys.plugins();
     loop {
         if let Err(error) = session.run_editor() {
             let changed = !session.content().same_as(old_content);
@@ -92,7 +116,7 @@ pub fn with_editor(
         {
             continue;
         }
-        match replace(job, session.content(), armored, plugins) {
+        match replace(job, session.content(), file, keys, writer) {
             Ok(()) => return Ok(Ending::Written),
             Err(error) => {
                 let file = job.path.display();

@@ -3,10 +3,13 @@
 
 pub mod compare;
 pub mod edit;
+pub mod keys;
 pub mod links;
 pub mod merge;
 pub mod rekey;
+mod rekey_sops;
 pub mod secret;
+pub mod sops;
 pub mod status;
 pub mod syntax;
 pub mod way;
@@ -18,6 +21,9 @@ use std::sync::Arc;
 use age_core::format::{FileKey, Stanza};
 
 use crate::format::age::{self, AgeError};
+use crate::format::sops::data_key::{Locked, RewrapError};
+use crate::format::sops::file::SopsError;
+use crate::format::sops::store::Store;
 use crate::fsx::{ReplaceError, Staged};
 use crate::key::Recipient;
 use crate::key::keyring::Unopened;
@@ -58,7 +64,9 @@ pub struct Job {
     pub anonymous: bool,
     /// Who is to read it and how it is to be written, if it is a sops file; `None` where its rule
     /// can be about age files alone.
-    pub sops: Option<SopsReaders>,
+    pub sops: Option<Arc<SopsReaders>>,
+    /// Where its rules come from.
+    pub source: Source,
     /// Where the rule was said.
     pub place: Place,
     /// The folder that the rule's names are relative to.
@@ -75,6 +83,23 @@ impl Job {
     pub fn leads_out(&self) -> Option<PathBuf> {
         let data = std::fs::symlink_metadata(&self.path).ok()?;
         links::Links::default().lead_out(self, data.is_symlink())
+    }
+
+    /// What a file becomes that is not there yet: a sops file where the rules are those of sops
+    /// or the name says that it has values of its own, and an age file everywhere else.
+    pub fn new_kind(&self) -> secret::Kind {
+        let store = Store::of_path(&self.path);
+        let is_age = self.path.extension().is_some_and(|suffix| suffix == "age");
+        let sops = match self.source {
+            Source::Sops => true,
+            Source::Native | Source::Flake => store != Store::Binary,
+            Source::Agenix => false,
+        };
+        if sops && !is_age {
+            secret::Kind::NewSops(store)
+        } else {
+            secret::Kind::Age { armored: self.armor.unwrap_or(false) }
+        }
     }
 
     /// What one rule says of one file.
@@ -97,7 +122,8 @@ impl Job {
             expected: expected.into(),
             armor,
             anonymous,
-            sops: (rules.source != Source::Agenix).then(|| rules.wrapping(rule)),
+            sops: (rules.source != Source::Agenix).then(|| rules.wrapping(rule).into()),
+            source: rules.source,
             place: rule.place.clone(),
             base: rules.base.clone(),
         }
@@ -173,6 +199,14 @@ pub enum Problem {
     Wrap(WrapError),
     /// It cannot be replaced.
     Replace(ReplaceError),
+    /// The sops file cannot be read, decrypted or encrypted.
+    Sops(SopsError),
+    /// No key opens the sops file.
+    Locked(Locked),
+    /// The data key cannot be wrapped for its readers.
+    Rewrap(RewrapError),
+    /// Its rule says nothing of sops files.
+    NoSopsRule,
     /// Some files were replaced before this one failed.
     HalfDone {
         /// How many.

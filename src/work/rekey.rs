@@ -12,7 +12,9 @@ use age_core::format::{FileKey, Stanza};
 use rayon::prelude::*;
 
 use super::compare::Comparison;
+use super::keys::Keys;
 use super::links::Links;
+use super::rekey_sops;
 use super::status::{self, Inspected, State};
 use super::{FileError, Problem};
 use crate::format::age::{self, AgeError, readers};
@@ -56,6 +58,7 @@ fn decide(file: &Inspected, force: bool) -> Action {
     match &file.state {
         _ if force && encrypted => Action::Reseal,
         // Where plugins alone read it, nothing tells whether the new readers may stand beside them.
+        State::Stale(c) if file.store.is_some() && c.only_adds() => Action::Header(Vec::new()),
         State::Stale(c)
             if c.only_adds() && (c.missing.is_empty() || labels_beside(file, c).is_some()) =>
         {
@@ -68,7 +71,8 @@ fn decide(file: &Inspected, force: bool) -> Action {
         | State::Current
         | State::Absent
         | State::NotEncrypted
-        | State::Broken(_) => Action::Keep,
+        | State::Broken(_)
+        | State::BrokenSops(_) => Action::Keep,
     }
 }
 
@@ -86,6 +90,7 @@ pub fn obstacles(steps: &[Step]) -> Vec<FileError> {
         let problem = match &step.file.state {
             State::NotEncrypted => Problem::NotEncrypted,
             State::Broken(error) => broken(&job.path, error),
+            State::BrokenSops(what) => Problem::Broken(what.clone()),
             State::Current | State::Stale(_) | State::Unknown(_) | State::Absent => {
                 let changes = step.action != Action::Keep;
                 Problem::LeadsOut {
@@ -111,23 +116,29 @@ pub fn removes(comparison: &Comparison) -> bool {
     !comparison.left_over.is_empty()
 }
 
-/// Carries out a plan and gives the files that were written, in order. `progress` is called once
-/// for each file that is sealed.
+/// How a plan is carried out.
+pub struct Means<'m, 'k> {
+    /// What opens the files.
+    pub keys: &'m mut Keys<'k>,
+    /// Whether sops files are written as sops prints them.
+    pub canonical: bool,
+    /// The signal handlers of the process.
+    pub interrupts: &'m Interrupts,
+    /// Called once for each file that is sealed.
+    pub progress: &'m (dyn Fn() + Sync),
+}
+
+/// Carries out a plan and gives the files that were written, in order.
 ///
 /// # Errors
 /// All files that failed. Nothing has been written then, unless a rename itself failed, which
 /// [`Problem::HalfDone`] says.
-pub fn carry_out(
-    steps: &[Step],
-    keyring: &mut Keyring<'_>,
-    plugins: &Plugins<'_>,
-    interrupts: &Interrupts,
-    progress: &(dyn Fn() + Sync),
-) -> Result<Vec<PathBuf>, Vec<FileError>> {
+pub fn carry_out(steps: &[Step], means: Means<'_, '_>) -> Result<Vec<PathBuf>, Vec<FileError>> {
+    let Means { keys, canonical, interrupts, progress } = means;
     let steps: Vec<&Step> = steps.iter().filter(|step| step.action != Action::Keep).collect();
-    let old_keys = open_all(&steps, keyring)?;
-    let new_keys = new_keys(&steps)?;
-    let stanzas = wrap(&steps, &old_keys, &new_keys, plugins)?;
+    let mut ready = prepare_age(&steps, keys)?;
+    ready.extend(rekey_sops::prepare(&steps, keys)?);
+    ready.sort_by_key(|(index, _)| *index);
     unchanged(&steps)?;
     // Nobody is asked from here on, and there are temporaries to be removed. Once the first of
     // them is in place, the rest follows whatever comes.
@@ -135,16 +146,19 @@ pub fn carry_out(
         let first = steps.first().map(|step| file_error(step, Problem::Signals(error)));
         Vec::from_iter(first)
     })?;
-    let work: Vec<_> = steps.iter().zip(&old_keys).zip(&new_keys).zip(stanzas).collect();
+    let work: Vec<_> = steps.iter().zip(ready).collect();
     let staged: Vec<Result<Staged, FileError>> = work
         .into_par_iter()
-        .map(|(((step, (stanzas, old)), new), added)| {
+        .map(|(step, (_, ready))| {
             if let Some(signal) = postponed.came() {
                 return Err(file_error(step, Problem::Interrupted(signal)));
             }
-            let staged = match (&step.action, new) {
-                (Action::Reseal, Some(new)) => reseal(step, old, new, added),
-                _ => extend(step, old, old_stanzas(step, stanzas.as_deref()), &added),
+            let staged = match ready {
+                Ready::Reseal { old, new, stanzas } => reseal(step, &old, &new, stanzas),
+                Ready::Extend { key, read, added } => {
+                    extend(step, &key, old_stanzas(step, read.as_deref()), &added)
+                }
+                Ready::Sops(file) => file.stage(&step.file.job, canonical),
             };
             progress();
             let parked = staged.and_then(|mut staged| {
@@ -169,6 +183,49 @@ pub fn carry_out(
         let path = next.map(|step| step.file.job.path.clone()).unwrap_or_default();
         vec![FileError { path, problem }]
     })
+}
+
+/// All that a file needs to be sealed without asking anybody.
+pub(super) enum Ready {
+    /// An age file, encrypted anew.
+    Reseal {
+        /// The key of the file as it is.
+        old: FileKey,
+        /// The key that it gets.
+        new: FileKey,
+        /// That key for its readers.
+        stanzas: Vec<Stanza>,
+    },
+    /// An age file with more readers.
+    Extend {
+        /// Its key.
+        key: FileKey,
+        /// Its stanzas, where the inspection did not keep them.
+        read: Option<Vec<Stanza>>,
+        /// The stanzas that it gets.
+        added: Vec<Stanza>,
+    },
+    /// A sops file.
+    Sops(Box<rekey_sops::Prepared>),
+}
+
+/// What is ready, by the number of its step.
+pub(super) type Prepared = Vec<(usize, Ready)>;
+
+/// Finds and makes the keys of all age files.
+fn prepare_age(steps: &[&Step], keys: &mut Keys<'_>) -> Result<Prepared, Vec<FileError>> {
+    let is_age = |(_, step): &(usize, &&Step)| step.file.store.is_none();
+    let (numbers, steps): (Vec<usize>, Vec<&Step>) =
+        steps.iter().enumerate().filter(is_age).map(|(number, step)| (number, *step)).unzip();
+    let old_keys = open_all(&steps, &mut keys.keyring)?;
+    let new_keys = new_keys(&steps)?;
+    let stanzas = wrap(&steps, &old_keys, &new_keys, &keys.plugins())?;
+    let ready = old_keys.into_iter().zip(new_keys).zip(stanzas);
+    let ready = ready.map(|(((read, old), new), stanzas)| match new {
+        Some(new) => Ready::Reseal { old, new, stanzas },
+        None => Ready::Extend { key: old, read, added: stanzas },
+    });
+    Ok(numbers.into_iter().zip(ready).collect())
 }
 
 /// That every file still is what the plan was made for: people take long over a passphrase, and
@@ -360,12 +417,12 @@ pub fn sweep_folders(steps: &[Step]) {
     }
 }
 
-fn file_error(step: &Step, problem: Problem) -> FileError {
+pub(super) fn file_error(step: &Step, problem: Problem) -> FileError {
     FileError { path: step.file.job.path.clone(), problem }
 }
 
 /// All values, or all errors.
-fn all<T>(results: Vec<Result<T, FileError>>) -> Result<Vec<T>, Vec<FileError>> {
+pub(super) fn all<T>(results: Vec<Result<T, FileError>>) -> Result<Vec<T>, Vec<FileError>> {
     let mut values = Vec::with_capacity(results.len());
     let mut errors = Vec::new();
     for result in results {

@@ -61,10 +61,11 @@ fn inspected(state: State, expected: &str, anonymous: bool) -> Inspected {
         armor: None,
         anonymous,
         sops: None,
+        source: crate::rules::Source::Native,
         place: Place::file(Path::new("rules")),
         base: ".".into(),
     };
-    Inspected { job, state, armored: false, stamp: None, link: false, whole: None }
+    Inspected { job, state, store: None, armored: false, stamp: None, link: false, whole: None }
 }
 
 /// A comparison in words.
@@ -81,6 +82,7 @@ fn told(comparison: &Comparison) -> String {
             "left fingerprint".to_owned()
         }
         LeftOver::Anonymous { kind, count } => format!("left {count} {kind}"),
+        LeftOver::Key(name) => format!("left {name}"),
     };
     let mut parts = Vec::new();
     if !comparison.missing.is_empty() {

@@ -5,8 +5,12 @@ use std::path::Path;
 
 use age_core::format::FileKey;
 
+use super::keys::Keys;
+use super::sops::{self, Unlocked};
 use super::{FileError, Job, Problem, seal_into, status};
 use crate::format::age::{self, AgeError, Encrypted, readers};
+use crate::format::sops::file::{MacCheck, VersionRule, Writer};
+use crate::format::sops::store::Store;
 use crate::fsx::{Staged, replace::Staging, sweep};
 use crate::key::identity::wrap_with_passphrase;
 use crate::key::keyring::{Keyring, Sealed};
@@ -21,20 +25,47 @@ pub const MAX_IN_MEMORY: usize = 64 * 1024 * 1024;
 pub struct Opened {
     /// The content.
     pub content: Plaintext,
-    /// Whether the file is armored.
-    pub armored: bool,
+    /// What the file is.
+    pub file: Kind,
 }
 
-/// Decrypts a file into memory.
+/// What a secret file is, or is to become.
+pub enum Kind {
+    /// An age file.
+    Age {
+        /// Whether it is armored.
+        armored: bool,
+    },
+    /// A sops file that is there already.
+    Sops(Box<Unlocked>),
+    /// A sops file that is to be made.
+    NewSops(Store),
+}
+
+/// Decrypts a file into memory; a sops file in the way of the writer.
 ///
 /// # Errors
 /// [`FileError`], with [`Problem::Absent`] where there is no file.
-pub fn open(path: &Path, keyring: &mut Keyring<'_>) -> Result<Opened, FileError> {
+pub fn open(path: &Path, keys: &mut Keys<'_>, writer: &Writer) -> Result<Opened, FileError> {
     let error = |problem| FileError { path: path.to_owned(), problem };
-    let mut encrypted = status::open(path).map_err(|e| error(e.into()))?;
-    let file_key = unwrap(&encrypted, &path.display().to_string(), keyring).map_err(error)?;
-    let content = encrypted.decrypt(&file_key).map_err(|e| error(Problem::Age(e)))?;
-    Ok(Opened { content, armored: encrypted.armored })
+    match status::open(path) {
+        Ok(mut encrypted) => {
+            let name = path.display().to_string();
+            let file_key = unwrap(&encrypted, &name, &mut keys.keyring).map_err(error)?;
+            let content = encrypted.decrypt(&file_key).map_err(|e| error(Problem::Age(e)))?;
+            Ok(Opened { content, file: Kind::Age { armored: encrypted.armored } })
+        }
+        Err(AgeError::NotAge) => open_sops(path, keys, writer).map_err(error),
+        Err(other) => Err(error(other.into())),
+    }
+}
+
+fn open_sops(path: &Path, keys: &mut Keys<'_>, writer: &Writer) -> Result<Opened, Problem> {
+    let file = sops::read(path, Store::of_path(path))?;
+    let unlocked = sops::unlock(file, keys, MacCheck::Verify)?;
+    let store = unlocked.opened.store();
+    let content = unlocked.opened.document(writer, store).map_err(Problem::Sops)?;
+    Ok(Opened { content, file: Kind::Sops(Box::new(unlocked)) })
 }
 
 /// Decrypts a stream to a sink. What has been written is authentic even when this fails.
@@ -81,20 +112,53 @@ pub fn encrypt_stream(
     age::seal(&file_key, &stanzas, armored, source, sink).map_err(Problem::Age)
 }
 
-/// Encrypts content for the readers of a rule and stages it; [`Staged::commit`] puts it in place.
+/// Encrypts content for the readers of a rule, or in a sops file for those that it has, and stages
+/// it; [`Staged::commit`] puts it in place.
 ///
 /// # Errors
 /// [`FileError`]; the target is untouched.
 pub fn seal(
     job: &Job,
     content: &Plaintext,
-    armored: bool,
-    plugins: &Plugins<'_>,
+    file: &Kind,
+    keys: &Keys<'_>,
+    writer: &Writer,
 ) -> Result<Staged, FileError> {
     let error = |problem| FileError { path: job.path.clone(), problem };
     if let Some(real) = job.leads_out() {
         return Err(error(Problem::LeadsOut { real }));
     }
+    let sealed = match file {
+        Kind::Age { armored } => return seal_age(job, content, *armored, &keys.plugins()),
+        Kind::Sops(before) => sops::seal_again(content, before, writer, VersionRule::Raise),
+        Kind::NewSops(store) => {
+            let readers = job.sops.as_ref().ok_or_else(|| error(Problem::NoSopsRule))?;
+            sops::seal_new(content, *store, readers, keys, writer)
+        }
+    };
+    stage(&job.path, &sealed.map_err(error)?).map_err(error)
+}
+
+/// Stages the bytes of a file beside it.
+///
+/// # Errors
+/// [`Problem::Replace`].
+pub fn stage(path: &Path, bytes: &[u8]) -> Result<Staged, Problem> {
+    path.parent().map(sweep);
+    let staging = Staging { create_parents: true, ..Staging::default() };
+    let mut staged = Staged::with(path, staging).map_err(Problem::Replace)?;
+    staged.put(bytes).map_err(Problem::Replace)?;
+    staged.finish().map_err(Problem::Replace)?;
+    Ok(staged)
+}
+
+fn seal_age(
+    job: &Job,
+    content: &Plaintext,
+    armored: bool,
+    plugins: &Plugins<'_>,
+) -> Result<Staged, FileError> {
+    let error = |problem| FileError { path: job.path.clone(), problem };
     let file_key = age::new_file_key().map_err(|e| error(Problem::Age(AgeError::Read(e))))?;
     let to = To::Recipients { keys: &job.recipients(), listed: !job.anonymous };
     let stanzas = stanzas(&file_key, &to, plugins).map_err(error)?;

@@ -10,9 +10,10 @@ use rayon::prelude::*;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
-use super::compare::{Comparison, compare};
-use super::{Expected, Job};
+use super::compare::{Comparison, compare, compare_sops};
+use super::{Expected, Job, Problem, sops};
 use crate::format::age::{AgeError, Encrypted, Whole};
+use crate::format::sops::store::Store;
 
 /// How a secret file stands to its rule.
 #[derive(Debug)]
@@ -29,6 +30,8 @@ pub enum State {
     NotEncrypted,
     /// It is an age file that cannot be used, or it cannot be read.
     Broken(AgeError),
+    /// It is a sops file that cannot be used; a clause.
+    BrokenSops(String),
 }
 
 impl State {
@@ -51,6 +54,8 @@ pub struct Inspected {
     pub job: Job,
     /// The file's side.
     pub state: State,
+    /// What kind of sops file it is, if it is one.
+    pub store: Option<Store>,
     /// Whether the file is armored.
     pub armored: bool,
     /// The file as it was before its header was read.
@@ -88,6 +93,7 @@ fn inspect(job: Job, known: &[Expected], room: &AtomicU64) -> Inspected {
     let other = |job, state, stamp, link| Inspected {
         job,
         state,
+        store: None,
         armored: false,
         stamp,
         link,
@@ -107,7 +113,13 @@ fn inspect(job: Job, known: &[Expected], room: &AtomicU64) -> Inspected {
     let size = data.len();
     let encrypted = match read_ahead(file, size).and_then(Encrypted::read) {
         Ok(encrypted) => encrypted,
-        Err(AgeError::NotAge) => return other(job, State::NotEncrypted, stamp, link),
+        Err(AgeError::NotAge) => {
+            let store = Store::of_path(&job.path);
+            let state = sops_state(&job, store, known);
+            let is_sops = !matches!(state, State::NotEncrypted);
+            let store = is_sops.then_some(store);
+            return Inspected { store, ..other(job, state, stamp, link) };
+        }
         Err(error) => return other(job, State::Broken(error), stamp, link),
     };
     let comparison = compare(&encrypted.header.stanzas, &job.expected, known, job.anonymous);
@@ -117,7 +129,22 @@ fn inspect(job: Job, known: &[Expected], room: &AtomicU64) -> Inspected {
     let keep = changes && size <= SMALL && take(room, size);
     // What cannot be read here is read again, and the error told, where it is needed.
     let whole = if keep { encrypted.into_whole(SMALL).ok().flatten() } else { None };
-    Inspected { job, state, armored, stamp, link, whole }
+    Inspected { job, state, store: None, armored, stamp, link, whole }
+}
+
+/// How a file that is no age file stands to its rule.
+fn sops_state(job: &Job, store: Store, known: &[Expected]) -> State {
+    let file = match sops::read(&job.path, store) {
+        Ok(file) => file,
+        Err(Problem::NotEncrypted) => return State::NotEncrypted,
+        Err(Problem::Age(error)) => return State::Broken(error),
+        Err(Problem::Sops(error)) => return State::BrokenSops(error.to_string()),
+        Err(_) => return State::Absent,
+    };
+    match &job.sops {
+        Some(readers) => State::of(compare_sops(file.metadata(), readers, &job.expected, known)),
+        None => State::BrokenSops("is a sops file, and its rule is about age files".to_owned()),
+    }
 }
 
 fn take(room: &AtomicU64, size: u64) -> bool {

@@ -20,6 +20,7 @@ use super::context::{Context, cache_folder, file_failures, rules_failure, variab
 use super::decrypt::Decrypt;
 use super::explain::{Class, Failure};
 use super::{Common, ErrorFormat, edit, ui};
+use crate::format::sops::file::Writer;
 use crate::fsx::{Lock, read_plaintext};
 use crate::key::identity::{self, IdentityError, MAX_IDENTITY_FILE};
 use crate::key::keyring::Source;
@@ -27,6 +28,7 @@ use crate::plaintext::Plaintext;
 use crate::process::Editor;
 use crate::rules::{self, RuleSet, Wanted};
 use crate::work::edit::Ending;
+use crate::work::secret::Kind;
 use crate::work::secret::Opened;
 use crate::work::{Job, Problem, rekey, status};
 
@@ -162,12 +164,11 @@ impl Desk {
 
     /// The content before an edit; `None` where there is no file.
     fn open(&self, job: &Job) -> Result<Option<Opened>, Stop> {
-        let mut keyring = self.context.keyring();
-        let opened = crate::work::edit::before(job, &mut keyring);
-        let armored = job.armor.unwrap_or(false);
+        let mut keys = self.context.keys();
+        let opened = crate::work::edit::before(job, &mut keys, &Writer::Lossless);
         let opened =
-            opened.map_err(|error| self.no_match(file_failures(&[error], &keyring, &[job])))?;
-        Ok(opened.map(|opened| Opened { armored, ..opened }))
+            opened.map_err(|error| self.no_match(file_failures(&[error], &keys, &[job])))?;
+        Ok(opened.map(|opened| Opened { file: age_file(job), ..opened }))
     }
 
     fn with_editor(
@@ -176,14 +177,15 @@ impl Desk {
         old: Option<&Opened>,
         editor: &Editor,
     ) -> Result<Ending, Stop> {
-        edit::in_editor(&self.context, job, old, editor, false)
-            .map_err(|error| edit::edit_failures(&error, &self.context.keyring(), job).into())
+        edit::in_editor(&self.context, job, old, editor, false, &Writer::Lossless)
+            .map_err(|error| edit::edit_failures(&error, &self.context.keys(), job).into())
     }
 
     fn replace(&self, job: &Job, content: &Plaintext) -> Result<(), Stop> {
-        let armored = job.armor.unwrap_or(false);
-        let done = crate::work::edit::replace(job, content, armored, &self.context.plugins());
-        done.map_err(|e| file_failures(&[e], &self.context.keyring(), &[job]).into())
+        let keys = self.context.keys();
+        let writer = Writer::Lossless;
+        let done = crate::work::edit::replace(job, content, &age_file(job), &keys, &writer);
+        done.map_err(|e| file_failures(&[e], &keys, &[job]).into())
     }
 
     /// Encrypts files anew, all or none, armored as their jobs say.
@@ -195,22 +197,22 @@ impl Desk {
         let steps = rekey::plan(files, true);
         let count = steps.iter().filter(|step| step.action != rekey::Action::Keep).count();
         let jobs: Vec<&Job> = steps.iter().map(|step| &step.file.job).collect();
-        let mut keyring = self.context.keyring();
+        let mut keys = self.context.keys();
         let mut errors = rekey::obstacles(&steps);
         if errors.is_empty() {
-            let done = rekey::carry_out(
-                &steps,
-                &mut keyring,
-                &self.context.plugins(),
-                &self.context.interrupts,
-                &|| {},
-            );
+            let means = rekey::Means {
+                keys: &mut keys,
+                canonical: false,
+                interrupts: &self.context.interrupts,
+                progress: &|| {},
+            };
+            let done = rekey::carry_out(&steps, means);
             errors = done.err().unwrap_or_default();
         }
         if errors.is_empty() {
             return Ok(());
         }
-        let mut failures = file_failures(&errors, &keyring, &jobs);
+        let mut failures = file_failures(&errors, &keys, &jobs);
         if !errors.iter().any(|e| matches!(e.problem, Problem::HalfDone { .. })) {
             let count = count.max(errors.len());
             failures.push(Failure::new(format!(
@@ -228,6 +230,11 @@ impl Desk {
         let words = self.no_match;
         Stop(if fits_not { format!("{text}\n{words}") } else { text })
     }
+}
+
+/// Both tools know age files only.
+fn age_file(job: &Job) -> Kind {
+    Kind::Age { armored: job.armor.unwrap_or(false) }
 }
 
 /// The SSH keys of the user that exist, in the order of both tools.

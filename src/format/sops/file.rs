@@ -124,6 +124,15 @@ impl SopsFile {
         &self.metadata
     }
 
+    /// The metadata once more, to be changed.
+    ///
+    /// # Errors
+    /// As [`SopsFile::read`].
+    pub fn metadata_again(&self) -> Result<Metadata, SopsError> {
+        let map = self.tree.documents.first().and_then(|document| document.metadata.as_ref());
+        Ok(Metadata::read(map.ok_or(SopsError::NotEncrypted)?)?)
+    }
+
     /// Decrypts every value and checks the MAC.
     ///
     /// # Errors

@@ -22,6 +22,25 @@ pub fn without_fraction(text: &str) -> Option<String> {
     Some(format!("{}T{}{}", time.date, time.clock, time.offset))
 }
 
+/// Seconds since 1970 in UTC, as `lastmodified` has it.
+pub fn utc(seconds: u64) -> String {
+    let (days, second) = (seconds / DAY, seconds % DAY);
+    // Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms": years begin in March, so
+    // that the leap day is the last of them.
+    let shifted = days.saturating_add(719_468);
+    let (era, of_era) = (shifted / 146_097, shifted % 146_097);
+    let leaps = (of_era / 36_524).saturating_sub(of_era / 146_096);
+    let year = of_era.saturating_sub(of_era / 1_460).saturating_add(leaps) / 365;
+    let before = (year * 365).saturating_add(year / 4).saturating_sub(year / 100);
+    let of_year = of_era.saturating_sub(before);
+    let shifted_month = (of_year * 5).saturating_add(2) / 153;
+    let day = of_year.saturating_sub((shifted_month * 153).saturating_add(2) / 5).saturating_add(1);
+    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+    let year = (era * 400).saturating_add(year).saturating_add(u64::from(month <= 2));
+    let (hour, minute) = (second / 3_600, second / 60 % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{:02}Z", second % 60)
+}
+
 /// The parts of a time that make sense each.
 struct Parts<'a> {
     date: &'a str,
@@ -89,6 +108,9 @@ fn days(year: u32, month: u32) -> Option<u32> {
     }
 }
 
+/// Seconds in a day.
+const DAY: u64 = 86_400;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -127,5 +149,20 @@ mod tests {
             assert_eq!(without_fraction(text).as_deref(), Some("2024-01-01T00:00:00Z"));
         }
         assert_eq!(without_fraction("today"), None);
+    }
+
+    #[test]
+    fn seconds_become_dates() {
+        for (seconds, date) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_782_399, "2000-02-28T23:59:59Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (951_868_800, "2000-03-01T00:00:00Z"),
+            (1_709_164_800, "2024-02-29T00:00:00Z"),
+            (1_735_689_599, "2024-12-31T23:59:59Z"),
+            (4_102_444_800, "2100-01-01T00:00:00Z"),
+        ] {
+            assert_eq!(utc(seconds), date);
+        }
     }
 }

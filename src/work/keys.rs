@@ -1,0 +1,28 @@
+//! All that opens secret files in one run. Opens nothing itself.
+
+use crate::format::sops::data_key::DecryptionOrder;
+use crate::key::Plugins;
+use crate::key::keyring::{Keyring, Tried};
+use crate::key::pgp::Pgp;
+
+/// Identities, `gpg`, and the order in which sops files try them.
+pub struct Keys<'a> {
+    /// The identities.
+    pub keyring: Keyring<'a>,
+    /// How `gpg` is run.
+    pub pgp: Pgp,
+    /// Which kinds of keys are tried first.
+    pub order: DecryptionOrder,
+}
+
+impl<'a> Keys<'a> {
+    /// What was tried so far.
+    pub fn tried(&self) -> &[Tried] {
+        self.keyring.tried()
+    }
+
+    /// How plugins are started and whom to ask.
+    pub fn plugins(&self) -> Plugins<'a> {
+        self.keyring.plugins()
+    }
+}

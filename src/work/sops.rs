@@ -1,0 +1,189 @@
+//! sops files: read one, find its data key, seal a document with that key or with a new one.
+
+use std::io::ErrorKind;
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::keys::Keys;
+use super::{Job, Problem};
+use crate::format::age::AgeError;
+use crate::format::sops::data_key::{self, DataKey, Rewrap};
+use crate::format::sops::file::{
+    self, MacCheck, Opened, Sealing, SopsError, SopsFile, VersionRule, Writer,
+};
+use crate::format::sops::metadata::Metadata;
+use crate::format::sops::select::Rule;
+use crate::format::sops::store::{Layout, Store};
+use crate::format::sops::time;
+use crate::fsx::read::read_plaintext;
+use crate::key::wrapping::WrappingKey;
+use crate::plaintext::Plaintext;
+use crate::rules::sops::{Selector, SelectorKind, SopsReaders};
+
+/// Most bytes of a sops file, whose values are in Base64: 96 MiB.
+pub const MAX_FILE: usize = 96 * 1024 * 1024;
+
+/// A decrypted file and the key of its values.
+#[derive(Debug)]
+pub struct Unlocked {
+    /// The values.
+    pub opened: Opened,
+    /// The key that they were encrypted with.
+    pub key: DataKey,
+}
+
+/// Reads a file; no key is needed.
+///
+/// # Errors
+/// [`Problem::Absent`], [`Problem::NotEncrypted`], [`Problem::Sops`].
+pub fn read(path: &Path, store: Store) -> Result<SopsFile, Problem> {
+    let text = read_plaintext(path, MAX_FILE).map_err(|error| {
+        let absent = error.kind() == ErrorKind::NotFound;
+        if absent { Problem::Absent } else { Problem::Age(AgeError::Read(error)) }
+    })?;
+    parse(text, store)
+}
+
+/// As [`read`], for a text.
+///
+/// # Errors
+/// [`Problem::NotEncrypted`], [`Problem::Sops`].
+pub fn parse(text: Plaintext, store: Store) -> Result<SopsFile, Problem> {
+    SopsFile::read(store, text).map_err(|error| match error {
+        SopsError::NotEncrypted => Problem::NotEncrypted,
+        // Any file is binary; an encrypted one is JSON.
+        SopsError::Parse(_) if store == Store::Binary => Problem::NotEncrypted,
+        error => Problem::Sops(error),
+    })
+}
+
+/// Finds the data key of a file and decrypts its values.
+///
+/// # Errors
+/// [`Problem::Locked`], [`Problem::Sops`].
+pub fn unlock(file: SopsFile, keys: &mut Keys<'_>, check: MacCheck) -> Result<Unlocked, Problem> {
+    let key = key_of(&file, keys)?;
+    let opened = file.open(&key, check).map_err(Problem::Sops)?;
+    Ok(Unlocked { opened, key })
+}
+
+/// The data key of a file.
+///
+/// # Errors
+/// [`Problem::Locked`].
+pub fn key_of(file: &SopsFile, keys: &mut Keys<'_>) -> Result<DataKey, Problem> {
+    let mut found = data_key::unwrap(&[file.metadata()], &mut keys.keyring, &keys.pgp, &keys.order);
+    found.pop().ok_or(Problem::NotEncrypted)?.map_err(Problem::Locked)
+}
+
+/// Encrypts a document in the place of a file, with its key and for its readers.
+///
+/// # Errors
+/// [`Problem::Sops`].
+pub fn seal_again(
+    document: &Plaintext,
+    before: &Unlocked,
+    writer: &Writer,
+    version: VersionRule,
+) -> Result<Vec<u8>, Problem> {
+    let store = before.opened.store();
+    let sealing = Sealing {
+        input: store,
+        output: store,
+        metadata: before.opened.metadata(),
+        key: &before.key,
+        before: Some(&before.opened),
+        writer,
+        now: &now(),
+        version,
+    };
+    file::seal(document, &sealing).map_err(Problem::Sops)
+}
+
+/// Encrypts a document with a new key for the readers of a rule.
+///
+/// # Errors
+/// [`Problem::Rewrap`], [`Problem::Sops`].
+pub fn seal_new(
+    document: &Plaintext,
+    store: Store,
+    readers: &SopsReaders,
+    keys: &Keys<'_>,
+    writer: &Writer,
+) -> Result<Vec<u8>, Problem> {
+    let now = now();
+    let mut metadata = Metadata::new(rule(readers.selector.as_ref()), &now);
+    metadata.mac_only_encrypted = readers.mac_only_encrypted;
+    let key = DataKey::random().map_err(|error| Problem::Sops(SopsError::Random(error)))?;
+    wrap(&mut metadata, &key, true, groups(readers), readers.threshold, keys)?;
+    let sealing = Sealing {
+        input: store,
+        output: store,
+        metadata: &metadata,
+        key: &key,
+        before: None,
+        writer,
+        now: &now,
+        version: VersionRule::Raise,
+    };
+    file::seal(document, &sealing).map_err(Problem::Sops)
+}
+
+/// Wraps one data key for groups of keys.
+///
+/// # Errors
+/// [`Problem::Rewrap`].
+pub fn wrap(
+    metadata: &mut Metadata,
+    data_key: &DataKey,
+    fresh: bool,
+    groups: Vec<Vec<WrappingKey>>,
+    threshold: Option<usize>,
+    keys: &Keys<'_>,
+) -> Result<(), Problem> {
+    let request = Rewrap { metadata, data_key, fresh, groups, threshold };
+    let mut done = data_key::wrap(vec![request], &keys.plugins(), &keys.pgp, &now());
+    done.pop().unwrap_or(Ok(())).map_err(Problem::Rewrap)
+}
+
+/// The keys of a rule by group.
+pub fn groups(readers: &SopsReaders) -> Vec<Vec<WrappingKey>> {
+    let keys = |group: &Vec<_>| {
+        group.iter().map(|named: &crate::rules::sops::NamedKey| named.key.clone()).collect()
+    };
+    readers.groups.iter().map(keys).collect()
+}
+
+/// The writer for the file of a rule.
+pub fn writer(canonical: bool, job: &Job) -> Writer {
+    if canonical { Writer::Canonical(layout(job.sops.as_deref())) } else { Writer::Lossless }
+}
+
+/// The layout of the canonical writer that a rule asks for.
+pub fn layout(readers: Option<&SopsReaders>) -> Layout {
+    readers.map_or_else(Layout::default, |readers| Layout {
+        yaml_indent: readers.layout.yaml_indent,
+        json_indent: readers.layout.json_indent,
+        binary_indent: readers.layout.binary_indent,
+    })
+}
+
+/// What a rule says is encrypted.
+pub fn rule(selector: Option<&Selector>) -> Option<Rule> {
+    let Selector { kind, text } = selector?;
+    let text = text.clone();
+    Some(match kind {
+        SelectorKind::UnencryptedSuffix => Rule::UnencryptedSuffix(text),
+        SelectorKind::EncryptedSuffix => Rule::EncryptedSuffix(text),
+        SelectorKind::UnencryptedRegex => Rule::UnencryptedRegex(text),
+        SelectorKind::EncryptedRegex => Rule::EncryptedRegex(text),
+        SelectorKind::UnencryptedCommentRegex => Rule::UnencryptedCommentRegex(text),
+        SelectorKind::EncryptedCommentRegex => Rule::EncryptedCommentRegex(text),
+    })
+}
+
+/// The time, RFC 3339 in UTC, to the second.
+pub fn now() -> String {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    time::utc(since.as_secs())
+}
