@@ -139,14 +139,14 @@ fn a_long_rekey_shows_how_far_it_is_and_leaves_nothing_of_that() {
         text
     };
     let text = on("xterm", "");
-    let bar = text.rfind("/25 files, ").expect(&text);
+    let bar = text.find(" of 25 files").expect(&text);
     // What is cleared is cleared before the last word.
     let cleared = text.rfind("\u{1b}[2K").or_else(|| text.rfind("\u{1b}[K")).expect(&text);
-    let last = text.find("rekeyed 25 of 25 files").expect(&text);
+    let last = text.rfind("rekeyed 25 of 25 files").expect(&text);
     assert!(bar < cleared && cleared < last, "{text:?}");
     // Few files are done before anybody wonders.
-    assert!(!on("xterm", "secrets/1.age").contains(" left"));
+    assert!(!on("xterm", "secrets/1.age").contains('\u{1b}'));
     // Where nobody looks there is none.
     let run = fleet.run(&["rekey", "--force"]).done().says("rekeyed 25 of 25 files");
-    assert!(!run.stderr.contains(" left") && !run.stderr.contains('\u{1b}'), "{}", run.stderr);
+    assert!(!run.stderr.contains('\r') && !run.stderr.contains('\u{1b}'), "{}", run.stderr);
 }
