@@ -125,3 +125,28 @@ fn a_syntax_error_may_be_corrected_in_the_editor() {
     exits(&session, 0);
     assert_eq!(fleet.open("secrets/a.yaml.age", "web1").unwrap(), b"a: 1\n");
 }
+
+#[test]
+fn a_long_rekey_shows_how_far_it_is_and_leaves_nothing_of_that() {
+    let names: Vec<String> = (0..25).map(|number| format!("secrets/{number}.age")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let fleet = Fleet::with(&names);
+    let on = |terminal: &str, arguments: &str| {
+        let script = format!("TERM={terminal} exec \"$0\" rekey --force {arguments}");
+        let mut session = on_terminal(&fleet, "alice", &script);
+        let text = session.exp_eof().unwrap();
+        exits(&session, 0);
+        text
+    };
+    let text = on("xterm", "");
+    let bar = text.find(" of 25 files").expect(&text);
+    // What is cleared is cleared before the last word.
+    let cleared = text.rfind("\u{1b}[2K").or_else(|| text.rfind("\u{1b}[K")).expect(&text);
+    let last = text.rfind("rekeyed 25 of 25 files").expect(&text);
+    assert!(bar < cleared && cleared < last, "{text:?}");
+    // Few files are done before anybody wonders.
+    assert!(!on("xterm", "secrets/1.age").contains('\u{1b}'));
+    // Where nobody looks there is none.
+    let run = fleet.run(&["rekey", "--force"]).done().says("rekeyed 25 of 25 files");
+    assert!(!run.stderr.contains('\r') && !run.stderr.contains('\u{1b}'), "{}", run.stderr);
+}
