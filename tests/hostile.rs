@@ -105,6 +105,29 @@ fn damaged_content_stops_a_rekey_before_anything_is_written() {
     refused(&fleet, |fleet| fleet.run(&["rekey"])).says("`secrets/b.age`");
 }
 
+/// Files that are too large to be kept in memory are read again, armored ones too.
+#[test]
+fn a_reader_is_added_to_files_of_any_size() {
+    let fleet = Fleet::with(&["secrets/small.age"]);
+    let content = "a line of many\n".repeat(10_000);
+    fleet.feed(&["encrypt", "-o", "secrets/large.age"], content.as_bytes()).done();
+    fleet.feed(&["encrypt", "--armor", "-o", "secrets/text.age"], content.as_bytes()).done();
+    fleet.feed(&["encrypt", "--armor", "-o", "secrets/word.age"], b"short").done();
+    let db1 = fleet.public("db1");
+    fleet.run(&["host", "add", "db1", "-r", &db1, "--to", "secrets/**", "--no-rekey"]).done();
+    fleet.run(&["rekey"]).done().says("rekeyed 4 of 4 files");
+    let key = fleet.key("db1");
+    let key = key.to_str().unwrap();
+    for (name, whole) in [("large", content.as_str()), ("text", &content), ("word", "short")] {
+        let file = format!("secrets/{name}.age");
+        let read = fleet.run(&["decrypt", "-i", key, &file]).done();
+        assert_eq!(read.stdout, whole.as_bytes(), "{name}");
+        let armored = fs::read(fleet.path(&file)).unwrap().starts_with(b"-----BEGIN AGE");
+        assert_eq!(armored, name != "large", "{name}");
+    }
+    fleet.run(&["rekey", "--check"]).done();
+}
+
 #[test]
 fn plaintext_under_a_rule_stops_a_rekey() {
     let fleet = Fleet::with(&["secrets/a.age"]);

@@ -87,6 +87,8 @@ impl Rekey {
             let text = format!("{:#}\n", plan_json(&steps, &written));
             ui::print(&text).map_err(|e| ui::stdout_failure(&e))?;
         }
+        // Nobody has to wait until the headers of all files are given back, piece by piece.
+        rayon::spawn(move || drop(steps));
         Ok(if self.check && stale { Done::Found } else { Done::Clean })
     }
 

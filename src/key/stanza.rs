@@ -53,7 +53,7 @@ pub fn parse_stanza(input: &[u8]) -> Result<Option<(Stanza, &[u8])>, StanzaError
         return Err(StanzaError::NoArrow);
     }
     let Some((first, mut rest)) = split_line(input) else { return Ok(None) };
-    let mut words = Vec::new();
+    let mut words = Vec::with_capacity(3);
     for word in first.get(PREFIX.len()..).unwrap_or_default().split(|byte| *byte == b' ') {
         if !is_argument(word) {
             return Err(StanzaError::Argument);
