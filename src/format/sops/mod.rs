@@ -5,12 +5,14 @@
 //! parts together; the others each do one thing. Knows no path and no terminal.
 
 pub mod binary;
+pub mod convert;
 pub mod crypt;
 pub mod data_key;
 pub mod dotenv;
 mod extract;
 pub mod file;
 pub mod go_regex;
+mod flatten;
 pub mod ini;
 pub mod json;
 pub mod metadata;
@@ -20,6 +22,7 @@ pub mod shamir;
 pub mod stash;
 pub mod store;
 pub mod time;
+mod text;
 pub mod tree;
 pub mod value;
 pub mod yaml;
