@@ -5,14 +5,15 @@
 //! parts together; the others each do one thing. Knows no path and no terminal.
 
 pub mod binary;
+mod canonical;
 pub mod convert;
 pub mod crypt;
 pub mod data_key;
 pub mod dotenv;
 mod extract;
 pub mod file;
-pub mod go_regex;
 mod flatten;
+pub mod go_regex;
 pub mod ini;
 pub mod json;
 pub mod metadata;
@@ -21,8 +22,8 @@ pub mod select;
 pub mod shamir;
 pub mod stash;
 pub mod store;
-pub mod time;
 mod text;
+pub mod time;
 pub mod tree;
 pub mod value;
 pub mod yaml;
