@@ -2,6 +2,7 @@
 //!
 //! Follows `TreeBranch.Truncate` of sops, but that comments of a list are not counted.
 
+use super::canonical;
 use super::store::{Layout, Step, Store, StoreError};
 use super::tree::{Document, Leaf, ListItem, Map, MapItem, Node, Tree, Value};
 use crate::plaintext::Plaintext;
@@ -30,34 +31,50 @@ pub(super) fn take(node: Node, way: &[Step]) -> Option<Node> {
 }
 
 /// Prints it.
-pub(super) fn print(node: Node, output: Store, layout: &Layout) -> Result<Plaintext, StoreError> {
+pub(super) fn print(
+    node: Node,
+    store: Store,
+    output: Store,
+    layout: &Layout,
+) -> Result<Plaintext, StoreError> {
     match node {
         Node::Leaf(Leaf { value: Value::Str(text), .. }) => Ok(text),
-        Node::Map(root) => output.print(&of_root(root), None, layout),
+        Node::Map(root) => output.print(&as_sops(root, store, output)?, None, layout),
         Node::List(_) if output == Store::Ini => {
             Err(StoreError::new("is a list, which INI cannot hold"))
         }
-        Node::List(_) | Node::Leaf(_) => print_part(node, output, layout),
+        Node::List(_) | Node::Leaf(_) => print_part(node, store, output, layout),
     }
 }
 
 /// What is no document of its own is printed as the one value of a map, which is cut off.
-fn print_part(node: Node, output: Store, layout: &Layout) -> Result<Plaintext, StoreError> {
+fn print_part(
+    node: Node,
+    store: Store,
+    output: Store,
+    layout: &Layout,
+) -> Result<Plaintext, StoreError> {
     let mut root = Map::default();
     root.push("x", node);
-    let tree = of_root(root);
     match output {
         Store::Yaml => {
+            let tree = as_sops(root, store, Store::Yaml)?;
             let printed = Store::Yaml.print(&tree, None, layout)?;
             Ok(outdent(&printed, b"x:", b"", layout.yaml_indent))
         }
         Store::Json | Store::Ini => {
+            let tree = as_sops(root, store, Store::Json)?;
             let printed = Store::Json.print(&tree, None, layout)?;
             Ok(outdent(&printed, b"\"x\":", b"\n}\n", layout.json_indent.unwrap_or(1)))
         }
         Store::Dotenv => Err(StoreError::new("is no text, and dotenv has nothing else")),
         Store::Binary => Err(StoreError::new("is no text, and a binary document is no other")),
     }
+}
+
+fn as_sops(root: Map, store: Store, output: Store) -> Result<Tree, StoreError> {
+    let tree = Tree { documents: vec![Document { root, ..Document::default() }] };
+    canonical::tree(tree, store, output)
 }
 
 /// What stands between two texts, each further line moved to the left.
@@ -78,8 +95,4 @@ fn outdent(printed: &Plaintext, before: &[u8], after: &[u8], indent: usize) -> P
         Some(b'\n') => Plaintext::copy_of(out.expose().get(1..).unwrap_or_default()),
         Some(_) | None => out,
     }
-}
-
-fn of_root(root: Map) -> Tree {
-    Tree { documents: vec![Document { root, ..Document::default() }] }
 }

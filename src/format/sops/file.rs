@@ -7,17 +7,14 @@ use std::{fmt, io};
 
 use super::crypt::{self, Job};
 use super::data_key::DataKey;
-use super::metadata::{Metadata, MetadataError};
+use super::metadata::{Metadata, MetadataError, VERSION};
 use super::select::{Rule, Selector, SelectorError};
 use super::stash::Stash;
 use super::store::{Layout, MetadataEdit, ParseError, Step, Store, StoreError, Way};
 use super::tree::{Document, Leaf, Map, MapItem, Node, Tree, Value};
 use super::value::{Cipher, Kind, ValueError};
-use super::{extract, time};
+use super::{canonical, extract, number, time};
 use crate::plaintext::Plaintext;
-
-/// The version of sops whose format we write.
-pub const SOPS_VERSION: &str = "3.13.3";
 
 /// How a document is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -155,6 +152,8 @@ impl SopsFile {
         if check == MacCheck::Verify && !stored?.same_as(&done.mac) {
             return Err(SopsError::Mac);
         }
+        // what was decrypted is printed as sops would print it, by the lossless writer too
+        number::as_sops(&mut self.tree, self.store);
         let Self { store, text, tree, metadata } = self;
         Ok(Opened { store, text, tree, metadata, cipher, comments_left: done.comments_left })
     }
@@ -174,7 +173,10 @@ impl SopsFile {
             Writer::Lossless => {
                 self.store.splice(&self.text, &self.tree, MetadataEdit::Put(&map))?
             }
-            Writer::Canonical(layout) => self.store.print(&self.tree, Some(&map), layout)?,
+            Writer::Canonical(layout) => {
+                let tree = self.tree.copy();
+                canonical::print_sealed(tree, &map, self.store, self.store, layout)?
+            }
         };
         Ok(bytes(&text))
     }
@@ -202,13 +204,19 @@ impl Opened {
     /// # Errors
     /// [`SopsError::Store`]: what the output cannot say.
     pub fn document(&self, writer: &Writer, output: Store) -> Result<Plaintext, SopsError> {
-        Ok(match writer {
-            Writer::Lossless if output == self.store && output != Store::Binary => {
-                output.splice(&self.text, &self.tree, MetadataEdit::Remove)?
+        let layout = match writer {
+            // there is nothing but the value, and no need for another of it
+            _ if output == Store::Binary && self.store == Store::Binary => {
+                return Ok(output.print(&self.tree, None, &Layout::default())?);
             }
-            Writer::Lossless => output.print(&self.tree, None, &Layout::default())?,
-            Writer::Canonical(layout) => output.print(&self.tree, None, layout)?,
-        })
+            Writer::Lossless if output == self.store => {
+                return Ok(output.splice(&self.text, &self.tree, MetadataEdit::Remove)?);
+            }
+            Writer::Lossless => Layout::default(),
+            Writer::Canonical(layout) => *layout,
+        };
+        let tree = canonical::tree(self.tree.copy(), self.store, output)?;
+        Ok(output.print(&tree, None, &layout)?)
     }
 
     /// One value of the first document: a text as it is, a map as a document, anything else as
@@ -226,7 +234,7 @@ impl Opened {
             self.tree.documents.first_mut().map(|document| std::mem::take(&mut document.root));
         let missing = || SopsError::Missing { way: way.to_vec() };
         let node = extract::take(Node::Map(root.unwrap_or_default()), way).ok_or_else(missing)?;
-        extract::print(node, output, layout)
+        extract::print(node, self.store, output, layout)
             .map_err(|error| SopsError::Store(StoreError { way: way.to_vec(), ..error }))
     }
 
@@ -246,9 +254,11 @@ impl Opened {
             Writer::Lossless => {
                 self.store.splice(&self.text, &self.tree, MetadataEdit::Put(&map))?
             }
-            Writer::Canonical(layout) => self.store.print(&self.tree, Some(&map), layout)?,
+            Writer::Canonical(layout) => {
+                canonical::print_sealed(self.tree, &map, self.store, self.store, layout)?
+            }
         };
-        drop(self);
+        drop(self.text);
         Ok(bytes(&text))
     }
 }
@@ -268,20 +278,21 @@ pub fn seal(document: &Plaintext, sealing: &Sealing<'_>) -> Result<Vec<u8>, Sops
     if let Some(document) = tree.documents.iter().position(encrypted) {
         return Err(SopsError::AlreadyEncrypted { document });
     }
-    let lossless = *writer == Writer::Lossless && input == output && input != Store::Binary;
     let before = before.filter(|before| before.cipher.is_of(key));
     let mut stash = match before {
         Some(before) => Some(Stash::new(&before.text, &before.tree)?),
         None => None,
     };
     let map = encrypt(&mut tree, input, metadata, key, stash.as_mut(), now, version)?;
-    let text = match writer {
-        Writer::Lossless if lossless => output.splice(document, &tree, MetadataEdit::Put(&map))?,
-        Writer::Lossless => output.print(&tree, Some(&map), &Layout::default())?,
-        Writer::Canonical(layout) => output.print(&tree, Some(&map), layout)?,
+    drop(stash);
+    let layout = match writer {
+        Writer::Lossless if input == output && input != Store::Binary => {
+            return Ok(bytes(&output.splice(document, &tree, MetadataEdit::Put(&map))?));
+        }
+        Writer::Lossless => Layout::default(),
+        Writer::Canonical(layout) => *layout,
     };
-    drop(tree);
-    Ok(bytes(&text))
+    Ok(bytes(&canonical::print_sealed(tree, &map, input, output, &layout)?))
 }
 
 /// Encrypts a tree; its metadata with MAC, time and version.
@@ -373,8 +384,8 @@ impl VersionRule {
     fn apply(self, old: Option<&str>) -> &str {
         match (self, old.filter(|old| !old.is_empty())) {
             (Self::Keep, Some(old)) => old,
-            (Self::Raise, Some(old)) if numbers(old) >= numbers(SOPS_VERSION) => old,
-            (Self::Keep | Self::Raise, _) => SOPS_VERSION,
+            (Self::Raise, Some(old)) if numbers(old) >= numbers(VERSION) => old,
+            (Self::Keep | Self::Raise, _) => VERSION,
         }
     }
 }
@@ -532,3 +543,6 @@ impl From<io::Error> for SopsError {
         Self::Random(error)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -92,7 +92,7 @@ impl Reader<'_> {
 
     /// From `<` to `>`: letters, digits and `_`.
     fn name(&mut self) -> Result<(), &'static str> {
-        while let Some(c) = self.rest.next() {
+        for c in self.rest.by_ref() {
             self.out.push(c);
             match c {
                 '>' => return Ok(()),
@@ -134,16 +134,15 @@ impl Reader<'_> {
             'C' => return Err("has `\\C`, which matches no whole character"),
             'Q' => self.quoted(),
             'p' | 'P' => self.property(c)?,
-            _ => match perl(c) {
-                Some((negated, set)) => {
+            _ => {
+                if let Some((negated, set)) = perl(c) {
                     let not = if negated { "^" } else { "" };
                     let _ = write!(self.out, "[{not}{set}]");
-                }
-                None => {
+                } else {
                     let c = self.escaped(c)?;
                     self.literal(c);
                 }
-            },
+            }
         }
         Ok(())
     }

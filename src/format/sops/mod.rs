@@ -5,11 +5,14 @@
 //! parts together; the others each do one thing. Knows no path and no terminal.
 
 pub mod binary;
+mod canonical;
+pub mod convert;
 pub mod crypt;
 pub mod data_key;
 pub mod dotenv;
 mod extract;
 pub mod file;
+mod flatten;
 pub mod go_regex;
 pub mod ini;
 pub mod json;
@@ -19,6 +22,7 @@ pub mod select;
 pub mod shamir;
 pub mod stash;
 pub mod store;
+mod text;
 pub mod time;
 pub mod tree;
 pub mod value;

@@ -182,12 +182,12 @@ impl std::error::Error for SelectorError {}
 mod tests {
     use super::*;
 
-    fn selector(rule: Rule) -> Selector {
-        Selector::new(Some(&rule)).unwrap()
+    fn selector(rule: &Rule) -> Selector {
+        Selector::new(Some(rule)).unwrap()
     }
 
     fn encrypts(rule: Rule, way: &[&str]) -> bool {
-        let selector = selector(rule);
+        let selector = selector(&rule);
         let scope = way.iter().fold(Scope::default(), |scope, key| selector.below(scope, key));
         selector.encrypts(scope)
     }
@@ -213,7 +213,7 @@ mod tests {
 
     #[test]
     fn a_comment_does_not_encrypt_itself() {
-        let selector = selector(Rule::EncryptedCommentRegex("sops:enc".into()));
+        let selector = selector(&Rule::EncryptedCommentRegex("sops:enc".into()));
         let before = Scope::default();
         assert!(!selector.encrypts_comment(before, b"sops:enc"));
         let after = selector.after(before, b"sops:enc");
@@ -224,7 +224,7 @@ mod tests {
 
     #[test]
     fn a_comment_keeps_itself_plain() {
-        let selector = selector(Rule::UnencryptedCommentRegex("public".into()));
+        let selector = selector(&Rule::UnencryptedCommentRegex("public".into()));
         let before = Scope::default();
         assert!(!selector.encrypts_comment(before, b"is public"));
         assert!(selector.encrypts_comment(before, b"is not"));

@@ -156,3 +156,91 @@ fn ciphertext(token: &[u8]) -> Option<&[u8]> {
     let plain = text.iter().all(|byte| byte.is_ascii_graphic() && *byte != b'\\');
     (plain && Parts::parse(text).is_some()).then_some(text)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::sops::data_key::DataKey;
+    use crate::format::sops::tree::{Document, Leaf, Style};
+    use crate::format::sops::value::Cipher;
+
+    fn spot(start: usize, end: usize, flow: bool) -> Spot {
+        Spot { span: start..end, style: Style::Double, flow, indent: 0, shared: false }
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "test")]
+    fn bytes(text: &Plaintext) -> &[u8] {
+        text.expose()
+    }
+
+    /// A text of lines, and the tree of a list with the plaintext `same` in each line.
+    fn list(lines: &[Vec<u8>]) -> (Plaintext, Tree) {
+        let mut text = Plaintext::default();
+        let mut items = Vec::new();
+        for line in lines {
+            let start = text.len();
+            text.extend(line);
+            let mut leaf = Leaf::text("same");
+            leaf.spot = Some(spot(start, text.len(), false));
+            items.push(ListItem::Value(Node::Leaf(leaf)));
+            text.extend(b"\n");
+        }
+        let mut root = Map::default();
+        root.push("l", Node::List(List { items }));
+        let document = Document { root, ..Document::default() };
+        (text, Tree { documents: vec![document] })
+    }
+
+    fn ciphertexts(count: usize) -> Vec<Vec<u8>> {
+        // test-only
+        let key = DataKey::from_plaintext(Plaintext::copy_of(&[7; 32])).unwrap();
+        let cipher = Cipher::new(&key);
+        let one = || bytes(&cipher.encrypt(Kind::Str, b"same", b"l:").unwrap()).to_vec();
+        (0..count).map(|_| one()).collect()
+    }
+
+    #[test]
+    fn equal_items_of_a_list_keep_theirs_in_order() {
+        let old = ciphertexts(3);
+        let (text, tree) = list(&old);
+        let mut stash = Stash::new(&text, &tree).unwrap();
+        for expected in &old {
+            let known = stash.take(b"l:", Kind::Str, b"same").unwrap();
+            assert_eq!(bytes(&known.text), expected.as_slice());
+        }
+        assert!(stash.take(b"l:", Kind::Str, b"same").is_none());
+    }
+
+    #[test]
+    fn another_place_type_or_value_has_none() {
+        let (text, tree) = list(&ciphertexts(1));
+        let mut stash = Stash::new(&text, &tree).unwrap();
+        assert!(stash.take(b"m:", Kind::Str, b"same").is_none());
+        assert!(stash.take(b"l:", Kind::Comment, b"same").is_none());
+        assert!(stash.take(b"l:", Kind::Str, b"other").is_none());
+        assert!(stash.take(b"l:", Kind::Str, b"same").is_some());
+    }
+
+    #[test]
+    fn quotes_stay_where_they_mean_the_same() {
+        let old = ciphertexts(1).remove(0);
+        let quoted = [b"\"", old.as_slice(), b"\""].concat();
+        let (text, tree) = list(&[quoted.clone(), quoted.clone()]);
+        let mut stash = Stash::new(&text, &tree).unwrap();
+        let (enc, write) =
+            stash.take(b"l:", Kind::Str, b"same").unwrap().at(Some(&spot(0, 1, false)));
+        assert_eq!(bytes(&enc), old);
+        assert!(matches!(write, Write::Token(token) if bytes(&token) == quoted));
+        let (_, write) = stash.take(b"l:", Kind::Str, b"same").unwrap().at(Some(&spot(0, 1, true)));
+        assert!(matches!(write, Write::Value));
+    }
+
+    #[test]
+    fn what_is_escaped_or_folded_is_not_used() {
+        let old = String::from_utf8(ciphertexts(1).remove(0)).unwrap();
+        for line in [old.replace(",iv", "\\u002civ"), old.replace(",iv", "\n ,iv"), "x".into()] {
+            let (text, tree) = list(&[line.into_bytes()]);
+            assert!(Stash::new(&text, &tree).unwrap().known.is_empty());
+        }
+    }
+}

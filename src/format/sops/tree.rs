@@ -185,7 +185,80 @@ impl Leaf {
     }
 }
 
+impl Tree {
+    /// Another of the same values; for writers that change them first.
+    pub fn copy(&self) -> Self {
+        let of_document = |document: &Document| Document {
+            root: document.root.copy(),
+            metadata: document.metadata.as_ref().map(Map::copy),
+            span: document.span.clone(),
+            metadata_span: document.metadata_span.clone(),
+        };
+        Self { documents: self.documents.iter().map(of_document).collect() }
+    }
+}
+
+impl Node {
+    /// Another of the same values.
+    pub fn copy(&self) -> Self {
+        match self {
+            Self::Map(map) => Self::Map(map.copy()),
+            Self::List(list) => Self::List(list.copy()),
+            Self::Leaf(leaf) => Self::Leaf(leaf.copy()),
+        }
+    }
+}
+
+impl Leaf {
+    fn copy(&self) -> Self {
+        let value = match &self.value {
+            Value::Null => Value::Null,
+            Value::Bool(value) => Value::Bool(*value),
+            Value::Int(text) => Value::Int(copy(text)),
+            Value::Float(text) => Value::Float(copy(text)),
+            Value::Time(text) => Value::Time(copy(text)),
+            Value::Str(text) => Value::Str(copy(text)),
+        };
+        Self { value, spot: self.spot.clone(), write: self.write.copy() }
+    }
+}
+
+impl Comment {
+    fn copy(&self) -> Self {
+        let (spot, write) = (self.spot.clone(), self.write.copy());
+        Self { text: copy(&self.text), spot, inline: self.inline, write }
+    }
+}
+
+impl Write {
+    fn copy(&self) -> Self {
+        match self {
+            Self::Keep => Self::Keep,
+            Self::Value => Self::Value,
+            Self::Token(token) => Self::Token(copy(token)),
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "from one tree, which is wiped, into another")]
+fn copy(text: &Plaintext) -> Plaintext {
+    Plaintext::copy_of(text.expose())
+}
+
 impl Map {
+    /// Another of the same values.
+    pub fn copy(&self) -> Self {
+        let of_item = |item: &MapItem| match item {
+            MapItem::Comment(comment) => MapItem::Comment(comment.copy()),
+            MapItem::Entry(Entry { key, key_span, value }) => MapItem::Entry(Entry {
+                key: key.clone(),
+                key_span: key_span.clone(),
+                value: value.copy(),
+            }),
+        };
+        Self { items: self.items.iter().map(of_item).collect() }
+    }
+
     /// The value of a key: the first, where there are several.
     pub fn find(&self, key: &str) -> Option<&Node> {
         self.entries().find(|entry| entry.key == key).map(|entry| &entry.value)
@@ -206,6 +279,14 @@ impl Map {
 }
 
 impl List {
+    fn copy(&self) -> Self {
+        let of_item = |item: &ListItem| match item {
+            ListItem::Comment(comment) => ListItem::Comment(comment.copy()),
+            ListItem::Value(node) => ListItem::Value(node.copy()),
+        };
+        Self { items: self.items.iter().map(of_item).collect() }
+    }
+
     /// The items, comments left out.
     pub fn values(&self) -> impl Iterator<Item = &Node> {
         self.items.iter().filter_map(|item| match item {

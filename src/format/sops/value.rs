@@ -338,14 +338,14 @@ pub fn bytes_of(value: &Value) -> Result<Option<(Kind, Bytes<'_>)>, ValueError> 
 #[expect(clippy::disallowed_methods, reason = "numbers and times are hashed as Go prints them")]
 fn made(kind: Kind, text: &Plaintext) -> Result<Bytes<'_>, ValueError> {
     let plain = str::from_utf8(text.expose()).map_err(|_| ValueError::Content(kind))?;
+    let own = |text: String| Plaintext::new(text.into_bytes());
     let printed = match kind {
-        Kind::Int => plain.parse::<i64>().ok().map(|number| number.to_string()),
+        Kind::Int => plain.parse::<i64>().ok().map(|number| own(number.to_string())),
         Kind::Float => number::fixed(plain),
-        Kind::Time => time::with_fraction(plain),
+        Kind::Time => time::with_fraction(plain).map(own),
         Kind::Str | Kind::Bool | Kind::Comment => None,
     };
-    let printed = printed.ok_or(ValueError::Content(kind))?;
-    Ok(Bytes::Made(Plaintext::new(printed.into_bytes())))
+    printed.map(Bytes::Made).ok_or(ValueError::Content(kind))
 }
 
 impl fmt::Display for ValueError {
@@ -383,3 +383,6 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
         .with_decode_allow_trailing_bits(true)
         .with_decode_padding_mode(DecodePaddingMode::RequireCanonical),
 );
+
+#[cfg(test)]
+mod tests;
