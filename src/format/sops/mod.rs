@@ -5,10 +5,12 @@
 //! parts together; the others each do one thing. Knows no path and no terminal.
 
 pub mod binary;
+pub mod convert;
 pub mod crypt;
 pub mod data_key;
 pub mod dotenv;
 pub mod file;
+mod flatten;
 pub mod ini;
 pub mod json;
 pub mod metadata;
@@ -16,6 +18,7 @@ pub mod number;
 pub mod select;
 pub mod shamir;
 pub mod store;
+mod text;
 pub mod tree;
 pub mod value;
 pub mod yaml;

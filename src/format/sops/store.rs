@@ -93,10 +93,9 @@ impl Store {
     pub fn read(self, text: &Plaintext) -> Result<Tree, ParseError> {
         match self {
             Self::Yaml => yaml::read(text),
-            Self::Json => json::read(text),
+            Self::Json | Self::Binary => json::read(text),
             Self::Dotenv => dotenv::read(text),
             Self::Ini => ini::read(text),
-            Self::Binary => json::read(text),
         }
     }
 
