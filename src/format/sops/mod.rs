@@ -18,6 +18,8 @@ pub mod number;
 pub mod select;
 pub mod shamir;
 pub mod store;
+#[cfg(test)]
+mod store_tests;
 mod text;
 pub mod tree;
 pub mod value;
