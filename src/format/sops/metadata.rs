@@ -128,9 +128,6 @@ impl Metadata {
                     put(kind.name(), Node::List(list));
                 }
             }
-            for (name, node) in self.unknown_of_groups.get(&0).into_iter().flatten() {
-                put(name, copy(node));
-            }
         } else {
             let groups = self.groups.iter().enumerate().map(|(index, group)| {
                 let unknown = self.unknown_of_groups.get(&index);
@@ -151,7 +148,9 @@ impl Metadata {
             put(rule.name(), text(rule.text()));
         }
         put("version", text(self.version.as_deref().unwrap_or(VERSION)));
-        for (name, node) in &self.unknown {
+        // What was beside the keys of the one group there was is beside them again.
+        let of_group = self.unknown_of_groups.get(&0).filter(|_| self.groups.len() == 1);
+        for (name, node) in self.unknown.iter().chain(of_group.into_iter().flatten()) {
             put(name, copy(node));
         }
         sorted(fields)
@@ -396,8 +395,10 @@ fn text(text: &str) -> Node {
     Node::Leaf(Leaf::text(text))
 }
 
+/// In the order of the alphabet; of two fields of one name the first stays.
 fn sorted(mut fields: Vec<(String, Node)>) -> Map {
     fields.sort_by(|(a, _), (b, _)| a.cmp(b));
+    fields.dedup_by(|(later, _), (first, _)| later == first);
     let mut map = Map::default();
     for (name, node) in fields {
         map.push(&name, node);

@@ -111,9 +111,7 @@ impl Locked {
     /// looked for.
     pub fn sops_text(&self, tried: &[Tried]) -> String {
         if let Some(unusable) = &self.unusable {
-            return format!(
-                "Failed to get the data key required to decrypt the SOPS file: {unusable}"
-            );
+            return format!("could not get data key from shamir parts: {unusable}");
         }
         let mut text =
             "Failed to get the data key required to decrypt the SOPS file.\n\n".to_owned();

@@ -45,6 +45,7 @@ pub fn unwrap(
             | WrappingKind::HcVault => try_service(&mut files, *kind),
         }
     }
+    keyring.expect(Vec::new());
     files.into_iter().map(|file| file.finish(order)).collect()
 }
 
