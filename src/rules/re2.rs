@@ -53,6 +53,15 @@ fn escape(rest: &mut Peekable<Chars<'_>>, out: &mut String, in_class: bool) {
         'D' | 'S' | 'W' => out.extend(["[^", ascii, "]"]),
         'b' if !in_class => out.push_str(r"(?-u:\b)"),
         'Q' => quoted(rest, out),
+        'p' | 'P' | 'x' if rest.peek() == Some(&'{') => {
+            out.extend(['\\', c]);
+            while let Some(inside) = rest.next() {
+                out.push(inside);
+                if inside == '}' {
+                    break;
+                }
+            }
+        }
         '0'..='7' => octal(c, rest, out),
         c if c.is_ascii_punctuation() && !"<>".contains(c) => out.extend(['\\', c]),
         // `\<` is no word boundary there.
