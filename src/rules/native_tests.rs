@@ -155,7 +155,8 @@ fn rules_for_sops_files_choose_values_and_name_keys_of_every_kind() {
     ));
     let rule = rules.find(Path::new("/repo/a.yaml")).unwrap();
     let readers = rules.wrapping(rule);
-    let told: Vec<_> = readers.groups[0].iter().map(|k| (&*k.reader, k.key.kind().name())).collect();
+    let told: Vec<_> =
+        readers.groups[0].iter().map(|k| (&*k.reader, k.key.kind().name())).collect();
     assert_eq!(
         told,
         [("alice", "age"), ("alice", "pgp"), ("cloud", "kms"), ("tr-west-1:k", "hckms")]

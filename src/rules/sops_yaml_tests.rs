@@ -148,8 +148,10 @@ fn the_first_match_wins() {
 
 #[test]
 fn a_path_is_relative_below_the_folder_and_absolute_outside() {
-    let rules = rules("creation_rules:\n- {path_regex: ^secrets/, age: <ALICE>}\n- {path_regex: \
-                       ^/else/, age: <BOB>}\n- {path_regex: repo, age: <WEB>}\n");
+    let rules = rules(
+        "creation_rules:\n- {path_regex: ^secrets/, age: <ALICE>}\n- {path_regex: \
+                       ^/else/, age: <BOB>}\n- {path_regex: repo, age: <WEB>}\n",
+    );
     let found = |path: &str| rules.find(Path::new(path)).map(|rule| rule.place.line);
     assert_eq!(found("/repo/secrets/a"), Some(2));
     assert_eq!(found("/repo/x/../secrets/a"), Some(2));
@@ -204,7 +206,8 @@ fn one_group_or_an_empty_list_of_groups_is_no_sharing() {
 
 #[test]
 fn keys_that_stand_twice_in_a_flat_rule_are_written_once() {
-    let text = "creation_rules:\n- age: '<ALICE>,<ALICE>'\n  pgp: [AA, A A]\n  kms: '<ARN>,<ARN>'\n";
+    let text =
+        "creation_rules:\n- age: '<ALICE>,<ALICE>'\n  pgp: [AA, A A]\n  kms: '<ARN>,<ARN>'\n";
     assert_eq!(readers(text, "x").groups[0].len(), 3);
 }
 
@@ -242,7 +245,10 @@ fn merge_keys_bring_fields_that_own_ones_override() {
     let one = readers(text, "one");
     assert_eq!((told(&one).as_str(), one.selector.unwrap().text.as_str()), ("alice age", "^b$"));
     let two = readers(text, "two");
-    assert_eq!((told(&two).as_str(), two.selector.unwrap().text.as_str()), ("alice age, p pgp", "^a$"));
+    assert_eq!(
+        (told(&two).as_str(), two.selector.unwrap().text.as_str()),
+        ("alice age, p pgp", "^a$")
+    );
     assert_eq!(told(&readers(text, "three")), "bob age, p pgp");
 }
 
@@ -329,8 +335,10 @@ fn each_mistake_has_its_place() {
 
 #[test]
 fn a_broken_rule_keeps_its_files_and_leaves_others_alone() {
-    let rules = rules("creation_rules:\n- {path_regex: a, age: nonsense}\n- {path_regex: b, age: <ALICE>}\n- \
-                       {path_regex: '(', pgp: AA}\n- age: <BOB>\n");
+    let rules = rules(
+        "creation_rules:\n- {path_regex: a, age: nonsense}\n- {path_regex: b, age: <ALICE>}\n- \
+                       {path_regex: '(', pgp: AA}\n- age: <BOB>\n",
+    );
     let broken = |path: &str| {
         let rule = rules.find(&Path::new("/repo").join(path)).unwrap();
         (rule.place.line, rule.problems.len())
