@@ -2,6 +2,7 @@
 //! of `config_test.go` of sops, in our own files. All keys are test-only.
 
 use super::*;
+use crate::key::wrapping::WrappingKey;
 use crate::rules::{NamedKey, SopsReaders};
 
 const ALICE: &str = "age1yeegckjfl59gza84q5ev943nch3uyxan8xc6cmac8ftx3j27wpns5ygmrg";
@@ -46,12 +47,13 @@ fn readers(text: &str, path: &str) -> SopsReaders {
 
 /// Names and kinds of the keys, groups apart.
 fn told(readers: &SopsReaders) -> String {
-    let key = |named: &NamedKey| match &named.key {
-        WrappingKey::Kms { role, context, aws_profile, .. } => {
-            let role = role.as_deref().unwrap_or_default();
-            format!("{} kms({role} {context:?} {aws_profile})", named.reader)
-        }
-        key => format!("{} {}", named.reader, key.kind().name()),
+    let key = |named: &NamedKey| {
+        let kind = named.key.kind().name();
+        let WrappingKey::Kms { role, context, aws_profile, .. } = &named.key else {
+            return format!("{} {kind}", named.reader);
+        };
+        let role = role.as_deref().unwrap_or_default();
+        format!("{} {kind}({role} {context:?} {aws_profile})", named.reader)
     };
     let group = |keys: &Vec<NamedKey>| keys.iter().map(key).collect::<Vec<_>>().join(", ");
     readers.groups.iter().map(group).collect::<Vec<_>>().join("\n")
@@ -67,7 +69,8 @@ fn problems(text: &str) -> String {
             rules.rules.into_iter().flat_map(|rule| rule.problems).collect()
         }
     };
-    all.iter().map(|problem| format!("{problem}\n")).collect()
+    let lines: Vec<String> = all.iter().map(ToString::to_string).collect();
+    lines.join("\n") + "\n"
 }
 
 #[test]
@@ -141,6 +144,8 @@ fn the_first_match_wins() {
         assert_eq!(told(&readers(text, path)), reader, "{path}");
     }
     assert!(rules(text).find(Path::new("/repo/stage.yml")).is_none());
+    let empty = "creation_rules:\n-\n- age: &one <ALICE>\n";
+    assert_eq!(told(&readers(empty, "x")), "one age", "an empty item is no rule");
     let all = "creation_rules:\n- {path_regex: '', age: &all <ALICE>}\n- age: &never <BOB>\n";
     assert_eq!(told(&readers(all, "x")), "all age");
     assert_eq!(told(&readers(all, "/elsewhere/x")), "all age");
@@ -235,6 +240,19 @@ fn stores_say_how_to_indent() {
     let wide = Layout { yaml_indent: 8, json_indent: Some(2), binary_indent: Some(0) };
     assert_eq!(layout(all), wide);
     assert_eq!(layout("stores: {json: {indent: -1}, yaml: {indent: 0}}\n"), Layout::default());
+    let wrong = parsed(
+        "stores:\n  yaml: {indent: -1}\n  json: {indent: -2}\n  json_binary: {indent: 1000}\n",
+    );
+    assert_eq!(wrong.layout, Layout::default());
+    assert_eq!(
+        wrong.notes,
+        [
+            "/repo/.sops.yaml:2:18: `stores.yaml.indent` must be from 0 to 64, and is passed over",
+            "/repo/.sops.yaml:3:18: `stores.json.indent` must be from -1 to 64, and is passed over",
+            "/repo/.sops.yaml:4:25: `stores.json_binary.indent` must be from -1 to 64, and is passed \
+             over",
+        ]
+    );
 }
 
 #[test]
@@ -325,9 +343,7 @@ fn each_mistake_has_its_place() {
             rule("unencrypted_suffix: _u\n  encrypted_suffix: _e"),
             rule("encrypted_regex: (a"),
             rule("mac_only_encrypted: maybe"),
-            problems("stores: {yaml: {indent: -1}}\n"),
-            problems("stores: {json: {indent: -2}}\n"),
-            problems("stores: {json: {indent: 1000}}\n"),
+            problems("stores: {yaml: {indent: wide}}\n"),
         ]
         .concat()
     );
@@ -353,12 +369,12 @@ fn aliases_of_aliases_end() {
     let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
     for level in 1..8 {
         let before = format!("*a{}, ", level - 1).repeat(10);
-        text.push_str(&format!("a{level}: &a{level} [{}]\n", before.trim_end_matches(", ")));
+        text += &format!("a{level}: &a{level} [{}]\n", before.trim_end_matches(", "));
     }
     assert_eq!(problems(&text), ".sops.yaml:6:10: aliases make this text too large\n");
     let mut deep = "a0: &a0 [x]\n".to_owned();
     for level in 1..100 {
-        deep.push_str(&format!("a{level}: &a{level} [*a{}]\n", level - 1));
+        deep += &format!("a{level}: &a{level} [*a{}]\n", level - 1);
     }
     assert!(problems(&deep).contains("nested too deeply"));
 }
