@@ -138,8 +138,9 @@ fn rules_that_are_named_are_the_only_ones() {
 #[test]
 fn a_misnamed_file_is_told_of() {
     let repository = Repository::new().with("repo/.sops.yml", "creation_rules: []\n");
-    let error = repository.file("repo/a.yaml").unwrap_err();
-    assert!(matches!(error, RulesError::NoRules { .. }));
+    let error = repository.file("repo/a.yaml").unwrap_err().to_string();
+    assert!(error.starts_with("no rules found"), "{error}");
+    assert!(error.ends_with("rules of sops must be called `.sops.yaml`"), "{error}");
     let repository = repository.with("repo/.sops.yaml", "creation_rules:\n- age: <ALICE>\n");
     let notes = repository.file("repo/a.yaml").unwrap().notes;
     assert_eq!(notes.len(), 1);
@@ -166,7 +167,9 @@ fn a_broken_rule_blocks_its_own_files_alone() {
 #[test]
 fn a_file_without_creation_rules_is_no_source() {
     let repository = Repository::new().with("repo/.sops.yaml", "stores: {yaml: {indent: 2}}\n");
-    assert!(matches!(repository.file("repo/a.yaml"), Err(RulesError::NoRules { .. })));
+    let error = repository.file("repo/a.yaml").unwrap_err();
+    assert!(matches!(error, RulesError::NoRules { .. }));
+    assert!(error.to_string().ends_with("it has no `creation_rules`"), "{error}");
     let repository = repository.with("repo/.sops.yaml", "creation_rules: []\n");
     assert_eq!(repository.readers("repo/a.yaml").unwrap(), [""; 0]);
 }
@@ -333,6 +336,18 @@ const TABLE: &[(&str, &[&str])] = &[
     ("creation_rules:\n-\n- age: <ALICE>\n", &["a.json"]),
     ("creation_rules:\n- key_groups:\n  -\n  - age: [<ALICE>]\n", &["a.json"]),
     ("stores: {yaml: {indent: -1}}\ncreation_rules:\n- age: <ALICE>\n", &["a.json"]),
+    // Anchors as people lay them out.
+    (
+        "keys:\n- &users:\n  - &alice <ALICE>\n- &hosts:\n  - &web <WEB>\ncreation_rules:\n- age: *alice\n  \
+         path_regex: ^a\n- key_groups:\n  - age:\n    - *web\n    - *alice\n",
+        &["a.json", "b.json"],
+    ),
+    (
+        "keys:\n- &users\n  age:\n  - &alice <ALICE>\n- &hosts\n  age: [&web <WEB>]\n- &all\n  <<: [*hosts, \
+         *users]\ncreation_rules:\n- path_regex: ^a\n  key_groups:\n  - <<: *all\n- key_groups:\n  - merge: \
+         [*users, *hosts]\n",
+        &["a.json", "b.json"],
+    ),
     ("creation_rules: {}\n", &["a.json"]),
     ("creation_rules:\n- age: <ALICE>\n---\ncreation_rules:\n- age: <BOB>\n", &["a.json"]),
     ("creation_rules:\n- age: !!str <ALICE>\n", &["a.json"]),

@@ -99,7 +99,7 @@ pub fn load(request: &Request<'_>) -> Result<RuleSet, RulesError> {
     }
     if set.sources.is_empty() {
         let start = request.start.to_owned();
-        return Err(set.problems.pop().unwrap_or(RulesError::NoRules { start }));
+        return Err(set.problems.pop().unwrap_or(RulesError::NoRules { start, notes: set.notes }));
     }
     Ok(set)
 }

@@ -378,3 +378,34 @@ fn aliases_of_aliases_end() {
     }
     assert!(problems(&deep).contains("nested too deeply"));
 }
+
+/// Takes each character away, and all behind it: whatever is left is read or refused, at a place
+/// inside the text.
+#[test]
+fn mutilated_texts_are_read_or_refused() {
+    let text = filled(
+        "keys: [&a <ALICE>, &b '<BOB>'] # both\nx: &x {pgp: AA}\ncreation_rules:\n- <<: *x\n  \
+         path_regex: ^[a-z]{2}\\.\\w$\n  key_groups:\n  - age: [*a]\n    kms: [{arn: <ARN>, context: {a: \
+         b}}]\n  - merge: [{hc_vault: [<VAULT>]}]\n- age: |\n    <WEB>\n  shamir_threshold: 2\nstores: \
+         {yaml: {indent: 2}}\n",
+    );
+    let lines = text.lines().count();
+    let mut ends: Vec<usize> = text.char_indices().map(|(at, _)| at).collect();
+    ends.push(text.len());
+    for pair in ends.windows(2) {
+        let (before, after) = (&text[..pair[0]], &text[pair[1]..]);
+        for text in [before.to_owned(), format!("{before}{after}"), format!("{before}*{after}")] {
+            let places: Vec<Place> = match parse(&text, Path::new("/.sops.yaml")) {
+                Ok(sops) => {
+                    let rules = sops.rules.into_iter().flat_map(|rules| rules.rules);
+                    rules.flat_map(|rule| rule.problems).map(|problem| problem.place).collect()
+                }
+                Err(RulesError::Problems { problems, .. }) => {
+                    problems.into_iter().map(|problem| problem.place).collect()
+                }
+                Err(error) => panic!("{error}"),
+            };
+            assert!(places.iter().all(|place| (1..=lines + 1).contains(&place.line)), "{text}");
+        }
+    }
+}
