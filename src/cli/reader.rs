@@ -354,13 +354,14 @@ fn show(context: &Context, kind: ReaderKind) -> Outcome {
     let rules = context.rules(Wanted::All)?;
     let mut text = String::new();
     let wanted = |source: &Rules, found: ReaderKind| {
-        found == kind || (source.source == Source::Agenix && found == ReaderKind::Key)
+        let has_no_kinds = matches!(source.source, Source::Agenix | Source::Sops);
+        found == kind || (has_no_kinds && found == ReaderKind::Key)
     };
     for source in &rules.sources {
         for reader in source.readers.iter().filter(|reader| wanted(source, reader.kind)) {
-            for key in &reader.recipients {
+            for key in reader.keys() {
                 let name = ui::clean(&reader.name).replace('\n', " ");
-                let _infallible = writeln!(text, "{name}\t{}", key.canonical());
+                let _infallible = writeln!(text, "{name}\t{}", ui::clean(&key.name()));
             }
         }
     }

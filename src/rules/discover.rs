@@ -12,15 +12,13 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::fsx::replace::is_temporary;
-use crate::key::ssh::age_recipient;
-use crate::key::wrapping::WrappingKey;
 use crate::process::capture::ProcessError;
 
+use super::agree::disagreement;
 use super::error::{Problem, ProblemKind, RulesError};
 use super::looks::{Looks, is_age_name};
 use super::{
-    Pattern, Reader, Rule, Rules, Selector, SelectorKind, SopsRule, Source, agenix, cache, clean,
-    flake, native, sops_yaml,
+    Pattern, Reader, Rule, Rules, SopsRule, Source, agenix, cache, clean, flake, native, sops_yaml,
 };
 
 /// What the caller needs to know about.
@@ -101,7 +99,7 @@ pub fn load(request: &Request<'_>) -> Result<RuleSet, RulesError> {
     }
     if set.sources.is_empty() {
         let start = request.start.to_owned();
-        return Err(set.problems.pop().unwrap_or(RulesError::NoRules { start }));
+        return Err(set.problems.pop().unwrap_or(RulesError::NoRules { start, notes: set.notes }));
     }
     Ok(set)
 }
@@ -381,65 +379,4 @@ fn is_sops_yaml(file: &Path) -> bool {
     name.ends_with(sops_yaml::FILE_NAME)
         || name.ends_with(sops_yaml::WRONG_NAME)
         || native::read(file).is_ok_and(|text| text.lines().any(is_root_of_sops))
-}
-
-/// A key for comparison. People give sops the age form of SSH keys of hosts: the same reader.
-fn comparable(key: &WrappingKey) -> String {
-    match key {
-        WrappingKey::Age(recipient) => {
-            age_recipient(recipient).as_ref().unwrap_or(recipient).canonical().to_owned()
-        }
-        other => format!("{other:?}"),
-    }
-}
-
-/// What two rules for one file disagree about.
-fn disagreement(one: (&Rules, &Rule), other: (&Rules, &Rule)) -> Option<String> {
-    let is_of_sops = one.0.source == Source::Sops || other.0.source == Source::Sops;
-    let text = |key: &WrappingKey| match key {
-        WrappingKey::Age(recipient) if !is_of_sops => recipient.canonical().to_owned(),
-        key => comparable(key),
-    };
-    let keys = |(rules, rule): (&Rules, &Rule)| -> BTreeSet<String> {
-        rules.readers_of(rule).flat_map(Reader::keys).map(|key| text(&key)).collect()
-    };
-    let (one_keys, other_keys) = (keys(one), keys(other));
-    if one_keys != other_keys {
-        let names = |(rules, rule): (&Rules, &Rule), without: &BTreeSet<String>| {
-            let only = rules
-                .readers_of(rule)
-                .filter(|reader| reader.keys().any(|key| !without.contains(&text(&key))));
-            let names: Vec<&str> = only.map(|reader| reader.name.as_str()).collect();
-            names.join(", ")
-        };
-        let sides =
-            [("one", names(one, &other_keys)), ("other", names(other, &one_keys))].into_iter();
-        let sides = sides.filter(|(_, names)| !names.is_empty());
-        let sides: Vec<_> = sides.map(|(which, n)| format!("only the {which} names {n}")).collect();
-        return Some(sides.join(", "));
-    }
-    if is_of_sops {
-        return sops_disagreement(&one.1.sops, &other.1.sops).map(str::to_owned);
-    }
-    (one.1.armor.unwrap_or_default() != other.1.armor.unwrap_or_default())
-        .then(|| "only one of them asks for armor".to_owned())
-}
-
-/// As [`disagreement`], of what is for sops files alone. Who says nothing does not disagree.
-fn sops_disagreement(one: &SopsRule, other: &SopsRule) -> Option<&'static str> {
-    if *one == SopsRule::default() || *other == SopsRule::default() {
-        return None;
-    }
-    let default = Selector {
-        kind: SelectorKind::UnencryptedSuffix,
-        text: super::sops::DEFAULT_SUFFIX.to_owned(),
-    };
-    let selector = |rule: &SopsRule| rule.selector.clone().unwrap_or_else(|| default.clone());
-    if selector(one) != selector(other) {
-        Some("they choose different values to encrypt")
-    } else if one.mac_only_encrypted != other.mac_only_encrypted {
-        Some("only one of them asks for `mac_only_encrypted`")
-    } else {
-        None
-    }
 }

@@ -15,6 +15,8 @@ pub enum RulesError {
     NoRules {
         /// Where the search began.
         start: PathBuf,
+        /// What was found and is none, and why.
+        notes: Vec<String>,
     },
     /// A file or folder cannot be read.
     Read {
@@ -318,10 +320,11 @@ fn without_builds(text: &str) -> Option<String> {
 impl fmt::Display for RulesError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoRules { start } => {
+            Self::NoRules { start, notes } => {
                 write!(f, "no rules found from `{}` upwards", start.display())?;
                 f.write_str("\n  looked for: secretctl.yaml, secrets.nix, secrets/secrets.nix, ")?;
-                f.write_str(".sops.yaml, flake.nix with an output `secretctl`")
+                f.write_str(".sops.yaml, flake.nix with an output `secretctl`")?;
+                notes.iter().try_for_each(|note| write!(f, "\n  {note}"))
             }
             Self::Read { file, source } => {
                 write!(f, "cannot read `{}`: {source}", file.display())

@@ -2,6 +2,7 @@
 //! place where it was said. Reads rules; never opens a secret.
 
 pub mod agenix;
+mod agree;
 mod build;
 mod cache;
 mod confined;

@@ -144,3 +144,39 @@ fn one_problem_is_told_with_its_remedy() {
         Some("known here: users, hosts, groups, defaultEncryptKeys, secrets")
     );
 }
+
+#[test]
+fn rules_for_sops_files_choose_values_and_name_keys_of_every_kind() {
+    let arn = "arn:aws:kms:eu-west-1:107501996527:key/612d5f0a";
+    let rules = parsed(&format!(
+        "users:\n  alice: [{AGE}, 'pgp:FBC7 B9E2', pgp:FBC7B9E2]\nhosts:\n  cloud: {arn}\nsecrets:\n- \
+         path: a.yaml\n  readers: [alice, cloud, 'hckms:tr-west-1:k', 'hckms:tr-west-1:k']\n  \
+         unencryptedCommentRegex: ^open\n  macOnlyEncrypted: true\n"
+    ));
+    let rule = rules.find(Path::new("/repo/a.yaml")).unwrap();
+    let readers = rules.wrapping(rule);
+    let told: Vec<_> =
+        readers.groups[0].iter().map(|k| (&*k.reader, k.key.kind().name())).collect();
+    assert_eq!(
+        told,
+        [("alice", "age"), ("alice", "pgp"), ("cloud", "kms"), ("tr-west-1:k", "hckms")]
+    );
+    assert_eq!(readers.groups.len(), 1);
+    assert_eq!(readers.selector.unwrap().kind, SelectorKind::UnencryptedCommentRegex);
+    assert!(readers.mac_only_encrypted);
+    for kind in SelectorKind::ALL {
+        let name = kind.native_name();
+        let rules = parsed(&format!("secrets: [{{path: a, readers: ['{AGE}'], {name}: x}}]\n"));
+        assert_eq!(rules.rules[0].sops.selector.as_ref().unwrap().kind, kind);
+    }
+}
+
+#[test]
+fn mistakes_of_rules_for_sops_files_have_their_places() {
+    insta::assert_snapshot!(problems(&format!(
+        "users:\n  alice: [{AGE}, 'pgp:', 'arn:aws:iam::1:role/x']\nsecrets:\n- path: a\n  readers: \
+         [alice, 'https://v/x']\n  encryptedRegex: (a\n- path: b\n  readers: [alice]\n  \
+         encryptedSuffix: _e\n  unencryptedSuffix: _u\n- path: c\n  readers: [alice]\n  \
+         encryptedRegexp: a\n"
+    )));
+}

@@ -3,6 +3,7 @@
 //!
 //! Follows the syntax page of Go's `regexp/syntax`. What `regex` alone knows is let through.
 
+use std::fmt::Write as _;
 use std::iter::Peekable;
 use std::str::Chars;
 
@@ -13,13 +14,11 @@ use regex::Regex;
 /// # Errors
 /// A clause that says what is wrong.
 pub fn compile(text: &str) -> Result<Regex, String> {
-    Regex::new(&translated(text)).map_err(|error| match error {
+    Regex::new(&translated(text)).map_err(|error| {
+        let regex::Error::Syntax(words) = error else { return "it is too large".to_owned() };
         // Its own words are in the last line, behind a picture of the expression.
-        regex::Error::Syntax(words) => {
-            let last = words.lines().next_back().unwrap_or_default();
-            last.strip_prefix("error: ").unwrap_or(last).to_owned()
-        }
-        _ => "it is too large".to_owned(),
+        let last = words.lines().next_back().unwrap_or_default();
+        last.strip_prefix("error: ").unwrap_or(last).to_owned()
     })
 }
 
@@ -53,6 +52,15 @@ fn escape(rest: &mut Peekable<Chars<'_>>, out: &mut String, in_class: bool) {
         'D' | 'S' | 'W' => out.extend(["[^", ascii, "]"]),
         'b' if !in_class => out.push_str(r"(?-u:\b)"),
         'Q' => quoted(rest, out),
+        'p' | 'P' | 'x' if rest.peek() == Some(&'{') => {
+            out.extend(['\\', c]);
+            for inside in rest.by_ref() {
+                out.push(inside);
+                if inside == '}' {
+                    break;
+                }
+            }
+        }
         '0'..='7' => octal(c, rest, out),
         c if c.is_ascii_punctuation() && !"<>".contains(c) => out.extend(['\\', c]),
         // `\<` is no word boundary there.
@@ -82,7 +90,7 @@ fn octal(first: char, rest: &mut Peekable<Chars<'_>>, out: &mut String) {
     }
     match u32::from_str_radix(&digits, 8) {
         Ok(number) if first == '0' || digits.len() > 1 => {
-            out.push_str(&format!(r"\x{{{number:x}}}"));
+            let _infallible = write!(out, r"\x{{{number:x}}}");
         }
         Ok(_) | Err(_) => out.extend(["\\", &digits]),
     }

@@ -228,9 +228,11 @@ impl<'a> Events<'a> {
                 }
                 (Kind::Map { entries, flow: style == StructureStyle::Flow }, anchor)
             }
-            Event::Alias(id) => return self.copy(id, span, depth),
             // The parser hands out nothing else where a value belongs.
-            _ => return Err(error(span, "a value is missing here")),
+            Event::Alias(_) | _ => {
+                let id = if let Event::Alias(id) = event { id } else { 0 };
+                return self.copy(id, span, depth);
+            }
         };
         if anchor != 0 && self.anchors.is_none() {
             return Err(error(span, "anchors (`&name`) are not for rules: use a group instead"));
