@@ -9,6 +9,7 @@ pub mod rekey;
 pub mod secret;
 pub mod status;
 pub mod syntax;
+pub mod values;
 pub mod way;
 
 use std::io::ErrorKind;
