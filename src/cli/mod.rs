@@ -7,6 +7,7 @@ mod context;
 mod decrypt;
 mod edit;
 mod encrypt;
+mod exec;
 mod explain;
 mod init;
 mod keys;
@@ -26,7 +27,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use context::Context;
 use explain::Failure;
 
-use crate::process::edit_room;
+use crate::process::{edit_room, secret_file};
 
 /// Keeps the secrets of a fleet encrypted in git, readable only by the hosts and people that the
 /// rules name.
@@ -78,6 +79,7 @@ enum Command {
     Status(status::Status),
     Host(reader::Host),
     User(reader::User),
+    Exec(exec::Exec),
     Keys(keys::Keys),
     Completions(completions::Completions),
     Man(man::Man),
@@ -109,6 +111,8 @@ pub(crate) enum Done {
     Clean,
     /// Exit code 1: something was found.
     Found,
+    /// The exit code of a program that ran in our place.
+    Child(u8),
 }
 
 /// Exit code 2, with what to say.
@@ -116,7 +120,7 @@ type Outcome = Result<Done, Vec<Failure>>;
 
 /// Runs the program with its whole argument vector, program name first.
 pub fn main(arguments: Vec<OsString>) -> ExitCode {
-    if let Some(code) = edit_room::serve(&arguments) {
+    if let Some(code) = edit_room::serve(&arguments).or_else(|| secret_file::serve(&arguments)) {
         return code;
     }
     if let Err(error) = crate::process::harden() {
@@ -163,6 +167,7 @@ fn run(common: &Common, command: Command) -> Outcome {
         Command::Decrypt(command) => command.run(&context),
         Command::Rekey(command) => command.run(&context),
         Command::Status(command) => command.run(&context),
+        Command::Exec(command) => command.run(&context),
         Command::Keys(command) => command.run(&context),
         Command::Completions(command) => command.run(),
         Command::Man(command) => command.run(),
@@ -173,6 +178,7 @@ fn finish(outcome: Outcome, json: bool) -> ExitCode {
     match outcome {
         Ok(Done::Clean) => ExitCode::SUCCESS,
         Ok(Done::Found) => ExitCode::from(1),
+        Ok(Done::Child(code)) => ExitCode::from(code),
         Err(failures) => {
             for failure in &failures {
                 ui::fail(failure, json);

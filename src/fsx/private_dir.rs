@@ -12,7 +12,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FileType, FlockOperation, Mode, OFlags};
+use rustix::fs::{AtFlags, FileType, FlockOperation, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
 
 use super::{Folders, random_name};
@@ -52,7 +52,7 @@ impl Folder {
 
     /// Whether there is an entry of that name.
     pub fn has(&self, name: &OsStr) -> bool {
-        rustix::fs::statat(&self.0, name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW).is_ok()
+        rustix::fs::statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW).is_ok()
     }
 
     /// Makes a file of mode 0600 that did not exist.
@@ -136,6 +136,17 @@ impl PrivateDir {
     /// The folder itself.
     pub fn folder(&self) -> &Folder {
         &self.folder
+    }
+
+    /// Gives the folder and a file in it to another user, for a child that runs as one.
+    ///
+    /// # Errors
+    /// What the system says; only root may.
+    pub fn give(&self, name: &OsStr, uid: u32, gid: u32) -> io::Result<()> {
+        let (uid, gid) = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
+        rustix::fs::chownat(&self.folder.0, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW)?;
+        rustix::fs::fchown(&self.folder.0, uid, gid)?;
+        Ok(())
     }
 
     fn create_in(base: &Path, memory: bool) -> io::Result<Self> {

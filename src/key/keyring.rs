@@ -100,6 +100,11 @@ impl<'a> Keyring<'a> {
         &self.tried
     }
 
+    /// How plugins are started and whom to ask.
+    pub fn plugins(&self) -> Plugins<'a> {
+        self.plugins
+    }
+
     /// Says which recipients the files of the next call are for, for commands that give the
     /// identity of one (`SOPS_AGE_RECIPIENT`).
     pub fn expect(&mut self, recipients: Vec<String>) {

@@ -1,6 +1,7 @@
 //! INT, QUIT, TERM and HUP where the process must put something in order before it ends as it
 //! would have: plaintext in a folder, temporaries beside their targets, a terminal without echo.
-//! While an editor runs, INT and QUIT are for the editor.
+//! While an editor runs, INT and QUIT are for the editor; a command that runs with secrets gets
+//! them all.
 
 use std::io;
 use std::path::Path;
@@ -8,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH};
 use signal_hook::iterator::{Handle, Signals};
 
 /// The handlers of the process, installed when first needed; as long as nothing is held or
@@ -75,19 +76,38 @@ impl Interrupts {
         self.watch(&SIGNALS, action)
     }
 
+    /// From now on, while a child runs in our place: signals that may be meant for it, those of
+    /// its window too, go to `send`, and none ends this process.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub(super) fn pass_on(&self, send: impl Fn(i32) + Send + 'static) -> io::Result<Held> {
+        let ignored = ignored();
+        let more = [SIGUSR1, SIGUSR2, SIGWINCH];
+        let more = more.into_iter().filter(|signal| ignored & mask(*signal) == 0);
+        let heeded = self.install()?;
+        self.listen(&heeded.into_iter().chain(more).collect::<Vec<_>>(), send)
+    }
+
     fn watch(
         &self,
         endings: &'static [i32],
         action: impl Fn() + Send + 'static,
     ) -> io::Result<Held> {
-        let mut signals = Signals::new(self.install()?)?;
+        self.listen(&self.install()?, move |signal| {
+            if endings.contains(&signal) {
+                action();
+                obey(signal);
+            }
+        })
+    }
+
+    fn listen(&self, to: &[i32], each: impl Fn(i32) + Send + 'static) -> io::Result<Held> {
+        let mut signals = Signals::new(to)?;
         let handle = signals.handle();
         let thread = std::thread::Builder::new().spawn(move || {
             for signal in signals.forever() {
-                if endings.contains(&signal) {
-                    action();
-                    obey(signal);
-                }
+                each(signal);
             }
         })?;
         self.default.store(false, Ordering::SeqCst);

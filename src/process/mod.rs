@@ -1,14 +1,17 @@
 //! The only place that starts child processes: clean environment, time limit, no shell.
 
+pub mod account;
 pub mod askpass;
 pub mod capture;
 pub mod edit_room;
 pub mod editor;
+pub mod exec;
 pub mod gpg;
 pub mod identity_command;
 pub mod interrupts;
 pub mod keyscan;
 pub(crate) mod pipe;
+pub mod secret_file;
 
 use std::ffi::OsStr;
 use std::io;
@@ -18,11 +21,14 @@ use std::process::Command;
 
 use rustix::process::{DumpableBehavior, Resource, Rlimit};
 
+pub use account::{Account, AccountError};
 pub use askpass::{AskpassError, askpass};
 pub use edit_room::{EditError, EditRequest, EditSession, Place};
 pub use editor::{Editor, EditorError};
+pub use exec::{ExecError, ExecRequest};
 pub use interrupts::{Held, Interrupts, obey};
 pub use keyscan::{KeyscanError, keyscan};
+pub use secret_file::{SecretFile, SecretFileError};
 
 /// Keeps the memory of this process from core dumps and from debuggers of other processes of
 /// the same user. For the beginning of `main`.

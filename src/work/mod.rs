@@ -12,6 +12,7 @@ pub mod secret;
 pub mod sops;
 pub mod status;
 pub mod syntax;
+pub mod values;
 pub mod way;
 
 use std::io::ErrorKind;

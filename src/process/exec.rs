@@ -1,0 +1,290 @@
+//! Runs a command in our place, with secrets in its environment: the terminal, the standard streams
+//! and the signals are the command's, and its exit code becomes ours.
+//!
+//! Signals that come from the terminal reach the command without us, since it is in our process
+//! group; those that another process sends are passed on. INT and QUIT tell nothing of where they
+//! come from: they are passed on only where no terminal could have sent them.
+
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::fs::OpenOptions;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustix::process::{Gid, Pid, PidfdFlags, Signal, Uid, pidfd_open, pidfd_send_signal};
+use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
+
+use super::{Account, Interrupts, command, find_program};
+use crate::plaintext::Plaintext;
+
+/// What to run, and with what.
+#[derive(Debug)]
+pub struct ExecRequest<'a> {
+    /// A path, or a name to look for in the folders of `PATH`.
+    pub program: &'a OsStr,
+    /// Its arguments.
+    pub arguments: &'a [OsString],
+    /// Variables for its environment.
+    pub secrets: &'a [(String, Plaintext)],
+    /// Whether they are all of its environment.
+    pub pristine: bool,
+    /// Another user to run it as.
+    pub user: Option<&'a Account>,
+}
+
+impl ExecRequest<'_> {
+    /// Runs the command to its end; its exit code, or 128 and the number of the signal that
+    /// ended it.
+    ///
+    /// # Errors
+    /// [`ExecError`]; the command was not started, or was lost sight of.
+    pub fn run(&self, interrupts: &Interrupts) -> Result<u8, ExecError> {
+        let command = self.command()?;
+        let relay = Arc::new(Relay::default());
+        let held = {
+            let relay = Arc::clone(&relay);
+            interrupts.pass_on(move |signal| relay.pass(signal)).map_err(ExecError::Signals)?
+        };
+        let mut child = self.spawn(command).map_err(|source| self.not_started(source))?;
+        relay.begin(&child);
+        let status = child.wait().map_err(ExecError::Lost)?;
+        drop(held);
+        let code = status.code().or(status.signal().map(|signal| signal.saturating_add(128)));
+        Ok(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(u8::MAX))
+    }
+
+    /// Becomes the command; comes back only where that is not possible.
+    pub fn replace(&self) -> ExecError {
+        let mut command = match self.command() {
+            Ok(command) => command,
+            Err(error) => return error,
+        };
+        if let Some(user) = self.user
+            && let Err(error) = become_user(user)
+        {
+            return ExecError::User { name: user.name.clone(), source: error };
+        }
+        self.not_started(command.exec())
+    }
+
+    fn command(&self) -> Result<Command, ExecError> {
+        let found = if Path::new(self.program).components().count() > 1 {
+            PathBuf::from(self.program)
+        } else {
+            let path = std::env::var_os("PATH").unwrap_or_default();
+            find_program(self.program, &path).ok_or_else(|| ExecError::Missing {
+                program: self.program.to_string_lossy().into_owned(),
+            })?
+        };
+        let mut command = command(&found);
+        command.arg0(self.program).args(self.arguments);
+        if self.pristine {
+            command.env_clear();
+        }
+        if let Some(user) = self.user {
+            command.env("HOME", &user.home).env("USER", &user.name).env("LOGNAME", &user.name);
+        }
+        for (name, value) in self.secrets {
+            #[expect(clippy::disallowed_methods, reason = "the user wants it in the environment")]
+            let value = value.expose();
+            if !is_name(name) {
+                return Err(ExecError::Name { name: name.clone() });
+            }
+            if value.contains(&0) {
+                return Err(ExecError::Nul { name: name.clone() });
+            }
+            command.env(name, OsStr::from_bytes(value));
+        }
+        Ok(command)
+    }
+
+    /// Starts it, as the other user where there is one: a thread of its own takes on that user,
+    /// and what it starts is the same.
+    fn spawn(&self, mut command: Command) -> io::Result<Child> {
+        let Some(user) = self.user else { return command.spawn() };
+        std::thread::scope(|scope| {
+            let thread = scope.spawn(move || {
+                become_user(user)?;
+                command.spawn()
+            });
+            thread.join().unwrap_or_else(|_| Err(io::Error::other("its thread ended")))
+        })
+    }
+
+    fn not_started(&self, source: io::Error) -> ExecError {
+        let program = self.program.to_string_lossy().into_owned();
+        match (source.kind(), self.user) {
+            (io::ErrorKind::ArgumentListTooLong, _) => ExecError::TooLarge { program },
+            (_, Some(user)) => ExecError::User { name: user.name.clone(), source },
+            (_, None) => ExecError::Start { program, source },
+        }
+    }
+}
+
+/// Whether a name can be that of a variable.
+fn is_name(name: &str) -> bool {
+    !name.is_empty() && !name.contains(['=', '\0'])
+}
+
+/// Gives this thread the rights of a user and no others, for good.
+fn become_user(user: &Account) -> io::Result<()> {
+    let groups: Vec<Gid> = user.groups.iter().map(|gid| Gid::from_raw(*gid)).collect();
+    let (uid, gid) = (Uid::from_raw(user.uid), Gid::from_raw(user.gid));
+    set_thread_groups(&groups)?;
+    set_thread_res_gid(gid, gid, gid)?;
+    set_thread_res_uid(uid, uid, uid)?;
+    Ok(())
+}
+
+/// The way of signals to the command; those that come before it is there wait for it.
+#[derive(Debug, Default)]
+struct Relay(Mutex<Early>);
+
+#[derive(Debug, Default)]
+struct Early {
+    child: Option<OwnedFd>,
+    waiting: Vec<i32>,
+}
+
+impl Relay {
+    fn begin(&self, child: &Child) {
+        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+        let mut early = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // A descriptor, since the number may be another process's by the time a signal comes.
+        early.child = pid.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
+        for signal in std::mem::take(&mut early.waiting) {
+            early.send(signal);
+        }
+    }
+
+    fn pass(&self, signal: i32) {
+        let typed = [Signal::INT, Signal::QUIT].iter().any(|key| key.as_raw() == signal);
+        if typed && in_foreground() {
+            return;
+        }
+        let mut early = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if early.child.is_some() {
+            early.send(signal);
+        } else {
+            early.waiting.push(signal);
+        }
+    }
+}
+
+impl Early {
+    fn send(&self, signal: i32) {
+        if let (Some(child), Some(signal)) = (&self.child, Signal::from_named_raw(signal)) {
+            let _ended = pidfd_send_signal(child, signal);
+        }
+    }
+}
+
+/// Whether the terminal, if there is one, sends what is typed to our process group.
+fn in_foreground() -> bool {
+    let terminal = OpenOptions::new().read(true).open("/dev/tty");
+    terminal.is_ok_and(|terminal| {
+        rustix::termios::tcgetpgrp(&terminal).is_ok_and(|group| group == rustix::process::getpgrp())
+    })
+}
+
+/// Why a command did not run.
+#[derive(Debug)]
+pub enum ExecError {
+    /// There is no such program on `PATH`.
+    Missing {
+        /// Its name.
+        program: String,
+    },
+    /// It cannot be started.
+    Start {
+        /// Its name.
+        program: String,
+        /// The reason.
+        source: io::Error,
+    },
+    /// Environment and arguments are larger than the system takes.
+    TooLarge {
+        /// The name of the program.
+        program: String,
+    },
+    /// It cannot be started as that user.
+    User {
+        /// The user.
+        name: String,
+        /// The reason.
+        source: io::Error,
+    },
+    /// No variable can be called so.
+    Name {
+        /// The name.
+        name: String,
+    },
+    /// The value holds a NUL byte.
+    Nul {
+        /// The name of the variable.
+        name: String,
+    },
+    /// Signals cannot be handled.
+    Signals(io::Error),
+    /// It was started but cannot be waited for.
+    Lost(io::Error),
+}
+
+impl ExecError {
+    /// What to do about it, where there is something to do.
+    pub fn remedy(&self) -> Option<&'static str> {
+        match self {
+            Self::Missing { .. } => Some("name it with its path, or put its folder on PATH"),
+            Self::TooLarge { .. } | Self::Nul { .. } => {
+                Some("hand it over as a file: `--file`, with `{}` in the command for its path")
+            }
+            Self::User { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+                Some("only root can run commands as another user")
+            }
+            Self::Name { .. } => Some("name it yourself: `--env NAME=WAY`"),
+            Self::Start { .. } | Self::User { .. } | Self::Signals(_) | Self::Lost(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for ExecError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing { program } => write!(f, "there is no program `{program}` on PATH"),
+            Self::Start { program, source } => write!(f, "cannot start `{program}`: {source}"),
+            Self::TooLarge { program } => {
+                write!(f, "cannot start `{program}`: its environment would be too large")
+            }
+            Self::User { name, source } => {
+                write!(f, "cannot run the command as user `{name}`: {source}")
+            }
+            Self::Name { name } => {
+                write!(f, "`{name}` cannot be the name of a variable of the environment")
+            }
+            Self::Nul { name } => {
+                write!(f, "the value of `{name}` holds a NUL byte, which no variable can hold")
+            }
+            Self::Signals(source) => write!(f, "cannot handle signals: {source}"),
+            Self::Lost(source) => write!(f, "lost touch with the command: {source}"),
+        }
+    }
+}
+
+impl std::error::Error for ExecError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Start { source, .. }
+            | Self::User { source, .. }
+            | Self::Signals(source)
+            | Self::Lost(source) => Some(source),
+            Self::Missing { .. } | Self::TooLarge { .. } | Self::Name { .. } | Self::Nul { .. } => {
+                None
+            }
+        }
+    }
+}

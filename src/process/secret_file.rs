@@ -1,0 +1,136 @@
+//! A decrypted file for a child that opens it by its path, as often as it likes.
+//!
+//! It lies with mode 0600 in a private folder in memory and goes when the value is dropped. Where
+//! this process is killed before that, a helper removes it: the same program started again as
+//! `__tidy`, which waits for the end of a pipe that only this process holds open. Where both are
+//! killed, the next [`PrivateDir`] sweeps it. A descriptor instead of a path (memfd) would leave
+//! nothing behind in any case, but programs that close what they inherit, resolve the path or run
+//! elsewhere could not open it.
+
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::io::{self, Read};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ExitCode, Stdio};
+
+use super::{Account, clean_command};
+use crate::fsx::private_dir::plain_name;
+use crate::fsx::{Folders, PrivateDir, PrivateDirError};
+use crate::plaintext::Plaintext;
+
+/// A file that is there as long as the value is.
+#[derive(Debug)]
+pub struct SecretFile {
+    // In this order: the helper finds nothing left to do.
+    private: PrivateDir,
+    _helper: Helper,
+    name: OsString,
+}
+
+impl SecretFile {
+    /// Makes a file of that name (its last part) for a child of this user or another one.
+    ///
+    /// # Errors
+    /// [`SecretFileError`].
+    pub fn create(
+        folders: &Folders,
+        name: &OsStr,
+        content: &Plaintext,
+        user: Option<&Account>,
+    ) -> Result<Self, SecretFileError> {
+        // Nobody else can enter the folder of a user's session.
+        let runtime = folders.runtime.clone().filter(|_| user.is_none());
+        let folders = Folders { runtime, ..folders.clone() };
+        let private = PrivateDir::create(&folders, false).map_err(SecretFileError::NoPlace)?;
+        let helper = Helper::start(private.path()).map_err(SecretFileError::Helper)?;
+        let name = plain_name(name);
+        private.folder().put(&name, content).map_err(SecretFileError::Put)?;
+        if let Some(user) = user {
+            private.give(&name, user.uid, user.gid).map_err(SecretFileError::Put)?;
+        }
+        Ok(Self { private, _helper: helper, name })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> PathBuf {
+        self.private.path().join(&self.name)
+    }
+}
+
+/// The process that tidies up after ours.
+#[derive(Debug)]
+struct Helper(Child);
+
+impl Helper {
+    fn start(folder: &Path) -> io::Result<Self> {
+        clean_command(Path::new("/proc/self/exe"), &[])
+            .arg(SUBCOMMAND)
+            .arg(folder)
+            .current_dir("/")
+            // What is typed at the terminal is not for it.
+            .process_group(0)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .map(Self)
+    }
+}
+
+impl Drop for Helper {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        let _reaped = self.0.wait();
+    }
+}
+
+/// The helper's side, if `arguments` (program name first) ask for it. For the first lines of
+/// `main`.
+pub fn serve(arguments: &[OsString]) -> Option<ExitCode> {
+    let [_, subcommand, folder] = arguments else { return None };
+    if subcommand != SUBCOMMAND {
+        return None;
+    }
+    let mut nothing = [0];
+    while let Err(error) = io::stdin().read(&mut nothing) {
+        if error.kind() != io::ErrorKind::Interrupted {
+            break;
+        }
+    }
+    let folder = Path::new(folder);
+    let gone = !folder.exists() || std::fs::remove_dir_all(folder).is_ok();
+    Some(if gone { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Why there can be no file.
+#[derive(Debug)]
+pub enum SecretFileError {
+    /// There is no folder in memory.
+    NoPlace(PrivateDirError),
+    /// The helper cannot be started.
+    Helper(io::Error),
+    /// The file cannot be written.
+    Put(io::Error),
+}
+
+impl fmt::Display for SecretFileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoPlace(error) => error.fmt(f),
+            Self::Helper(error) => write!(f, "cannot start the helper that tidies up: {error}"),
+            Self::Put(error) => write!(f, "cannot write the file for the command: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for SecretFileError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::NoPlace(error) => Some(error),
+            Self::Helper(error) | Self::Put(error) => Some(error),
+        }
+    }
+}
+
+const SUBCOMMAND: &str = "__tidy";

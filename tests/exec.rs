@@ -1,0 +1,264 @@
+//! `secretctl exec`: what the command gets, what becomes of signals and exit codes, and that
+//! nothing is left behind.
+
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::disallowed_methods,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test stops at the first surprise and says what it skips"
+)]
+
+mod common;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+
+use common::{Fleet, finish, is_root, is_there, wait_until};
+use rustix::process::{Pid, Signal, kill_process};
+
+const CANARY: &str = "CANARY-exec-41c7";
+
+fn fleet() -> Fleet {
+    let fleet = Fleet::new();
+    fleet.put("secrets/token.age", format!("{CANARY}\n").as_bytes());
+    fleet.put("secrets/config.json.age", b"{\"key\": \"CANARY-exec-41c7\"}\n");
+    fleet
+}
+
+fn pid(child: &Child) -> Pid {
+    Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap()
+}
+
+#[test]
+fn a_whole_content_is_a_variable_and_no_argument() {
+    let fleet = fleet();
+    let script = "printf '[%s]' \"$TOKEN\"; tr '\\0' ' ' < /proc/$$/cmdline; \
+                  tr '\\0' ' ' < /proc/$PPID/cmdline";
+    let run = fleet.run(&["exec", "TOKEN=secrets/token.age", "--", "sh", "-c", script]).done();
+    let text = String::from_utf8(run.stdout).unwrap();
+    assert!(text.starts_with(&format!("[{CANARY}]")), "{text}");
+    assert_eq!(text.matches(CANARY).count(), 1, "{text}");
+    assert!(run.stderr.is_empty(), "{}", run.stderr);
+}
+
+#[test]
+fn the_rest_of_the_environment_is_there_or_not() {
+    let fleet = fleet();
+    let env = |more: &[&str]| {
+        let command = [&["exec", "A=secrets/token.age"], more, &["--", "env"]].concat();
+        let mut command = fleet.command(&command);
+        command.env("OTHER", "1");
+        String::from_utf8(finish(command, b"").done().stdout).unwrap()
+    };
+    let all = env(&[]);
+    assert!(all.contains("OTHER=1\n") && all.contains(&format!("A={CANARY}\n")), "{all}");
+    assert_eq!(env(&["--pristine"]), format!("A={CANARY}\n"));
+}
+
+#[test]
+fn exit_codes_and_signals_are_the_commands() {
+    let fleet = fleet();
+    let run =
+        |script: &str| fleet.run(&["exec", "A=secrets/token.age", "--", "sh", "-c", script]).code;
+    assert_eq!(run("exit 0"), 0);
+    assert_eq!(run("exit 7"), 7);
+    assert_eq!(run("kill -TERM $$"), 128 + 15);
+    assert_eq!(run("kill -KILL $$"), 128 + 9);
+    let missing = ["exec", "A=secrets/token.age", "--", "no-such-program"];
+    fleet.run(&missing).ended(2).says("there is no program `no-such-program` on PATH");
+    let nobody = ["exec", "A=secrets/missing.age", "--", "touch", "ran"];
+    fleet.run(&nobody).ended(2).says("there is no file");
+    assert!(!fleet.path("ran").exists());
+}
+
+#[test]
+fn signals_are_passed_on() {
+    let fleet = fleet();
+    let signals =
+        [Signal::INT, Signal::TERM, Signal::HUP, Signal::QUIT, Signal::USR1, Signal::USR2];
+    for (number, signal) in signals.into_iter().enumerate() {
+        let ready = fleet.path(format!("ready{number}"));
+        let script = format!(
+            "trap 'echo got; exit 42' {}; touch {}; while :; do sleep 0.01; done",
+            signal.as_raw(),
+            ready.display()
+        );
+        let mut command =
+            fleet.command(&["exec", "A=secrets/token.age", "--", "sh", "-c", &script]);
+        let child = command.stdout(Stdio::piped()).spawn().unwrap();
+        wait_until("the command has begun", || ready.exists());
+        kill_process(pid(&child), signal).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(42), "{signal:?}");
+        assert_eq!(output.stdout, b"got\n", "{signal:?}");
+    }
+}
+
+#[test]
+fn a_file_can_be_opened_by_its_path_again_and_again() {
+    let fleet = fleet();
+    let script = "cat \"$1\"; cat \"$1\"; stat -c %a \"$1\"; echo \"$1\"";
+    let run = fleet
+        .run(&["exec", "--file", "secrets/config.json.age", "--", "sh", "-c", script, "sh", "{}"])
+        .done();
+    let text = String::from_utf8(run.stdout).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines[..3], [lines[0], lines[0], "600"], "{text}");
+    assert_eq!(lines[0], format!("{{\"key\": \"{CANARY}\"}}"));
+    let path = Path::new(lines[3]);
+    assert_eq!(path.file_name().unwrap(), "config.json");
+    assert!(!path.exists() && !path.parent().unwrap().exists());
+}
+
+#[test]
+fn a_variable_can_hold_the_path_of_a_file() {
+    let fleet = fleet();
+    let both = ["exec", "--file", "A=secrets/token.age", "B=secrets/config.json.age", "--"];
+    let script = ["sh", "-c", "cat \"$A\" \"$B\"; ls \"$(dirname \"$B\")\"; echo \"$A\""];
+    let run = fleet.run(&[&both[..], &script].concat()).done();
+    let text = String::from_utf8(run.stdout).unwrap();
+    let (content, path) = text.trim_end().rsplit_once('\n').unwrap();
+    assert_eq!(content, format!("{CANARY}\n{{\"key\": \"{CANARY}\"}}\nconfig.json"));
+    assert!(!Path::new(path).parent().unwrap().exists());
+    let pathless = ["exec", "--file", "secrets/token.age", "--", "true"];
+    fleet.run(&pathless).ended(2).says("does not get the path");
+    let two =
+        ["exec", "--file", "secrets/token.age", "A=secrets/config.json.age", "--", "echo", "{}"];
+    fleet.run(&two).ended(2).says("one file only");
+}
+
+#[test]
+fn sigkill_takes_the_file_along() {
+    let fleet = fleet();
+    let ready = fleet.path("ready");
+    let script = format!("echo \"$1\" > {0}.new; mv {0}.new {0}; read line", ready.display());
+    let mut command = fleet.command(&[
+        "exec",
+        "--file",
+        "secrets/token.age",
+        "--",
+        "sh",
+        "-c",
+        &script,
+        "sh",
+        "{}",
+    ]);
+    let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
+    wait_until("the command has begun", || ready.exists());
+    let file = PathBuf::from(fs::read_to_string(&ready).unwrap().trim_end());
+    assert_eq!(fs::read(&file).unwrap(), format!("{CANARY}\n").as_bytes());
+    let folder = file.parent().unwrap();
+    let mode = fs::metadata(folder).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700);
+    kill_process(pid(&child), Signal::KILL).unwrap();
+    assert_eq!(child.wait().unwrap().signal(), Some(9));
+    wait_until("the folder is gone", || !folder.exists());
+}
+
+#[test]
+fn sigterm_is_for_the_command_and_the_file_goes() {
+    let fleet = fleet();
+    let ready = fleet.path("ready");
+    let script = format!(
+        "trap 'cat \"$1\"; echo \"$1\"; exit 3' TERM; touch {}; while :; do sleep 0.01; done",
+        ready.display()
+    );
+    let mut command = fleet.command(&[
+        "exec",
+        "--file",
+        "secrets/token.age",
+        "--",
+        "sh",
+        "-c",
+        &script,
+        "sh",
+        "{}",
+    ]);
+    let child = command.stdout(Stdio::piped()).spawn().unwrap();
+    wait_until("the command has begun", || ready.exists());
+    kill_process(pid(&child), Signal::TERM).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(3));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let (content, path) = text.trim_end().rsplit_once('\n').unwrap();
+    assert_eq!(content, CANARY);
+    assert!(!Path::new(path).parent().unwrap().exists());
+}
+
+#[test]
+fn the_same_process_becomes_the_command() {
+    let fleet = fleet();
+    let script = "echo $$ $A";
+    let mut command =
+        fleet.command(&["exec", "--same-process", "A=secrets/token.age", "--", "sh", "-c", script]);
+    let child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let id = child.id();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), format!("{id} {CANARY}\n"));
+}
+
+#[test]
+fn what_no_variable_can_hold_is_refused_by_name() {
+    let fleet = fleet();
+    fleet.put("secrets/nul.age", b"CANARY-exec-41c7\0");
+    let run = fleet.run(&["exec", "A=secrets/nul.age", "--", "true"]).ended(2);
+    assert!(run.stderr.contains("the value of `A` holds a NUL byte"), "{}", run.stderr);
+    assert!(!run.stderr.contains("CANARY"), "{}", run.stderr);
+    fleet.put("secrets/large.age", &vec![b'x'; 200_000]);
+    fleet.run(&["exec", "A=secrets/large.age", "--", "true"]).ended(2).says("too large");
+    fleet.run(&["exec", "secrets/token.age", "--", "true"]).ended(2).says("has no named values");
+}
+
+#[test]
+fn another_user_gets_his_own_rights_and_no_others() {
+    let fleet = fleet();
+    let command = |more: &[&str]| {
+        let start = ["exec", "--user", "nobody", "TOKEN=secrets/token.age"];
+        fleet.run(&[&start[..], more].concat())
+    };
+    if !is_there("getent") || !is_there("id") {
+        return;
+    }
+    if !is_root() {
+        command(&["--", "true"]).ended(2).says("only root");
+        return;
+    }
+    let script = "id -un; id -G; echo $USER $TOKEN";
+    for way in [&[][..], &["--same-process"]] {
+        let run = command(&[way, &["--", "sh", "-c", script]].concat()).done();
+        let text = String::from_utf8(run.stdout).unwrap();
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!([lines[0], lines[2]], ["nobody", &format!("nobody {CANARY}")], "{text}");
+        assert!(!lines[1].split(' ').any(|group| group == "0"), "{text}");
+    }
+    let start = ["exec", "--user", "nobody", "--file", "secrets/token.age", "--", "cat", "{}"];
+    assert_eq!(fleet.run(&start).done().stdout, format!("{CANARY}\n").as_bytes());
+    let nobody = ["exec", "--user", "no-such-user", "A=secrets/token.age", "--", "true"];
+    fleet.run(&nobody).ended(2).says("there is no user `no-such-user`");
+}
+
+#[test]
+fn what_is_typed_reaches_the_command_once() {
+    let fleet = fleet();
+    let script = "trap 'echo INT' INT; echo begun; read a; read b; echo \"<$a|$b>\"";
+    let mut command = fleet.command(&["exec", "A=secrets/token.age", "--", "bash", "-c", script]);
+    command.stdin(Stdio::inherit());
+    if !is_there("bash") {
+        return;
+    }
+    let mut session = rexpect::session::spawn_command(command, Some(30_000)).unwrap();
+    session.exp_string("begun").unwrap();
+    session.send_control('c').unwrap();
+    session.exp_string("INT").unwrap();
+    session.send_line("one").unwrap();
+    session.send_line("two").unwrap();
+    let rest = session.exp_eof().unwrap();
+    assert!(!rest.contains("INT"), "{rest}");
+    assert!(rest.contains("one") && rest.contains("two"), "{rest}");
+}
