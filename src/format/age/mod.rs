@@ -189,7 +189,9 @@ fn begins_armored(source: &mut dyn BufRead) -> io::Result<bool> {
         let blank = start.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
         if blank == 0 {
             let marker = armor::BEGIN.as_bytes();
-            if start.first() != Some(&b'-') && start.windows(marker.len()).any(|w| w == marker) {
+            // In the metadata of sops, armor stands inside of a line.
+            let mut lines = start.split(|byte| *byte == b'\n');
+            if start.first() != Some(&b'-') && lines.any(|line| line.starts_with(marker)) {
                 let what = "text stands before the first line of the armor";
                 return Err(io::Error::new(
                     io::ErrorKind::InvalidData,
