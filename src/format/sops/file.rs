@@ -3,15 +3,14 @@
 //! Follows `cmd/sops` of sops 3.13 where it says what a file must hold; the wire format is in
 //! [`super::crypt`], [`super::value`] and the stores.
 
-use std::{fmt, io};
-
 use super::crypt::{self, Job};
 use super::data_key::DataKey;
+pub use super::error::SopsError;
 use super::metadata::{Metadata, MetadataError, VERSION};
-use super::select::{Rule, Selector, SelectorError};
+use super::select::{Rule, Selector};
 use super::stash::Stash;
-use super::store::{Layout, MetadataEdit, ParseError, Step, Store, StoreError, Way};
-use super::tree::{Document, Leaf, Map, MapItem, Node, Tree, Value};
+use super::store::{Layout, MetadataEdit, Step, Store, StoreError};
+use super::tree::{Document, Entry, Leaf, Map, MapItem, Node, Tree, Value};
 use super::value::{Cipher, Kind, ValueError};
 use super::{canonical, extract, number, time};
 use crate::plaintext::Plaintext;
@@ -274,7 +273,13 @@ pub fn seal(document: &Plaintext, sealing: &Sealing<'_>) -> Result<Vec<u8>, Sops
     if tree.documents.is_empty() {
         return Err(SopsError::NoDocument);
     }
-    let encrypted = |document: &Document| document.metadata.is_some();
+    // a key of that name would be taken for the metadata, whatever is below it
+    let taken = |entry: &Entry| match output {
+        Store::Dotenv => entry.key.starts_with("sops_"),
+        Store::Yaml | Store::Json | Store::Ini | Store::Binary => entry.key == "sops",
+    };
+    let encrypted =
+        |document: &Document| document.metadata.is_some() || document.root.entries().any(taken);
     if let Some(document) = tree.documents.iter().position(encrypted) {
         return Err(SopsError::AlreadyEncrypted { document });
     }
@@ -407,141 +412,6 @@ fn bytes(text: &Plaintext) -> Vec<u8> {
 #[expect(clippy::disallowed_methods, reason = "the MAC is encrypted")]
 fn mac_bytes(mac: &Plaintext) -> &[u8] {
     mac.expose()
-}
-
-/// What is wrong with a file. Never holds a value.
-#[derive(Debug)]
-pub enum SopsError {
-    /// It is no document of its kind.
-    Parse(ParseError),
-    /// It has no metadata of sops.
-    NotEncrypted,
-    /// A document that is to be encrypted has metadata of sops already.
-    AlreadyEncrypted {
-        /// From 0.
-        document: usize,
-    },
-    /// There is nothing to encrypt.
-    NoDocument,
-    /// Its metadata makes no sense.
-    Metadata(MetadataError),
-    /// It cannot be written so.
-    Store(StoreError),
-    /// Its rule cannot be followed.
-    Selector(SelectorError),
-    /// A value cannot be decrypted or encrypted.
-    Value {
-        /// The document, from 0.
-        document: usize,
-        /// The way to it; to what it stands in, where it is a comment.
-        way: Vec<Step>,
-        /// What is wrong with it.
-        what: ValueError,
-        /// How many more there are.
-        others: usize,
-    },
-    /// There is no value at this way.
-    Missing {
-        /// The way.
-        way: Vec<Step>,
-    },
-    /// The data key opens neither the MAC nor any value.
-    Key,
-    /// It was changed without the key.
-    Mac,
-    /// It has no MAC, or lost it.
-    NoMac,
-    /// The system has no random bytes to give.
-    Random(io::Error),
-}
-
-impl SopsError {
-    fn of_value(failed: crypt::Failed) -> Self {
-        let crypt::Failed { document, way, what, others, .. } = failed;
-        Self::Value { document, way, what, others }
-    }
-}
-
-impl fmt::Display for SopsError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Parse(error) => error.fmt(f),
-            Self::NotEncrypted => f.write_str("has no metadata of sops"),
-            Self::AlreadyEncrypted { document: 0 } => {
-                f.write_str("has metadata of sops already, at the key `sops`")
-            }
-            Self::AlreadyEncrypted { document } => {
-                write!(f, "has metadata of sops already in document {}", document.saturating_add(1))
-            }
-            Self::NoDocument => f.write_str("has no document in it"),
-            Self::Metadata(error) => write!(f, "`sops.{}` {}", error.field, error.what),
-            Self::Store(error) => error.fmt(f),
-            Self::Selector(error) => error.fmt(f),
-            Self::Value { document, way, what, others } => {
-                if *document > 0 {
-                    write!(f, "document {}: ", document.saturating_add(1))?;
-                }
-                match way.as_slice() {
-                    [] => write!(f, "the top of the document {what}")?,
-                    way => write!(f, "`{}` {what}", Way(way))?,
-                }
-                match others {
-                    0 => Ok(()),
-                    1 => f.write_str(", and so does one more"),
-                    _ => write!(f, ", and {others} more cannot be read either"),
-                }
-            }
-            Self::Missing { way } => write!(f, "`{}` is not there", Way(way)),
-            Self::Key => f.write_str("the data key fits neither the MAC nor any value"),
-            Self::Mac => f.write_str("the MAC does not fit: the file was changed without the key"),
-            Self::NoMac => f.write_str("has no MAC, so changes could not be seen"),
-            Self::Random(_) => f.write_str("the system has no random bytes to give"),
-        }
-    }
-}
-
-impl std::error::Error for SopsError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Random(error) => Some(error),
-            Self::Parse(_)
-            | Self::NotEncrypted
-            | Self::AlreadyEncrypted { .. }
-            | Self::NoDocument
-            | Self::Metadata(_)
-            | Self::Store(_)
-            | Self::Selector(_)
-            | Self::Value { .. }
-            | Self::Missing { .. }
-            | Self::Key
-            | Self::Mac
-            | Self::NoMac => None,
-        }
-    }
-}
-
-impl From<MetadataError> for SopsError {
-    fn from(error: MetadataError) -> Self {
-        Self::Metadata(error)
-    }
-}
-
-impl From<StoreError> for SopsError {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
-}
-
-impl From<SelectorError> for SopsError {
-    fn from(error: SelectorError) -> Self {
-        Self::Selector(error)
-    }
-}
-
-impl From<io::Error> for SopsError {
-    fn from(error: io::Error) -> Self {
-        Self::Random(error)
-    }
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ pub mod convert;
 pub mod crypt;
 pub mod data_key;
 pub mod dotenv;
+pub mod error;
 mod extract;
 pub mod file;
 mod flatten;
