@@ -114,7 +114,7 @@ fn flat_rules_take_texts_with_commas_and_lists() {
     assert_eq!(list.matches("..").count(), 3, "age keys, named by themselves");
     assert!(
         list.ends_with(&format!(
-            "AA pgp, BB pgp, {ARN} kms( {{}} prod), {GCP} gcp_kms, tr-west-1:k hckms, {AZURE} \
+            "AA pgp, BB pgp, {ARN}||prod kms( {{}} prod), {GCP} gcp_kms, tr-west-1:k hckms, {AZURE} \
              azure_kv, {VAULT} hc_vault"
         )),
         "{list}"
@@ -123,7 +123,7 @@ fn flat_rules_take_texts_with_commas_and_lists() {
     assert_eq!(flat.matches("..").count(), 3);
     assert!(
         flat.ends_with(&format!(
-            "AA pgp, BB pgp, {ARN} kms( {{}} ), {ARN} kms(arn:aws:iam::1:role/x {{}} ), {GCP} \
+            "AA pgp, BB pgp, {ARN} kms( {{}} ), {ARN}+arn:aws:iam::1:role/x kms(arn:aws:iam::1:role/x {{}} ), {GCP} \
              gcp_kms, tr-west-1:k hckms, {AZURE} azure_kv, {VAULT} hc_vault"
         )),
         "{flat}"
@@ -181,7 +181,7 @@ fn groups_hold_keys_of_every_kind() {
     assert_eq!(first.matches("..").count(), 2);
     assert!(
         first.ends_with(&format!(
-            "AA pgp, one kms( {{}} prod), {ARN} kms(arn:aws:iam::1:role/x {{\"app\": \"web\"}} ), \
+            "AA pgp, one kms( {{}} prod), {ARN}+arn:aws:iam::1:role/x|app:web kms(arn:aws:iam::1:role/x {{\"app\": \"web\"}} ), \
              {GCP} gcp_kms, tr-west-1:k hckms, {AZURE} azure_kv, {VAULT} hc_vault"
         )),
         "{first}"
