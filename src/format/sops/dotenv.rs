@@ -83,7 +83,7 @@ pub(super) fn print(tree: &Tree, metadata: Option<&Map>) -> Result<Plaintext, St
         out.extend(b"\n");
     }
     if let Some(metadata) = metadata {
-        out.extend(bytes(&metadata_lines(metadata, "\n")?));
+        out.extend(bytes(&metadata_lines(metadata)?));
     }
     Ok(out)
 }
@@ -143,7 +143,7 @@ pub(super) fn set(text: &Plaintext, way: &[Step], value: &Node) -> Result<Plaint
         let kept = usize::from(end == "\r\n" && part(text, &span).ends_with(b"\r"));
         edits.replace(span.start..span.end.saturating_sub(kept), written);
     } else {
-        let mut line = missing_line_end(text, end);
+        let mut line = missing_line_feed(text);
         put(&mut line, key, &written, end);
         edits.insert(text.len(), line);
     }
@@ -201,22 +201,21 @@ fn change_metadata(
         edits.cut(line.whole);
     }
     if let MetadataEdit::Put(metadata) = edit {
-        let end = line_end(text);
         let mut written = Plaintext::default();
         if place.is_none() {
-            written = missing_line_end(text, end);
+            written = missing_line_feed(text);
         }
         // a CR would become part of the values
-        written.extend(bytes(&metadata_lines(metadata, "\n")?));
+        written.extend(bytes(&metadata_lines(metadata)?));
         edits.insert(place.unwrap_or(text.len()), written);
     }
     Ok(())
 }
 
-fn metadata_lines(metadata: &Map, end: &str) -> Result<Plaintext, StoreError> {
+fn metadata_lines(metadata: &Map) -> Result<Plaintext, StoreError> {
     let mut out = Plaintext::default();
     for (key, value) in flatten(metadata)? {
-        put(&mut out, &format!("{PREFIX}{key}"), &escape(&value), end);
+        put(&mut out, &format!("{PREFIX}{key}"), &escape(&value), "\n");
     }
     Ok(out)
 }
@@ -227,10 +226,10 @@ fn put(out: &mut Plaintext, key: &str, written: &Plaintext, end: &str) {
     }
 }
 
-/// What ends the last line, where nothing does.
-fn missing_line_end(text: &[u8], end: &str) -> Plaintext {
+/// What ends the last line, where nothing does. No CR: it would become part of its value.
+fn missing_line_feed(text: &[u8]) -> Plaintext {
     let ended = text.is_empty() || text.ends_with(b"\n");
-    Plaintext::copy_of(if ended { b"" } else { end.as_bytes() })
+    Plaintext::copy_of(if ended { b"" } else { b"\n" })
 }
 
 /// The value as it is written, if reading gives the same again.

@@ -145,13 +145,20 @@ impl Decimal {
             return Err(if value > 0.0 { "+Inf" } else { "-Inf" });
         }
         let negative = value.is_sign_negative();
-        let shown = Zeroizing::new(format!("{:e}", value.abs()));
-        let (mantissa, exponent) = shown.split_once('e').unwrap_or((&shown, "0"));
-        let digits = Zeroizing::new(mantissa.replace('.', ""));
-        let exponent: i32 = exponent.parse().unwrap_or_default();
         if value == 0.0 {
             return Ok(Self { negative, digits: Zeroizing::default(), point: 0 });
         }
+        let shortest = Zeroizing::new(format!("{:e}", value.abs()));
+        let (mantissa, _) = shortest.split_once('e').unwrap_or((&shortest, ""));
+        let precision = mantissa.len().saturating_sub(2);
+        // of two that are as short and as near, Go takes the even one
+        let even = Zeroizing::new(format!("{:.precision$e}", value.abs()));
+        let is_same =
+            even.parse::<f64>().is_ok_and(|again| again.to_bits() == value.abs().to_bits());
+        let shown = if is_same { &even } else { &shortest };
+        let (mantissa, exponent) = shown.split_once('e').unwrap_or((shown, "0"));
+        let digits = Zeroizing::new(mantissa.replace('.', "").trim_end_matches('0').to_owned());
+        let exponent: i32 = exponent.parse().unwrap_or_default();
         Ok(Self { negative, digits, point: exponent.saturating_add(1) })
     }
 

@@ -77,12 +77,11 @@ impl Section {
                     };
                     let value = to_text(&leaf.value);
                     let at = *known.entry(entry.key.as_str()).or_insert(section.keys.len());
-                    match section.keys.get_mut(at) {
-                        Some(key) => key.value = value,
-                        None => {
-                            let key = Key { name: entry.key.clone(), value, comment: None };
-                            section.keys.push(key);
-                        }
+                    if let Some(key) = section.keys.get_mut(at) {
+                        key.value = value;
+                    } else {
+                        let key = Key { name: entry.key.clone(), value, comment: None };
+                        section.keys.push(key);
                     }
                     last = Some(at);
                 }
@@ -175,15 +174,12 @@ fn lines(text: &Plaintext) -> impl Iterator<Item = &[u8]> {
 }
 
 fn print_comment(out: &mut Plaintext, line: &[u8], trimmed: bool) {
-    match line {
-        [mark @ (b'#' | b';'), text @ ..] => {
-            out.extend(&[*mark, b' ']);
-            out.extend(trim(text));
-        }
-        _ => {
-            out.extend(b"; ");
-            out.extend(if trimmed { trim(line) } else { line });
-        }
+    if let [mark @ (b'#' | b';'), text @ ..] = line {
+        out.extend(&[*mark, b' ']);
+        out.extend(trim(text));
+    } else {
+        out.extend(b"; ");
+        out.extend(if trimmed { trim(line) } else { line });
     }
     out.extend(b"\n");
 }

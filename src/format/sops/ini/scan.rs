@@ -17,8 +17,8 @@ use crate::plaintext::Plaintext;
 pub(super) struct Scan {
     /// In order; the first is the unnamed one.
     pub(super) sections: Vec<Section>,
-    /// What has no part in the document: keys that come again later, comments behind the last
-    /// key, text behind headers.
+    /// What has no part in the document: comments behind the last key, text behind headers and
+    /// behind keys in quotes.
     pub(super) junk: Vec<Range<usize>>,
 }
 
@@ -198,9 +198,6 @@ impl Scanner<'_> {
         let known = self.known.get(&key.name).and_then(|index| section.keys.get_mut(*index));
         if let Some(known) = known {
             std::mem::swap(known, &mut key);
-            let lost = key.remark.into_iter().flat_map(|remark| remark.pieces);
-            self.junk.extend(lost.filter_map(|piece| piece.line));
-            self.junk.push(key.lines.clone());
             known.earlier = key.earlier;
             known.earlier.push(key.lines);
             return;

@@ -10,7 +10,7 @@ use super::{METADATA, UNNAMED, bytes};
 use crate::format::sops::convert::{refusal, to_text};
 use crate::format::sops::store::{MetadataEdit, Step, StoreError};
 use crate::format::sops::text::{self, Edits, part};
-use crate::format::sops::tree::{Comment, Leaf, Map, MapItem, Node, Style, Tree, Write};
+use crate::format::sops::tree::{Comment, Leaf, Map, MapItem, Node, Style, Tree, Value, Write};
 use crate::plaintext::Plaintext;
 
 /// Puts changed values back. Where metadata is put into a text that has none, what sops passes over
@@ -23,7 +23,7 @@ pub(in crate::format::sops) fn splice(
     let text = bytes(text);
     let scan = scan(text)?;
     let mut edits = Edits::default();
-    let pieces = pieces(&scan);
+    let places = places(&scan);
     for section in tree.documents.iter().flat_map(|document| document.root.entries()) {
         let Node::Map(map) = &section.value else {
             return Err(refusal(&[&section.key], "INI has no value outside of a section"));
@@ -31,7 +31,7 @@ pub(in crate::format::sops) fn splice(
         for item in &map.items {
             match item {
                 MapItem::Comment(comment) => {
-                    change_comment(text, comment, &pieces, &mut edits)
+                    change_comment(text, comment, &places, &mut edits)
                         .map_err(|what| by_canonical(&[&section.key], what))?;
                 }
                 MapItem::Entry(entry) => {
@@ -47,7 +47,40 @@ pub(in crate::format::sops) fn splice(
         }
     }
     change_metadata(text, scan, metadata, &mut edits)?;
-    edits.apply(text)
+    let spliced = edits.apply(text)?;
+    if says(&spliced, tree) {
+        return Ok(spliced);
+    }
+    Err(by_canonical(&[], "the comments and values of this INI cannot be told apart when changed"))
+}
+
+/// Whether reading a text gives the values of the tree; those written as tokens are not compared.
+fn says(text: &Plaintext, tree: &Tree) -> bool {
+    let Ok(again) = super::read(text) else { return false };
+    let sections = |tree| {
+        let of_tree: &Tree = tree;
+        of_tree.documents.iter().flat_map(|document| document.root.entries())
+    };
+    sections(tree).count() == sections(&again).count()
+        && sections(tree).zip(sections(&again)).all(|(old, new)| match (&old.value, &new.value) {
+            (Node::Map(old_map), Node::Map(new_map)) => {
+                old.key == new.key
+                    && old_map.entries().count() == new_map.entries().count()
+                    && old_map
+                        .entries()
+                        .zip(new_map.entries())
+                        .all(|(old, new)| old.key == new.key && is_same(&old.value, &new.value))
+            }
+            (_, _) => false,
+        })
+}
+
+fn is_same(old: &Node, new: &Node) -> bool {
+    match (old, new) {
+        (Node::Leaf(Leaf { write: Write::Token(_), .. }), Node::Leaf(_)) => true,
+        (Node::Leaf(old), Node::Leaf(new)) => to_text(&old.value).same_as(&to_text(&new.value)),
+        (_, _) => false,
+    }
 }
 
 /// Sets one value.
@@ -67,16 +100,12 @@ pub(in crate::format::sops) fn set(
     match (key, value) {
         (Some(key), Node::Leaf(leaf)) => {
             let value = to_text(&leaf.value);
-            match section {
-                Some(section) => set_key(text, section, key, &value, &mut edits)?,
-                None => {
-                    let mut map = Map::default();
-                    map.push(
-                        key,
-                        Node::Leaf(Leaf::new(crate::format::sops::tree::Value::Str(value))),
-                    );
-                    append(text, &new_section(name, &map)?, &mut edits);
-                }
+            if let Some(section) = section {
+                set_key(text, section, key, &value, &mut edits)?;
+            } else {
+                let mut map = Map::default();
+                map.push(key, Node::Leaf(Leaf::new(Value::Str(value))));
+                append(text, &new_section(name, &map)?, &mut edits);
             }
         }
         (None, Node::Map(map)) => {
@@ -142,13 +171,27 @@ fn by_canonical(way: &[&str], what: &'static str) -> StoreError {
     StoreError { canonical_can: true, ..refusal(way, what) }
 }
 
-/// The pieces of each comment by the place of the first.
-fn pieces(scan: &Scan) -> HashMap<usize, &[Piece]> {
+/// A comment of the text.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    pieces: &'a [Piece],
+    /// Where the header begins that it belongs to.
+    header: Option<usize>,
+}
+
+/// Each comment by where it begins.
+fn places(scan: &Scan) -> HashMap<usize, Place<'_>> {
     let of_keys = scan.sections.iter().flat_map(|section| &section.keys);
-    let remarks = scan.sections.iter().filter_map(|section| section.remark.as_ref());
-    let remarks = remarks.chain(of_keys.filter_map(|key| key.remark.as_ref()));
-    let first = |pieces: &[Piece]| pieces.first().map_or(0, |piece| piece.span.start);
-    remarks.map(|remark| (first(&remark.pieces), remark.pieces.as_slice())).collect()
+    let of_keys = of_keys.filter_map(|key| Some((key.remark.as_ref()?, None)));
+    let of_sections = scan
+        .sections
+        .iter()
+        .filter_map(|section| Some((section.remark.as_ref()?, Some(section.span.start))));
+    let start = |pieces: &[Piece]| pieces.first().map_or(0, |piece| piece.span.start);
+    of_sections
+        .chain(of_keys)
+        .map(|(remark, header)| (start(&remark.pieces), Place { pieces: &remark.pieces, header }))
+        .collect()
 }
 
 fn change_value(text: &[u8], leaf: &Leaf, edits: &mut Edits) -> Result<(), &'static str> {
@@ -182,7 +225,7 @@ fn written(
 fn change_comment(
     text: &[u8],
     comment: &Comment,
-    pieces: &HashMap<usize, &[Piece]>,
+    places: &HashMap<usize, Place<'_>>,
     edits: &mut Edits,
 ) -> Result<(), &'static str> {
     let new = match &comment.write {
@@ -191,10 +234,13 @@ fn change_comment(
         Write::Token(token) => bytes(token),
     };
     let spot = comment.spot.as_ref().ok_or("a new comment has no place in the text yet")?;
-    let pieces = pieces.get(&spot.span.start).copied().unwrap_or_default();
-    let (first, rest) = pieces.split_first().ok_or("the comment is not in the text")?;
+    let place = places.get(&spot.span.start).ok_or("the comment is not in the text")?;
+    let (first, rest) = place.pieces.split_first().ok_or("the comment is not in the text")?;
     let mut lines = new.split(|byte| *byte == b'\n');
-    if first.line.is_none() && lines.clone().count() > 1 {
+    let inline = first.line.is_none();
+    // a bracket would end the header
+    let above = place.header.filter(|_| inline && (new.contains(&b']') || new.contains(&b'\n')));
+    if inline && above.is_none() && new.contains(&b'\n') {
         return Err("a comment behind a value is one line");
     }
     let old = part(text, &first.span);
@@ -214,7 +260,13 @@ fn change_comment(
         }
         out.extend(line);
     }
-    edits.replace(first.span.clone(), out);
+    if let Some(header) = above {
+        out.extend(text::line_end(text).as_bytes());
+        edits.insert(header, out);
+        edits.cut(first.span.clone());
+    } else {
+        edits.replace(first.span.clone(), out);
+    }
     for piece in rest {
         edits.cut(piece.line.clone().unwrap_or(piece.span.clone()));
     }
@@ -238,6 +290,13 @@ fn change_metadata(
             edits.replace(section.span.clone(), out);
         }
         (MetadataEdit::Put(metadata), None) => {
+            for section in &scan.sections {
+                // the value of the last in the place of the first: no line says that
+                if let Some(key) = section.keys.iter().find(|key| !key.earlier.is_empty()) {
+                    let way = [section.name.as_str(), key.name.as_str()];
+                    return Err(by_canonical(&way, "this key stands there twice"));
+                }
+            }
             let mut out = Plaintext::default();
             Printed::of_metadata(metadata)?.print(&mut out, false, true)?;
             append(text, &out, edits);
