@@ -22,6 +22,8 @@ pub mod select;
 pub mod shamir;
 pub mod stash;
 pub mod store;
+#[cfg(test)]
+mod store_tests;
 mod text;
 pub mod time;
 pub mod tree;
