@@ -226,7 +226,8 @@ fn check(key: &WrappingKey) -> Result<(), RewrapError> {
     if let WrappingKey::AgeUnknown(recipient) = key {
         return Err(RewrapError::Recipient { recipient: recipient.clone() });
     }
-    service::available(key.kind()).map_err(|error| RewrapError::Service { key: key.clone(), error })
+    service::available(key.kind())
+        .map_err(|error| RewrapError::Service { key: Box::new(key.clone()), error })
 }
 
 /// One key to be wrapped for, and the place that it has: file, group, number.
@@ -256,7 +257,7 @@ fn wrap_jobs(jobs: &[Job<'_>], plugins: &Plugins<'_>, pgp: &Pgp) -> Vec<Done> {
                 .map_err(|error| RewrapError::Pgp { fingerprint: fingerprint.clone(), error })
         } else {
             service::wrap(job.key, job.secret)
-                .map_err(|error| RewrapError::Service { key: job.key.clone(), error })
+                .map_err(|error| RewrapError::Service { key: Box::new(job.key.clone()), error })
         };
         (job.at, enc)
     };
@@ -326,7 +327,7 @@ pub enum RewrapError {
     /// A key service cannot be used.
     Service {
         /// The key.
-        key: WrappingKey,
+        key: Box<WrappingKey>,
         /// The reason.
         error: ServiceError,
     },
