@@ -62,6 +62,35 @@ fn the_rest_of_the_environment_is_there_or_not() {
 }
 
 #[test]
+fn values_of_documents_are_variables_of_their_names() {
+    let fleet = fleet();
+    fleet.put("secrets/app.env.age", b"# of the app\nUSER_NAME=app\nPASSWORD=a=b #c\n");
+    fleet
+        .put("secrets/db.json.age", br#"{"db": {"hosts": ["h1", "h2"], "port": 5432}, "n": 1.50}"#);
+    let env = |arguments: &[&str]| {
+        let run = fleet.run(&[&["exec", "--pristine"], arguments, &["--", "env"]].concat()).done();
+        let text = String::from_utf8(run.stdout).unwrap();
+        let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        lines.sort();
+        lines
+    };
+    assert_eq!(env(&["secrets/app.env.age"]), ["PASSWORD=a=b #c", "USER_NAME=app"]);
+    let picked = ["--env", "HOST=/db/hosts/1", "--env", "PORT=[\"db\"][\"port\"]", "--env", "N=/n"];
+    let picked = [&picked[..], &["secrets/db.json.age"]].concat();
+    assert_eq!(env(&picked), ["HOST=h2", "N=1.50", "PORT=5432"]);
+    let refused =
+        |arguments: &[&str]| fleet.run(&[&["exec"], arguments, &["--", "true"]].concat()).ended(2);
+    refused(&["secrets/db.json.age"]).says("`[\"db\"]` is a map or a list");
+    refused(&["--env", "A=/db", "secrets/db.json.age"]).says("is a map or a list");
+    refused(&["--env", "A=/db/user", "secrets/db.json.age"])
+        .says("has no value `[\"db\"][\"user\"]`");
+    refused(&["--env", "A=db", "secrets/db.json.age"]).says("cannot use `--env A=db`");
+    fleet.put("secrets/bad.json.age", b"{\"a\": CANARY-exec-41c7}");
+    let run = refused(&["secrets/bad.json.age"]).says("is no JSON: line 1");
+    assert!(!run.stderr.contains("CANARY"), "{}", run.stderr);
+}
+
+#[test]
 fn exit_codes_and_signals_are_the_commands() {
     let fleet = fleet();
     let run =

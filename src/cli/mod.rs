@@ -9,6 +9,7 @@ mod edit;
 mod encrypt;
 mod exec;
 mod explain;
+mod git;
 mod init;
 mod keys;
 mod man;
@@ -80,6 +81,7 @@ enum Command {
     Host(reader::Host),
     User(reader::User),
     Exec(exec::Exec),
+    Git(git::Git),
     Keys(keys::Keys),
     Completions(completions::Completions),
     Man(man::Man),
@@ -167,6 +169,7 @@ fn run(common: &Common, command: Command) -> Outcome {
         Command::Decrypt(command) => command.run(&context),
         Command::Rekey(command) => command.run(&context),
         Command::Status(command) => command.run(&context),
+        Command::Git(command) => command.run(&context),
         Command::Exec(command) => command.run(&context),
         Command::Keys(command) => command.run(&context),
         Command::Completions(command) => command.run(),

@@ -6,6 +6,7 @@ pub mod capture;
 pub mod edit_room;
 pub mod editor;
 pub mod exec;
+pub mod git;
 pub mod gpg;
 pub mod identity_command;
 pub mod interrupts;

@@ -68,6 +68,17 @@ fn open_sops(path: &Path, keys: &mut Keys<'_>, writer: &Writer) -> Result<Opened
     Ok(Opened { content, file: Kind::Sops(Box::new(unlocked)) })
 }
 
+/// Decrypts the bytes of an age file, which `name` names, into memory.
+///
+/// # Errors
+/// [`Problem`].
+pub fn open_bytes(bytes: &[u8], name: &str, keyring: &mut Keyring<'_>) -> Result<Opened, Problem> {
+    let mut encrypted = Encrypted::read(bytes)?;
+    let file_key = unwrap(&encrypted, name, keyring)?;
+    let content = encrypted.decrypt(&file_key).map_err(Problem::Age)?;
+    Ok(Opened { content, file: Kind::Age { armored: encrypted.armored } })
+}
+
 /// Decrypts a stream to a sink. What has been written is authentic even when this fails.
 ///
 /// # Errors

@@ -1,0 +1,120 @@
+//! `secretctl git`: what git calls to show and to merge secret files, and before a commit; and the
+//! command that tells git so.
+//!
+//! Plaintext goes to standard output for `textconv`, which git's own pager shows, and to no file:
+//! merging is done in memory, and what contradicts is shown in the editor's private place, never
+//! in the work tree.
+
+mod install;
+mod merge;
+mod pre_commit;
+
+use std::ffi::OsStr;
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use sha2::{Digest, Sha256};
+
+use super::context::Context;
+use super::explain::{Around, Failure, problem};
+use super::{Done, Outcome, ui};
+use crate::format::age::AgeError;
+use crate::fsx::read_limited;
+use crate::process::git::{GitError, git};
+use crate::work::Problem;
+use crate::work::secret::{self, MAX_IN_MEMORY};
+
+/// Let git show and merge secret files by their content
+#[derive(Debug, Args)]
+pub(crate) struct Git {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Install(install::Install),
+    Textconv(Textconv),
+    Merge(merge::Merge),
+    Resolve(merge::Resolve),
+    PreCommit(pre_commit::PreCommit),
+}
+
+impl Git {
+    pub(crate) fn run(self, context: &Context) -> Outcome {
+        match self.command {
+            Command::Install(command) => command.run(context),
+            Command::Textconv(command) => command.run(context),
+            Command::Merge(command) => command.run(context),
+            Command::Resolve(command) => command.run(context),
+            Command::PreCommit(pre_commit::PreCommit {}) => pre_commit::PreCommit::run(context),
+        }
+    }
+}
+
+/// Print a file decrypted, for `git diff` and `git log -p`
+///
+/// What cannot be decrypted here is shown as one line that changes with the file, so that git
+/// goes on.
+#[derive(Debug, Args)]
+struct Textconv {
+    /// File that git made of one version
+    file: PathBuf,
+}
+
+impl Textconv {
+    fn run(self, context: &Context) -> Outcome {
+        let bytes = read_limited(&self.file, MAX_IN_MEMORY.saturating_mul(2)).map_err(|error| {
+            Failure::new(format!("cannot read `{}`: {error}", ui::shown(&self.file)))
+        })?;
+        let mut keyring = context.keyring();
+        let mut stdout = io::stdout().lock();
+        let name = self.file.display().to_string();
+        let written =
+            match secret::decrypt_stream(bytes.as_slice(), &name, &mut keyring, &mut stdout) {
+                Err(Problem::Age(AgeError::Write(error))) => Err(error),
+                // A version from before the file was encrypted.
+                Err(Problem::NotEncrypted) => stdout.write_all(&bytes),
+                Err(error) => {
+                    let around = Around { tried: keyring.tried(), needs: &[] };
+                    let why = problem(&error, &self.file, &around).headline;
+                    let [a, b, c, d, ..] = <[u8; 32]>::from(Sha256::digest(&bytes));
+                    let hash = u32::from_be_bytes([a, b, c, d]);
+                    writeln!(stdout, "[encrypted, SHA-256 {hash:08x}…: {}]", ui::clean(&why))
+                }
+                Ok(()) => Ok(()),
+            };
+        match written.and_then(|()| stdout.flush()) {
+            Err(error) if !ui::gone(&error) => Err(ui::stdout_failure(&error).into()),
+            Ok(()) | Err(_) => Ok(Done::Clean),
+        }
+    }
+}
+
+/// Runs git where the command was called and wants it to work; what it printed, as text.
+#[expect(clippy::disallowed_methods, reason = "paths and settings, which git prints")]
+fn asked(context: &Context, arguments: &[&OsStr]) -> Result<Vec<u8>, Failure> {
+    let output = git(&context.here, arguments).map_err(|error| git_failure(&error))?;
+    if output.code == Some(0) {
+        return Ok(output.stdout.expose().to_vec());
+    }
+    let what = arguments.first().map(|word| word.to_string_lossy()).unwrap_or_default();
+    Err(Failure::new(format!("`git {what}` failed: {}", output.said)))
+}
+
+/// The root of the work tree.
+fn top(context: &Context) -> Result<PathBuf, Failure> {
+    let printed = asked(context, &["rev-parse", "--show-toplevel"].map(OsStr::new))
+        .map_err(|failure| failure.hint("run this in the work tree of a git repository"))?;
+    Ok(path_of(&printed))
+}
+
+fn path_of(line: &[u8]) -> PathBuf {
+    use std::os::unix::ffi::OsStrExt;
+    PathBuf::from(OsStr::from_bytes(line.strip_suffix(b"\n").unwrap_or(line)))
+}
+
+fn git_failure(error: &GitError) -> Failure {
+    Failure::new(error.to_string())
+}

@@ -1,0 +1,126 @@
+//! `secretctl git install`
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use clap::Args;
+
+use super::super::context::Context;
+use super::super::explain::{Failure, replace_error};
+use super::super::{Done, Outcome, ui};
+use super::{asked, path_of, top};
+use crate::fsx::{Staged, Staging, read_limited};
+
+/// Set git up to show and merge secret files
+///
+/// Changes `.git/config` alone, unless an option says more: git takes commands from there and never
+/// from a repository.
+#[derive(Debug, Args)]
+pub(super) struct Install {
+    /// For all repositories of this user (`~/.gitconfig`)
+    #[arg(long, conflicts_with_all = ["attributes", "hook"])]
+    global: bool,
+    /// Add the line that says which files these are to `.gitattributes`; otherwise it is printed
+    #[arg(long)]
+    attributes: bool,
+    /// Set a hook that stops a commit of what the rules say is secret and is not encrypted
+    #[arg(long)]
+    hook: bool,
+}
+
+impl Install {
+    pub(super) fn run(self, context: &Context) -> Outcome {
+        let scope = if self.global { "--global" } else { "--local" };
+        let top = if self.global { None } else { Some(top(context)?) };
+        for (name, value) in SETTINGS {
+            asked(context, &["config", scope, name, value].map(OsStr::new))?;
+        }
+        let Some(top) = top else {
+            ui::say(&format!("add to the `.gitattributes` of a repository: {ATTRIBUTES}"));
+            return Ok(Done::Clean);
+        };
+        let file = top.join(".gitattributes");
+        match (has_line(&file)?, self.attributes) {
+            (true, _) => {}
+            (false, true) => append(&file)?,
+            (false, false) => ui::say(&format!(
+                "add to `{}`, or pass `--attributes`: {ATTRIBUTES}",
+                ui::shown(&file)
+            )),
+        }
+        if self.hook {
+            hook(context)?;
+        }
+        Ok(Done::Clean)
+    }
+}
+
+fn has_line(file: &Path) -> Result<bool, Failure> {
+    Ok(read(file)?.lines().any(|line| line.trim() == ATTRIBUTES))
+}
+
+fn read(file: &Path) -> Result<String, Failure> {
+    let shown = ui::shown(file);
+    match read_limited(file, 1 << 20) {
+        Ok(bytes) => {
+            String::from_utf8(bytes).map_err(|_| Failure::new(format!("`{shown}` is not UTF-8")))
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(String::new()),
+        Err(error) => Err(Failure::new(format!("cannot read `{shown}`: {error}"))),
+    }
+}
+
+fn append(file: &Path) -> Result<(), Failure> {
+    let mut text = read(file)?;
+    if !text.is_empty() && !text.ends_with('\n') {
+        text.push('\n');
+    }
+    text.push_str(ATTRIBUTES);
+    text.push('\n');
+    let written = Staged::new(file).and_then(|mut staged| {
+        staged.put(text.as_bytes())?;
+        staged.commit()
+    });
+    written.map_err(|error| replace_error(&error))
+}
+
+/// Sets the hook where there is none; one of somebody else stays.
+fn hook(context: &Context) -> Result<(), Failure> {
+    let printed = asked(context, &["rev-parse", "--git-path", "hooks/pre-commit"].map(OsStr::new))?;
+    let file = context.here.join(path_of(&printed));
+    let shown = ui::shown(&file);
+    let present = read(&file)?;
+    if present.contains(COMMAND) {
+        return Ok(());
+    }
+    if !present.is_empty() || file.symlink_metadata().is_ok() {
+        return Err(Failure::new(format!(
+            "there is a hook already, `{shown}`, and it was left alone"
+        ))
+        .hint(format!("add this line to it: {COMMAND} || exit 1")));
+    }
+    let staging = Staging { create_parents: true, ..Staging::default() };
+    let text =
+        format!("#!/bin/sh\n# Set by `secretctl git install --hook`.\n{COMMAND} || exit 1\n");
+    let written = Staged::with(&file, staging).and_then(|mut staged| {
+        staged.put(text.as_bytes())?;
+        staged.commit()
+    });
+    written.map_err(|error| replace_error(&error))?;
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o755))
+        .map_err(|error| Failure::new(format!("cannot make `{shown}` a program: {error}")))
+}
+
+/// What `.git/config` gets. The plaintext that `textconv` prints must not be cached: git would
+/// keep it in notes of the repository.
+const SETTINGS: [(&str, &str); 4] = [
+    ("diff.secretctl.textconv", "secretctl git textconv"),
+    ("diff.secretctl.cachetextconv", "false"),
+    ("merge.secretctl.name", "secret files, by their content"),
+    ("merge.secretctl.driver", "secretctl git merge %O %A %B %L %P"),
+];
+const ATTRIBUTES: &str = "*.age -text diff=secretctl merge=secretctl";
+const COMMAND: &str = "secretctl git pre-commit";

@@ -1,0 +1,218 @@
+//! `secretctl git merge` and `secretctl git resolve`
+
+use std::ffi::{OsStr, OsString};
+use std::io::{self, IsTerminal};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::super::context::{Context, file_failures, variable};
+use super::super::explain::{Around, Failure, problem, quoted};
+use super::super::{Done, Outcome, ui};
+use super::{asked, git_failure, top};
+use crate::format::sops::file::Writer;
+use crate::fsx::read_limited;
+use crate::plaintext::Plaintext;
+use crate::process::git::merge_texts;
+use crate::process::{EditRequest, EditSession, Editor};
+use crate::work::secret::{self, Kind, MAX_IN_MEMORY};
+use crate::work::{Job, edit};
+
+/// Merge two versions of a secret file, for git
+///
+/// The content is merged line by line and encrypted for the readers that the rules name now. What
+/// contradicts is for the editor, where there is one and a terminal; otherwise ours stays, and git
+/// is told of a conflict.
+#[derive(Debug, Args)]
+pub(super) struct Merge {
+    /// What both come from (%O)
+    base: PathBuf,
+    /// Ours, which becomes the result (%A)
+    ours: PathBuf,
+    /// Theirs (%B)
+    theirs: PathBuf,
+    /// Length of the marks around what contradicts (%L)
+    marker_size: u8,
+    /// The file in the work tree (%P)
+    path: PathBuf,
+}
+
+/// Resolve the conflict of a merge in the editor
+///
+/// The plaintext is where the editor alone sees it. Afterwards, `git add` the file.
+#[derive(Debug, Args)]
+pub(super) struct Resolve {
+    /// Secret file that git says is in conflict
+    file: PathBuf,
+}
+
+impl Merge {
+    pub(super) fn run(self, context: &Context) -> Outcome {
+        let name = context.absolute(&self.path);
+        let mut versions = Vec::new();
+        for file in [&self.base, &self.ours, &self.theirs] {
+            let bytes = read_limited(file, MAX_IN_MEMORY.saturating_mul(2));
+            let shown = ui::shown(file);
+            versions.push(bytes.map_err(|e| Failure::new(format!("cannot read `{shown}`: {e}")))?);
+        }
+        let (_, job) = context.job(&name)?;
+        // git takes the result from its own file and puts it in place itself.
+        let job = Job { path: context.absolute(&self.ours), ..job };
+        let done = merge(context, &job, &name, &versions, self.marker_size)?;
+        let shown = ui::shown(&name);
+        if done {
+            ui::say(&format!(
+                "merged `{shown}`; if the rules changed too, run `secretctl rekey` after the merge"
+            ));
+            return Ok(Done::Clean);
+        }
+        ui::say(&format!("`{shown}` has changes that contradict each other; ours was kept"));
+        ui::say(&format!("hint: run `secretctl git resolve {}`", quoted(&shown)));
+        Ok(Done::Found)
+    }
+}
+
+impl Resolve {
+    pub(super) fn run(self, context: &Context) -> Outcome {
+        let name = context.absolute(&self.file);
+        let _lock = context.lock_for(&name, "git resolve")?;
+        let top = top(context)?;
+        let shown = ui::shown(&name);
+        let inside = name
+            .strip_prefix(&top)
+            .map_err(|_| Failure::new(format!("`{shown}` is not in the work tree")))?;
+        let mut versions = Vec::new();
+        for stage in 1..=3 {
+            let mut blob = OsString::from(format!(":{stage}:"));
+            blob.push(inside);
+            let arguments = [OsStr::new("cat-file"), OsStr::new("blob"), &blob];
+            match asked(context, &arguments) {
+                Ok(bytes) => versions.push(bytes),
+                // Both sides may have made the file.
+                Err(_) if stage == 1 => versions.push(Vec::new()),
+                Err(_) => {
+                    return Err(Failure::new(format!("`{shown}` is not in conflict")).into());
+                }
+            }
+        }
+        let (_, job) = context.job(&name)?;
+        if merge(context, &job, &name, &versions, MARKER)? {
+            ui::say(&format!("resolved `{shown}`; now run `git add {}`", quoted(&shown)));
+            return Ok(Done::Clean);
+        }
+        Err(Failure::new(format!("`{shown}` still has changes that contradict each other"))
+            .hint("run this on a terminal, and leave no marks in the text")
+            .into())
+    }
+}
+
+/// Merges and writes the result to the file of the job; `false` where something contradicts and
+/// nobody said how it is to be. `name` is the file as people know it.
+fn merge(
+    context: &Context,
+    job: &Job,
+    name: &Path,
+    versions: &[Vec<u8>],
+    marker_size: u8,
+) -> Result<bool, Vec<Failure>> {
+    let mut keys = context.keys();
+    let mut contents = Vec::new();
+    let mut kind = Kind::Age { armored: false };
+    for (number, version) in versions.iter().enumerate() {
+        if version.is_empty() {
+            contents.push(Plaintext::default());
+            continue;
+        }
+        let opened = secret::open_bytes(version, &name.display().to_string(), &mut keys.keyring);
+        let opened = opened.map_err(|error| {
+            let around = Around { tried: keys.tried(), needs: &job.expected };
+            problem(&error, name, &around)
+        })?;
+        if number == OURS {
+            kind = opened.file;
+        }
+        contents.push(opened.content);
+    }
+    let [base, ours, theirs] = contents.as_slice() else { return Ok(false) };
+    let write = |content: &Plaintext| {
+        edit::replace(job, content, &kind, &keys, &Writer::Lossless)
+            .map_err(|error| file_failures(&[error], &keys, &[job]))
+    };
+    if ours.same_as(theirs) || base.same_as(theirs) {
+        return write(ours).map(|()| true);
+    }
+    if base.same_as(ours) {
+        return write(theirs).map(|()| true);
+    }
+    let merged = merge_texts(&context.folders, [base, ours, theirs], marker_size)
+        .map_err(|error| git_failure(&error))?;
+    match merged {
+        None => Ok(false),
+        Some(merged) if !merged.conflicts => write(&merged.content).map(|()| true),
+        Some(merged) => match decided(context, name, &merged.content, marker_size)? {
+            Some(content) => write(&content).map(|()| true),
+            None => Ok(false),
+        },
+    }
+}
+
+/// Has the user resolve what contradicts; `None` where there is no terminal or editor, or where
+/// marks are left.
+fn decided(
+    context: &Context,
+    name: &Path,
+    conflicted: &Plaintext,
+    marker_size: u8,
+) -> Result<Option<Plaintext>, Failure> {
+    if !io::stdin().is_terminal() {
+        return Ok(None);
+    }
+    let Ok(editor) = Editor::from_environment(&variable) else { return Ok(None) };
+    let request = EditRequest {
+        file_name: &edit::inner_name(name),
+        editor: &editor,
+        folders: &context.folders,
+        insecure_tmp: false,
+        shared: false,
+        interrupts: &context.interrupts,
+    };
+    let mut session = EditSession::open(request, conflicted);
+    session.run_editor().map_err(|error| {
+        Failure::new(error.to_string()).maybe_hint(error.remedy().map(str::to_owned))
+    })?;
+    if has_marks(session.content(), marker_size) {
+        return Ok(None);
+    }
+    #[expect(clippy::disallowed_methods, reason = "the session keeps its own")]
+    let content = Plaintext::copy_of(session.content().expose());
+    Ok(Some(content))
+}
+
+/// Whether a line is a mark of git's around what contradicts.
+#[expect(clippy::disallowed_methods, reason = "looked through for marks")]
+fn has_marks(content: &Plaintext, marker_size: u8) -> bool {
+    let marks = ["<", "|", ">"].map(|mark| mark.repeat(usize::from(marker_size)).into_bytes());
+    let lines = content.expose().split(|byte| *byte == b'\n');
+    lines.into_iter().any(|line| {
+        marks.iter().any(|mark| line.strip_prefix(&mark[..]).is_some_and(|r| r.starts_with(b" ")))
+    })
+}
+
+/// The place of ours among the versions.
+const OURS: usize = 1;
+/// git's usual length of marks.
+const MARKER: u8 = 7;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_are_seen_at_the_beginning_of_lines_only() {
+        let seen = |text: &str| has_marks(&Plaintext::copy_of(text.as_bytes()), 7);
+        assert!(
+            seen("a\n<<<<<<< ours\nb\n") && seen("||||||| before") && seen("x\n>>>>>>> theirs")
+        );
+        assert!(!seen("<<<<<<<\n") && !seen(" <<<<<<< ours") && !seen("=======\n"));
+    }
+}
