@@ -308,7 +308,7 @@ pub enum Bytes<'a> {
 impl Bytes<'_> {
     /// The bytes.
     #[expect(clippy::disallowed_methods, reason = "values are hashed and encrypted")]
-    pub fn expose(&self) -> &[u8] {
+    pub fn slice(&self) -> &[u8] {
         match self {
             Self::Own(bytes) => bytes.expose(),
             Self::Word(word) => word.as_bytes(),
