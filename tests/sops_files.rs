@@ -24,8 +24,9 @@ use secretctl::format::sops::file::{
 use secretctl::format::sops::store::{Layout, Store};
 use secretctl::plaintext::Plaintext;
 
-const NAMES: [&str; 9] = [
+const NAMES: [&str; 13] = [
     "plain.json",
+    "plain.yaml",
     "plain.env",
     "plain.ini",
     "plain.bin",
@@ -34,6 +35,9 @@ const NAMES: [&str; 9] = [
     "encrypted_suffix.json",
     "unencrypted_suffix.json",
     "mac_only.json",
+    "encrypted_regex.yaml",
+    "encrypted_comment_regex.yaml",
+    "unencrypted_comment_regex.yaml",
 ];
 const WRITERS: [Writer; 2] = [
     Writer::Lossless,
@@ -93,6 +97,7 @@ fn we_read_what_sops_changed_in_ours() {
     for sops in peers() {
         for (name, index) in [
             ("plain.json", r#"["int"]"#),
+            ("plain.yaml", r#"["b"]"#),
             ("plain.env", r#"["USER"]"#),
             ("plain.ini", r#"["db"]["user"]"#),
         ] {

@@ -242,7 +242,7 @@ impl<'a, 'b> Walk<'a, 'b> {
         let Some((kind, bytes)) = value::bytes_of(&leaf.value)? else {
             return Ok(());
         };
-        let bytes = bytes.expose();
+        let bytes = bytes.slice();
         if encrypted || !self.job.mac_only_encrypted {
             self.hash.update(bytes);
         }

@@ -105,7 +105,7 @@ impl<'a> Stash<'a> {
 
     fn leaf(&mut self, value: &'a Value, spot: &'a Spot, place: &[u8]) {
         if let Ok(Some((kind, bytes))) = value::bytes_of(value) {
-            self.remember(place, kind, bytes.expose(), spot);
+            self.remember(place, kind, bytes.slice(), spot);
         }
     }
 

@@ -187,6 +187,7 @@ impl Leaf {
 
 impl Tree {
     /// Another of the same values; for writers that change them first.
+    #[must_use]
     pub fn copy(&self) -> Self {
         let of_document = |document: &Document| Document {
             root: document.root.copy(),
@@ -200,6 +201,7 @@ impl Tree {
 
 impl Node {
     /// Another of the same values.
+    #[must_use]
     pub fn copy(&self) -> Self {
         match self {
             Self::Map(map) => Self::Map(map.copy()),
@@ -247,6 +249,7 @@ fn copy(text: &Plaintext) -> Plaintext {
 
 impl Map {
     /// Another of the same values.
+    #[must_use]
     pub fn copy(&self) -> Self {
         let of_item = |item: &MapItem| match item {
             MapItem::Comment(comment) => MapItem::Comment(comment.copy()),

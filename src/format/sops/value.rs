@@ -3,7 +3,7 @@
 //! Follows `aes/cipher.go` of sops: Base64 with padding, a nonce of 32 bytes where we write, of
 //! any usual length where we read. Errors never hold a value.
 
-use std::cell::RefCell;
+use std::sync::{Mutex, PoisonError};
 use std::{fmt, io};
 
 use aes_gcm::aead::consts::{U8, U12, U16, U24, U32, U64};
@@ -131,7 +131,7 @@ fn until_comma<'a>(text: &'a [u8], next: &[u8]) -> Option<(&'a [u8], &'a [u8])> 
 pub struct Cipher {
     key: Plaintext,
     gcm: AesGcm<Aes256, U32>,
-    nonces: RefCell<Nonces>,
+    nonces: Mutex<Nonces>,
 }
 
 impl Cipher {
@@ -142,7 +142,7 @@ impl Cipher {
         Self {
             key: Plaintext::copy_of(bytes),
             gcm: AesGcm::new(GenericArray::from_slice(bytes)),
-            nonces: RefCell::new(Nonces::default()),
+            nonces: Mutex::new(Nonces::default()),
         }
     }
 
@@ -191,7 +191,7 @@ impl Cipher {
     /// # Errors
     /// When the system has no random bytes to give.
     pub fn encrypt(&self, kind: Kind, plain: &[u8], place: &[u8]) -> io::Result<Plaintext> {
-        let nonce = self.nonces.borrow_mut().next()?;
+        let nonce = self.nonces.lock().unwrap_or_else(PoisonError::into_inner).next()?;
         let mut data = plain.to_vec();
         let tag = self
             .gcm
@@ -308,7 +308,7 @@ pub enum Bytes<'a> {
 impl Bytes<'_> {
     /// The bytes.
     #[expect(clippy::disallowed_methods, reason = "values are hashed and encrypted")]
-    pub fn expose(&self) -> &[u8] {
+    pub fn slice(&self) -> &[u8] {
         match self {
             Self::Own(bytes) => bytes.expose(),
             Self::Word(word) => word.as_bytes(),

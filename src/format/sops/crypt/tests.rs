@@ -139,7 +139,7 @@ fn show_node(lines: &mut Vec<String>, at: &str, node: &Node) {
         }
         Node::Leaf(leaf) => lines.push(match value::bytes_of(&leaf.value).unwrap() {
             Some((kind, bytes)) => {
-                let bytes = String::from_utf8_lossy(bytes.expose()).into_owned();
+                let bytes = String::from_utf8_lossy(bytes.slice()).into_owned();
                 format!("{at}={}:{bytes}", kind.name())
             }
             None => format!("{at}=null"),
