@@ -5,6 +5,7 @@
 
 #![expect(
     clippy::disallowed_methods,
+    clippy::indexing_slicing,
     clippy::panic,
     clippy::print_stdout,
     clippy::unwrap_used,
@@ -391,9 +392,9 @@ fn ours(repository: &Repository, path: &str) -> Facts {
     let (rules, rule) = set.for_file(&file).ok()??;
     let readers = rules.wrapping(rule);
     let groups = readers.groups.iter().map(|group| {
-        group.iter().map(|named| match &named.key {
-            WrappingKey::Age(recipient) => recipient.canonical().to_owned(),
-            other => panic!("{other:?}"),
+        group.iter().map(|named| {
+            let WrappingKey::Age(recipient) = &named.key else { panic!("{:?}", named.key) };
+            recipient.canonical().to_owned()
         })
     });
     let selector = readers.selector.map(|s| (s.kind.name().to_owned(), s.text));

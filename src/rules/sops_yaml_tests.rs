@@ -1,6 +1,8 @@
 //! Tests of `.sops.yaml`: what each part means, then each mistake once. The behaviours are those
 //! of `config_test.go` of sops, in our own files. All keys are test-only.
 
+use std::fmt::Write as _;
+
 use super::*;
 use crate::key::wrapping::WrappingKey;
 use crate::rules::{NamedKey, SopsReaders};
@@ -369,12 +371,12 @@ fn aliases_of_aliases_end() {
     let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
     for level in 1..8 {
         let before = format!("*a{}, ", level - 1).repeat(10);
-        text += &format!("a{level}: &a{level} [{}]\n", before.trim_end_matches(", "));
+        writeln!(text, "a{level}: &a{level} [{}]", before.trim_end_matches(", ")).unwrap();
     }
     assert_eq!(problems(&text), ".sops.yaml:6:10: aliases make this text too large\n");
     let mut deep = "a0: &a0 [x]\n".to_owned();
     for level in 1..100 {
-        deep += &format!("a{level}: &a{level} [*a{}]\n", level - 1);
+        writeln!(deep, "a{level}: &a{level} [*a{}]", level - 1).unwrap();
     }
     assert!(problems(&deep).contains("nested too deeply"));
 }
