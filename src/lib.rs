@@ -6,6 +6,7 @@
 pub mod cli;
 pub mod format;
 pub mod fsx;
+pub mod go_regex;
 pub mod key;
 pub mod place;
 pub mod plaintext;

@@ -6,6 +6,7 @@ use std::path::{Component, Path};
 
 use globset::GlobBuilder;
 
+use crate::go_regex;
 use crate::key::wrapping::WrappingKey;
 use crate::key::{Recipient, RecipientError};
 use crate::place::Place;
@@ -13,7 +14,7 @@ use crate::place::Place;
 use super::error::{Problem, ProblemKind};
 use super::{
     Group, Pattern, Reader, ReaderKind, Rule, Rules, Selector, SelectorKind, SopsRule, Source,
-    clean, key_text, re2,
+    clean, key_text,
 };
 
 /// Groups inside groups inside groups.
@@ -329,7 +330,7 @@ impl Build {
             self.say(place, ProblemKind::NoReaders { path: path.clone() });
         }
         let selector = secret.selector.as_ref().map(|(kind, said)| {
-            if let (true, Err(why)) = (kind.is_regex(), re2::compile(&said.text)) {
+            if let (true, Err(why)) = (kind.is_regex(), go_regex::compile(&said.text)) {
                 let text = said.text.clone();
                 self.say(&said.place, ProblemKind::BadRegex { text, why });
             }

@@ -207,7 +207,7 @@ pub enum ProblemKind {
         /// It.
         text: String,
         /// Why.
-        why: String,
+        why: &'static str,
     },
     /// Two ways to choose which values are encrypted.
     Selectors {

@@ -16,7 +16,6 @@ pub mod native;
 pub mod native_edit;
 mod nix;
 pub mod outline;
-pub mod re2;
 mod reading;
 mod reads;
 pub mod sops;
@@ -25,6 +24,7 @@ mod splice;
 mod yaml;
 
 use std::collections::HashMap;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
 pub use discover::{Request, RuleSet, Wanted, load};
@@ -81,7 +81,7 @@ pub enum Pattern {
     Glob(globset::GlobMatcher),
     /// Every file whose path matches a regular expression of `.sops.yaml`, anywhere in it: the
     /// path relative to the base where the file lies below, else the absolute one.
-    Regex(regex::Regex),
+    Regex(regex::bytes::Regex),
     /// Every file: a rule of `.sops.yaml` without `path_regex`.
     Every,
 }
@@ -192,7 +192,7 @@ impl Rules {
         let matches = |index: &usize| match self.rules.get(*index).map(|rule| &rule.pattern) {
             Some(Pattern::Glob(glob)) => relative.is_some_and(|path| glob.is_match(path)),
             Some(Pattern::Regex(regex)) => {
-                regex.is_match(&relative.unwrap_or(&file).to_string_lossy())
+                regex.is_match(relative.unwrap_or(&file).as_os_str().as_bytes())
             }
             Some(Pattern::Every) => true,
             Some(Pattern::File(_)) | None => false,

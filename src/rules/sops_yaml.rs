@@ -8,13 +8,14 @@ mod keys;
 
 use std::path::Path;
 
+use crate::go_regex;
 use crate::place::Place;
 
 use super::build::{Keys, nearest, unique};
 use super::error::{Problem, ProblemKind, RulesError};
 use super::reading::{Reading, syntax};
 use super::yaml::{self, Kind, Node};
-use super::{Layout, Pattern, Rule, Rules, Selector, SelectorKind, SopsRule, Source, native, re2};
+use super::{Layout, Pattern, Rule, Rules, Selector, SelectorKind, SopsRule, Source, native};
 use keys::{FLAT_FIELDS, Rank};
 
 /// The name of the file.
@@ -210,7 +211,7 @@ impl Sops<'_> {
         if said.text.is_empty() {
             return Pattern::Every;
         }
-        match re2::compile(&said.text) {
+        match go_regex::compile(&said.text) {
             Ok(regex) => Pattern::Regex(regex),
             Err(why) => {
                 self.reading.say(node, ProblemKind::BadRegex { text: said.text, why });
@@ -231,7 +232,7 @@ impl Sops<'_> {
                 self.reading.say(node, ProblemKind::Selectors { first, second });
                 continue;
             }
-            if let (true, Err(why)) = (kind.is_regex(), re2::compile(&said.text)) {
+            if let (true, Err(why)) = (kind.is_regex(), go_regex::compile(&said.text)) {
                 self.reading.say(node, ProblemKind::BadRegex { text: said.text.clone(), why });
             }
             chosen = Some(Selector { kind, text: said.text });

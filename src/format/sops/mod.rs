@@ -14,7 +14,6 @@ pub mod error;
 mod extract;
 pub mod file;
 mod flatten;
-pub mod go_regex;
 pub mod ini;
 pub mod json;
 pub mod metadata;

@@ -3,9 +3,8 @@
 
 use std::fmt;
 
+use crate::go_regex;
 use regex::bytes::Regex;
-
-use super::go_regex;
 
 /// Which values are encrypted.
 #[derive(Debug, Clone, PartialEq, Eq)]
