@@ -305,3 +305,90 @@ fn copy(text: &Plaintext) -> Plaintext {
 fn bytes(text: &Plaintext) -> &[u8] {
     text.expose()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(text: &str) -> Plaintext {
+        Plaintext::copy_of(text.as_bytes())
+    }
+
+    fn shown(text: &Plaintext) -> String {
+        String::from_utf8(text.expose().to_vec()).unwrap()
+    }
+
+    fn way(key: &str) -> [Step; 1] {
+        [Step::Key(key.to_owned())]
+    }
+
+    fn x() -> Node {
+        Node::Leaf(Leaf::text("x"))
+    }
+
+    #[test]
+    fn errors_name_the_line_and_not_its_text() {
+        for (dotenv, error) in [
+            ("A=1\n\nsecret\n", "line 3: a line without `=`"),
+            ("A=1\nsops_a__list_1=x\n", "line 2: a list of the metadata is not whole"),
+        ] {
+            assert_eq!(read(&text(dotenv)).unwrap_err().to_string(), error);
+        }
+        let wrong = read(&Plaintext::copy_of(b"\xFF=1")).unwrap_err();
+        assert_eq!(wrong.to_string(), "line 1: a key that is no UTF-8");
+    }
+
+    #[test]
+    fn metadata_lines_may_stand_anywhere() {
+        let dotenv = text("sops_mac=m\nA=1\r\n\nsops_version=3\n# c\n");
+        let tree = read(&dotenv).unwrap();
+        let removed = splice(&dotenv, &tree, MetadataEdit::Remove).unwrap();
+        assert_eq!(shown(&removed), "A=1\r\n\n# c\n");
+        let mut metadata = Map::default();
+        metadata.push("mac", x());
+        let put = splice(&dotenv, &tree, MetadataEdit::Put(&metadata)).unwrap();
+        assert_eq!(shown(&put), "sops_mac=x\nA=1\r\n\n# c\n");
+        let plain = text("A=1");
+        let tree = read(&plain).unwrap();
+        let put = splice(&plain, &tree, MetadataEdit::Put(&metadata)).unwrap();
+        assert_eq!(shown(&put), "A=1\nsops_mac=x\n");
+    }
+
+    #[test]
+    fn values_are_set_and_removed_in_place() {
+        for (dotenv, key, expected) in [
+            ("A=1\nB=2\n", "A", "A=x\nB=2\n"),
+            ("A=1\r\nB=2\r\n", "A", "A=x\r\nB=2\r\n"),
+            ("A=1\r\n", "B", "A=1\r\nB=x\r\n"),
+            ("A=1", "B", "A=1\nB=x\n"),
+            ("", "B", "B=x\n"),
+        ] {
+            assert_eq!(shown(&set(&text(dotenv), &way(key), &x()).unwrap()), expected);
+        }
+        let removed = unset(&text("# c\nA=1\n\nB=2\n"), &way("A")).unwrap();
+        assert_eq!(removed.as_ref().map(shown).as_deref(), Some("# c\n\nB=2\n"));
+        assert!(unset(&text("A=1\n"), &way("B")).unwrap().is_none());
+    }
+
+    #[test]
+    fn what_dotenv_cannot_say_is_refused() {
+        let error = |key: &str, value: &Node| {
+            set(&text("A=1\n"), &way(key), value).unwrap_err().to_string()
+        };
+        assert_eq!(error("A=", &x()), "`[\"A=\"]`: dotenv cannot have this key");
+        assert_eq!(error("#A", &x()), "`[\"#A\"]`: dotenv cannot have this key");
+        assert_eq!(
+            error("sops_a", &x()),
+            "`[\"sops_a\"]`: keys that begin with `sops_` are for the metadata"
+        );
+        assert_eq!(
+            error("A", &Node::Leaf(Leaf::text("a\\nb"))),
+            "`[\"A\"]`: dotenv takes a backslash before `n` for a line break"
+        );
+        assert_eq!(
+            error("A", &Node::Map(Map::default())),
+            "`[\"A\"]`: dotenv has no room for maps and lists"
+        );
+        assert!(unset(&text("A=1\n"), &[Step::Index(0)]).is_err());
+    }
+}

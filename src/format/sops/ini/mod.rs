@@ -8,6 +8,8 @@ mod quote;
 mod read;
 mod scan;
 mod splice;
+#[cfg(test)]
+mod tests;
 
 pub(super) use print::print;
 pub(super) use read::read;

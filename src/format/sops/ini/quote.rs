@@ -199,16 +199,19 @@ fn continued(text: &[u8], first: Range<usize>, mut next: usize) -> Found {
 
 /// The value in the quotes that ini.v1 writes.
 pub(super) fn as_printed(value: &[u8]) -> Plaintext {
+    between(printed_quote(value), value)
+}
+
+fn printed_quote(value: &[u8]) -> &'static [u8] {
     let has = |bytes: &[u8]| value.iter().any(|byte| bytes.contains(byte));
-    let bare = without_space_behind(value);
     if has(b"\n`") {
-        between(BLOCK, value)
+        BLOCK
     } else if has(b"#;") {
-        between(b"`", value)
-    } else if bare.len() != value.len() || space_before(value) > 0 {
-        between(b"\"", value)
+        b"`"
+    } else if without_space_behind(value).len() != value.len() || space_before(value) > 0 {
+        b"\""
     } else {
-        Plaintext::copy_of(value)
+        b""
     }
 }
 
@@ -222,8 +225,8 @@ pub(super) fn faithful(value: &[u8], had: Style, behind: &[u8]) -> Option<Plaint
         Style::Folded => b"`",
         Style::Plain | Style::Absent => b"",
     };
-    let others = [b"".as_slice(), b"`", b"\"", b"'", BLOCK].map(|quote| between(quote, value));
-    let mut candidates = [between(before, value), as_printed(value)].into_iter().chain(others);
+    let quotes = [before, printed_quote(value), b"", b"`", b"\"", b"'", BLOCK];
+    let mut candidates = quotes.into_iter().map(|quote| between(quote, value));
     candidates.find(|candidate| gives_back(candidate, value, behind))
 }
 
@@ -265,22 +268,33 @@ pub(super) fn line_end(text: &[u8], at: usize) -> usize {
 
 /// How many bytes of white space a text begins with, as Unicode has it.
 pub(super) fn space_before(text: &[u8]) -> usize {
-    let valid = text.utf8_chunks().next().map_or("", |chunk| chunk.valid());
-    valid.len().saturating_sub(valid.trim_start().len())
+    let mut rest = text;
+    while let Some(length) = (1..=3).find(|length| is_space(rest.get(..*length))) {
+        rest = rest.get(length..).unwrap_or_default();
+    }
+    text.len().saturating_sub(rest.len())
 }
 
 /// A text without the white space at its end.
 pub(super) fn without_space_behind(text: &[u8]) -> &[u8] {
-    let mut end = text.len();
-    loop {
-        let rest = text.get(..end).unwrap_or_default();
-        let length = (1..=3).find(|length| {
-            let tail = rest.len().checked_sub(*length).and_then(|at| rest.get(at..));
-            let letter = tail.and_then(|tail| std::str::from_utf8(tail).ok());
-            letter.is_some_and(|letter| letter.chars().all(char::is_whitespace))
-        });
-        let Some(length) = length else { return rest };
-        end = end.saturating_sub(length);
+    let mut rest = text;
+    let start = |rest: &[u8], length| rest.len().checked_sub(length);
+    let is_last = |rest: &[u8], length| is_space(start(rest, length).and_then(|at| rest.get(at..)));
+    while let Some(length) = (1..=3).find(|length| is_last(rest, *length)) {
+        rest = start(rest, length).and_then(|end| rest.get(..end)).unwrap_or_default();
+    }
+    rest
+}
+
+/// Whether these bytes are one character of white space.
+fn is_space(letter: Option<&[u8]>) -> bool {
+    match letter {
+        Some([byte]) => matches!(byte, b'\t'..=b'\r' | b' '),
+        Some(
+            [0xC2, 0x85 | 0xA0] | [0xE1, 0x9A, 0x80] | [0xE2, 0x81, 0x9F] | [0xE3, 0x80, 0x80],
+        ) => true,
+        Some([0xE2, 0x80, last]) => matches!(last, 0x80..=0x8A | 0xA8 | 0xA9 | 0xAF),
+        Some(_) | None => false,
     }
 }
 
@@ -295,4 +309,20 @@ fn find(text: &[u8], quote: &[u8]) -> Option<usize> {
 
 fn find_last(text: &[u8], quote: &[u8]) -> Option<usize> {
     text.windows(quote.len()).rposition(|window| window == quote)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn white_space_is_that_of_unicode() {
+        for letter in '\0'..=char::MAX {
+            let mut bytes = [0; 4];
+            let bytes = letter.encode_utf8(&mut bytes).as_bytes();
+            assert_eq!(is_space(Some(bytes)), letter.is_whitespace(), "{letter:?}");
+        }
+        assert_eq!(trim("\u{a0} x\u{2003}\n".as_bytes()), b"x");
+        assert_eq!(trim(b"\xA0x\xE2\x80"), b"\xA0x\xE2\x80");
+    }
 }

@@ -5,6 +5,8 @@
 mod print;
 mod read;
 mod splice;
+#[cfg(test)]
+mod tests;
 
 pub(super) use print::print;
 pub(super) use read::read;
