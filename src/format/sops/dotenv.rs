@@ -307,6 +307,7 @@ fn bytes(text: &Plaintext) -> &[u8] {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "a test looks at what it made")]
 mod tests {
     use super::*;
 

@@ -146,6 +146,7 @@ impl Branch {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "a test looks at what it made")]
 mod tests {
     use super::*;
 

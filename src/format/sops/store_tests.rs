@@ -1,6 +1,8 @@
 //! Holds the stores JSON, dotenv, INI and binary against what sops makes of the same texts, and
 //! against themselves: what was printed is read, and what was changed can be changed back.
 
+#![allow(clippy::disallowed_methods, reason = "a test looks at what it made")]
+
 use proptest::prelude::*;
 
 use super::convert::to_store;
@@ -14,14 +16,14 @@ const WITH_SPACES: Layout = Layout { yaml_indent: 4, json_indent: Some(2), binar
 
 #[test]
 fn documents_are_read_and_printed_as_sops_does() {
-    let mut count = 0;
+    let mut count = 0_u32;
     for fact in FACTS.lines().filter(|line| !line.starts_with("number")) {
         let fields: Vec<&str> = fact.split('\t').collect();
         let store = Store::of_name(fields[0]).unwrap();
         let text = unhex(fields[1]);
         let shown = String::from_utf8_lossy(&text).into_owned();
         let text = Plaintext::new(text);
-        count += 1;
+        count = u32::saturating_add(count, 1);
         if fields[2] == "error" {
             assert!(store.read(&text).is_err(), "{store}: {shown:?}");
             continue;
@@ -44,7 +46,7 @@ fn documents_are_read_and_printed_as_sops_does() {
 
 #[test]
 fn numbers_are_those_of_go() {
-    let mut count = 0;
+    let mut count = 0_u32;
     for fact in FACTS.lines().filter(|line| line.starts_with("number")) {
         let fields: Vec<&str> = fact.split('\t').collect();
         let text = String::from_utf8(unhex(fields[1])).unwrap();
@@ -52,7 +54,7 @@ fn numbers_are_those_of_go() {
             .map(|print| print(&text).map_or("error".to_owned(), |text| utf8(&text)));
         let theirs = if fields[2] == "ok" { &fields[3..] } else { &["error"; 4] };
         assert_eq!(ours.as_slice(), theirs, "{text:?}");
-        count += 1;
+        count = u32::saturating_add(count, 1);
     }
     assert!(count > 100);
 }
@@ -62,8 +64,8 @@ fn a_hundred_thousand_keys_are_no_trouble() {
     let (mut json, mut lines) = ("{".to_owned(), String::new());
     for number in 0..100_000 {
         let comma = if number == 0 { "" } else { "," };
-        json.push_str(&format!("{comma}\n\t\"k{number}\": \"v\""));
-        lines.push_str(&format!("k{number} = v\n"));
+        json.extend([comma, "\n\t\"k", &number.to_string(), "\": \"v\""]);
+        lines.extend(["k", &number.to_string(), " = v\n"]);
     }
     json.push_str("\n}\n");
     for (store, text) in [(Store::Json, &json), (Store::Dotenv, &lines), (Store::Ini, &lines)] {
@@ -251,7 +253,9 @@ fn map(node: BoxedStrategy<Node>, key: BoxedStrategy<String>) -> BoxedStrategy<M
     prop::collection::vec((key, node), 0..5)
         .prop_map(|entries| {
             let mut map = Map::default();
-            entries.into_iter().for_each(|(key, node)| map.push(&key, node));
+            for (key, node) in entries {
+                map.push(&key, node);
+            }
             map
         })
         .boxed()
@@ -363,7 +367,7 @@ fn decrypt(store: Store, encrypted: &Plaintext, values: Vec<Value>) -> Option<Pl
 }
 
 fn seal(number: &mut usize, value: &mut Plaintext, write: &mut Write) {
-    *number += 1;
+    *number = number.saturating_add(1);
     *value = Plaintext::new(format!("ENC[{number}]").into_bytes());
     *write = Write::Value;
 }
@@ -453,7 +457,8 @@ fn utf8(text: &Plaintext) -> String {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let digit = |value: u8| char::from_digit(u32::from(value), 16).unwrap();
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 fn unhex(text: &str) -> Vec<u8> {

@@ -1,5 +1,7 @@
 //! Errors of JSON texts, and how changes are laid out.
 
+#![allow(clippy::disallowed_methods, reason = "a test looks at what it made")]
+
 use super::{print, read, set, splice, unset};
 use crate::format::sops::store::{MetadataEdit, Step};
 use crate::format::sops::tree::{Leaf, List, ListItem, Map, Node, Value};
