@@ -102,6 +102,8 @@ fn definition(name: &str) -> Option<fn(clap::Command) -> clap::Command> {
         "keys" => keys::Keys::augment_args,
         "completions" => completions::Completions::augment_args,
         "man" => man::Man::augment_args,
+        "exec" => exec::Exec::augment_args,
+        "git" => git::Git::augment_args,
         _ => return None,
     })
 }

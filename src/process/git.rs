@@ -62,7 +62,7 @@ pub fn merge_texts(
     }
     let size = OsString::from(format!("--marker-size={marker_size}"));
     let arguments =
-        ["merge-file", "-p", "-q", "--diff3", "-L", "ours", "-L", "before", "-L", "theirs"];
+        ["merge-file", "-p", "--diff3", "-L", "ours", "-L", "before", "-L", "theirs"];
     let mut arguments: Vec<&OsStr> = arguments.iter().map(OsStr::new).collect();
     arguments.push(&size);
     arguments.extend(["ours", "base", "theirs"].map(OsStr::new));

@@ -496,7 +496,7 @@ impl fmt::Display for ProblemKind {
                 "`{reader}` has no key that could open `{}`, which is encrypted with age",
                 path.display()
             ),
-            Self::BadRegex { text, why } => write!(f, "`{text}` is no regular expression: {why}"),
+            Self::BadRegex { text, why } => write!(f, "`{text}` {why}"),
             Self::Selectors { first, second } => {
                 write!(f, "a rule cannot have both `{first}` and `{second}`")
             }

@@ -81,5 +81,5 @@ fn need(key: &WrappingKey, known: &[Expected]) -> String {
 /// Explains why a data key cannot be given to the readers of a file.
 pub(super) fn rewrap_error(error: &RewrapError, file: &str) -> Failure {
     Failure::new(format!("cannot encrypt `{file}`: {error}"))
-        .maybe_hint(error.remedy().map(|remedy| remedy.to_string()))
+        .maybe_hint(error.remedy())
 }

@@ -23,6 +23,7 @@ pub fn without_fraction(text: &str) -> Option<String> {
 }
 
 /// Seconds since 1970 in UTC, as `lastmodified` has it.
+#[expect(clippy::arithmetic_side_effects, reason = "the parts of a date are small numbers")]
 pub fn utc(seconds: u64) -> String {
     let (days, second) = (seconds / DAY, seconds % DAY);
     // Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms": years begin in March, so
