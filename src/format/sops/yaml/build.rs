@@ -20,7 +20,7 @@ use crate::plaintext::Plaintext;
 /// Builds the tree; the values of nodes that no alias names are taken out of them.
 pub(super) fn build(text: &str, mut nodes: Nodes) -> Result<Tree, ParseError> {
     let documents = std::mem::take(&mut nodes.documents);
-    let mut builder = Builder { text, nodes, count: 0 };
+    let mut builder = Builder { text, nodes, count: 0, spread: 0 };
     let mut tree = Tree::default();
     for parsed in documents {
         let mut items = Vec::new();
@@ -44,6 +44,8 @@ struct Builder<'a> {
     text: &'a str,
     nodes: Nodes,
     count: usize,
+    /// Values that aliases bring.
+    spread: usize,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -139,7 +141,13 @@ impl Builder<'_> {
                         }
                         Ok(())
                     }
-                    _ => Err(self.error(at, "the document is a single value; sops needs a map")),
+                    Value::Bool(_)
+                    | Value::Int(_)
+                    | Value::Float(_)
+                    | Value::Time(_)
+                    | Value::Str(_) => {
+                        Err(self.error(at, "the document is a single value; sops needs a map"))
+                    }
                 }
             }
         }
@@ -156,6 +164,12 @@ impl Builder<'_> {
         };
         let at = node.span.start;
         self.count(at)?;
+        if context.shared {
+            self.spread = self.spread.saturating_add(1);
+        }
+        if self.spread > MAX_SPREAD {
+            return Err(self.error(at, "aliases bring too many values"));
+        }
         if context.depth > MAX_DEPTH {
             return Err(self.error(at, "values are nested too deeply, aliases spread out"));
         }
@@ -194,7 +208,7 @@ impl Builder<'_> {
             self.comments(&mut items, &sides.line, true, context, wrap)?;
             items.push(match self.node(child, true, context)? {
                 Node::Leaf(leaf) => self.old_comment(leaf),
-                node => ListItem::Value(node),
+                node @ (Node::Map(_) | Node::List(_)) => ListItem::Value(node),
             });
             self.comments(&mut items, &sides.foot, false, context, wrap)?;
         }
@@ -360,6 +374,9 @@ impl Builder<'_> {
         last.map_or(node.span.end, |last| self.end(*last, deeper).max(node.span.end))
     }
 }
+
+/// Most values that anchors and aliases bring; go-yaml stops at about as many.
+const MAX_SPREAD: usize = 400_000;
 
 fn merges(node: &Node) -> bool {
     match node {

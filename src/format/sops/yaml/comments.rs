@@ -96,7 +96,7 @@ impl Cursor {
     }
 
     /// To the end of the line.
-    fn to_break(&mut self, bytes: &[u8]) {
+    fn skip_line(&mut self, bytes: &[u8]) {
         while self.index < bytes.len() && break_width(bytes, self.index) == 0 {
             self.step(bytes);
         }
@@ -135,7 +135,7 @@ impl Comments {
             while cursor.index < at {
                 cursor.step(bytes);
             }
-            cursor.to_break(bytes);
+            cursor.skip_line(bytes);
             self.push_line(token, at..cursor.index);
         }
     }
@@ -287,7 +287,7 @@ impl Comments {
             while cursor.index < at {
                 cursor.step(bytes);
             }
-            cursor.to_break(bytes);
+            cursor.skip_line(bytes);
             lines.push(Some(at..cursor.index));
             // The first byte of the line break is passed over: of CR LF the LF is met again, as
             // an empty line.

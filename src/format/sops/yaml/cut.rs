@@ -14,14 +14,12 @@ fn lines(text: &str, own: Range<usize>) -> Range<usize> {
     let indented = text.get(start..own.start).unwrap_or_default();
     let start = if indented.starts_with('\u{feff}') { start.saturating_add(3) } else { start };
     let rest = text.get(own.end..).unwrap_or_default();
-    match rest.find('\n') {
-        Some(i) => start..own.end.saturating_add(i).saturating_add(1),
-        None => {
-            let kept = text.get(..start).unwrap_or_default();
-            let kept = kept.strip_suffix('\n').unwrap_or(kept);
-            kept.strip_suffix('\r').unwrap_or(kept).len()..text.len()
-        }
+    if let Some(i) = rest.find('\n') {
+        return start..own.end.saturating_add(i).saturating_add(1);
     }
+    let kept = text.get(..start).unwrap_or_default();
+    let kept = kept.strip_suffix('\n').unwrap_or(kept);
+    kept.strip_suffix('\r').unwrap_or(kept).len()..text.len()
 }
 
 /// With the comma behind it, else with the one before.

@@ -4,10 +4,12 @@
 use super::metadata::{flow_key, flow_node};
 use super::parse::{self, Id, Node as Parsed, Nodes, What};
 use super::same::Comments;
-use super::splice::{Change, absent_can, apply, checked, column, newline, place, step};
-use super::{cut, meant, print, read_text, scan, write};
+use super::splice::{
+    Change, absent_can, apply, checked, column, foreign_tag, in_place_of, newline, place, step,
+};
+use super::{meant, print, read_text, scan, write};
 use crate::format::sops::store::{Step, StoreError};
-use crate::format::sops::tree::{Leaf, Map, MapItem, Node, Spot, Style, Tree, Value};
+use crate::format::sops::tree::{Leaf, MapItem, Node, Spot, Style, Tree, Value};
 use crate::plaintext::Plaintext;
 
 /// Sets one value of the first document.
@@ -30,15 +32,15 @@ pub(super) fn unset(text: &str, way: &[Step]) -> Result<Option<Plaintext>, Store
     checked(apply(text, changes)?, &tree, Comments::Ignored).map(Some)
 }
 
-struct Editor<'a> {
-    text: &'a str,
-    nodes: Nodes,
+pub(super) struct Editor<'a> {
+    pub(super) text: &'a str,
+    pub(super) nodes: Nodes,
     newline: &'static str,
     step: usize,
 }
 
 /// What a way leads to.
-enum Found {
+pub(super) enum Found {
     /// The value, and the start of its entry or item.
     Value(Id, usize),
     /// Nothing: the container that lacks it, and where in the way.
@@ -53,11 +55,11 @@ impl<'a> Editor<'a> {
         Ok(Self { text, nodes, newline: newline(text), step })
     }
 
-    fn node(&self, id: Id) -> Result<&Parsed, StoreError> {
+    pub(super) fn node(&self, id: Id) -> Result<&Parsed, StoreError> {
         self.nodes.all.get(id).ok_or_else(|| StoreError::new("the document is empty"))
     }
 
-    fn find(&self, way: &[Step]) -> Result<Found, StoreError> {
+    pub(super) fn find(&self, way: &[Step]) -> Result<Found, StoreError> {
         let root = self.nodes.documents.first().map_or(0, |document| document.root);
         let (mut id, mut start) = (root, self.node(root)?.span.start);
         for (at, wanted) in way.iter().enumerate() {
@@ -116,14 +118,14 @@ impl<'a> Editor<'a> {
                     #[expect(clippy::disallowed_methods, reason = "keys are no secret")]
                     String::from_utf8(text.expose().to_vec()).ok()
                 }
-                _ => None,
+                What::List(_) | What::Map(_) | What::Alias(_) => None,
             },
-            _ => None,
+            What::List(_) | What::Map(_) => None,
         }
     }
 
     /// Where the `-` of an item stands, or in `[…]` the item.
-    fn item_start(&self, id: Id) -> usize {
+    pub(super) fn item_start(&self, id: Id) -> usize {
         let Some(node) = self.nodes.all.get(id) else { return 0 };
         let start = node.span.start;
         if node.flow && self.in_flow_list(id) {
@@ -154,7 +156,7 @@ impl<'a> Editor<'a> {
     }
 
     /// The last byte of a node.
-    fn end(&self, id: Id) -> usize {
+    pub(super) fn end(&self, id: Id) -> usize {
         let Some(node) = self.nodes.all.get(id) else { return 0 };
         let last = match &node.what {
             What::List(items) => items.last(),
@@ -165,7 +167,7 @@ impl<'a> Editor<'a> {
     }
 
     /// The end of a line, its break left out.
-    fn line_end(&self, at: usize) -> usize {
+    pub(super) fn line_end(&self, at: usize) -> usize {
         let rest = self.text.get(at..).unwrap_or_default();
         let line = rest.find('\n').map_or(rest, |i| rest.get(..i).unwrap_or_default());
         at.saturating_add(line.strip_suffix('\r').unwrap_or(line).len())
@@ -184,7 +186,7 @@ impl<'a> Editor<'a> {
                     What::Scalar(..) | What::Alias(_) => {
                         let whole = meant::nested(&[step], &inner);
                         if at == 0 {
-                            return self.fill_document(&whole);
+                            return Ok(self.fill_document(&whole));
                         }
                         let start = self.node(id)?.span.start;
                         self.replace(id, start, &whole)
@@ -195,7 +197,7 @@ impl<'a> Editor<'a> {
     }
 
     /// A first entry of a document without any.
-    fn fill_document(&self, value: &Node) -> Result<Vec<Change>, StoreError> {
+    fn fill_document(&self, value: &Node) -> Vec<Change> {
         let document = self.nodes.documents.first();
         let end = document.map_or(self.text.len(), |document| document.span.end);
         let root = document.and_then(|document| self.nodes.all.get(document.root));
@@ -209,21 +211,15 @@ impl<'a> Editor<'a> {
         if !before.is_empty() && !before.ends_with('\n') {
             with.extend(self.newline.as_bytes());
         }
-        self.block_lines(&mut with, value, 0, true)?;
+        self.block_lines(&mut with, value, 0, true);
         with.extend(self.newline.as_bytes());
         changes.push(Change { span: end..end, with });
-        Ok(changes)
+        changes
     }
 
     /// A container as lines at a column; the first one without its indentation if `bare`.
-    fn block_lines(
-        &self,
-        out: &mut Plaintext,
-        value: &Node,
-        base: usize,
-        bare: bool,
-    ) -> Result<(), StoreError> {
-        let printed = print::print_value(value, self.step)?;
+    fn block_lines(&self, out: &mut Plaintext, value: &Node, base: usize, bare: bool) {
+        let printed = print::print_value(value, self.step);
         #[expect(clippy::disallowed_methods, reason = "the writer of the document")]
         let bytes = printed.expose();
         let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
@@ -238,18 +234,11 @@ impl<'a> Editor<'a> {
                 out.extend(line);
             }
         }
-        Ok(())
     }
 
     /// A value behind `key:` or `-`, its blank or line break included; `column` is that of the
     /// key or `-`.
-    fn behind(
-        &self,
-        out: &mut Plaintext,
-        value: &Node,
-        at: usize,
-        item: bool,
-    ) -> Result<(), StoreError> {
+    fn behind(&self, out: &mut Plaintext, value: &Node, at: usize, item: bool) {
         match value {
             Node::Leaf(leaf) => {
                 out.extend(b" ");
@@ -261,27 +250,28 @@ impl<'a> Editor<'a> {
             }
             _ if item => {
                 out.extend(b" ");
-                self.block_lines(out, value, at.saturating_add(2), true)?;
+                self.block_lines(out, value, at.saturating_add(2), true);
             }
-            _ => {
+            Node::Map(_) | Node::List(_) => {
                 out.extend(self.newline.as_bytes());
-                self.block_lines(out, value, at.saturating_add(self.step), false)?;
+                self.block_lines(out, value, at.saturating_add(self.step), false);
             }
         }
-        Ok(())
     }
 
     /// A leaf on a line that ends behind it.
     fn new_leaf(&self, out: &mut Plaintext, leaf: &Leaf, at: usize) {
         let block = Some((at.saturating_add(self.step), self.step));
         let place = write::Place { old: Style::Plain, flow: false, block, newline: self.newline };
-        // `+` would take the blank lines that follow.
-        let keeps = matches!(&leaf.value, Value::Str(text) if ends_with_two_breaks(text));
-        let place = if keeps { write::Place { block: None, ..place } } else { place };
         extend(out, &write::value(&leaf.value, &place));
     }
 
-    fn replace(&self, id: Id, start: usize, value: &Node) -> Result<Vec<Change>, StoreError> {
+    pub(super) fn replace(
+        &self,
+        id: Id,
+        start: usize,
+        value: &Node,
+    ) -> Result<Vec<Change>, StoreError> {
         let old = self.node(id)?;
         let own = old.span.start..self.end(id);
         let in_block = match old.what {
@@ -313,7 +303,9 @@ impl<'a> Editor<'a> {
                 with.extend(b" ");
             }
             extend(&mut with, &self.in_place(old, leaf));
-            return Ok(vec![Change { span: own, with }]);
+            let is_block = is_block_scalar(old);
+            let start = foreign_tag(self.text, own.start).unwrap_or(own.start);
+            return Ok(in_place_of(self.text, is_block, start..own.end, with));
         }
         let before = self.text.get(..own.start).unwrap_or_default();
         let line_start = before.rfind('\n').map_or(0, |i| i.saturating_add(1));
@@ -325,7 +317,7 @@ impl<'a> Editor<'a> {
         let kept = before.trim_end_matches([' ', '\t']).len();
         let rest = self.text.get(own.end..self.line_end(own.end)).unwrap_or_default();
         let mut with = Plaintext::default();
-        self.behind(&mut with, value, at, item)?;
+        self.behind(&mut with, value, at, item);
         if rest.trim().is_empty() || matches!(value, Node::Leaf(_)) || is_empty(value) {
             return Ok(vec![Change { span: kept..own.end, with }]);
         }
@@ -372,10 +364,10 @@ impl<'a> Editor<'a> {
             Node::Map(_) | Node::List(_) if !is_empty(value) => {
                 let base = if item { at.saturating_add(2) } else { at.saturating_add(self.step) };
                 with.extend(self.newline.as_bytes());
-                self.block_lines(&mut with, value, base, false)?;
+                self.block_lines(&mut with, value, base, false);
                 Ok(vec![Change { span: key_line..end, with }])
             }
-            _ => {
+            Node::Map(_) | Node::List(_) | Node::Leaf(_) => {
                 let plain = Node::Leaf(Leaf::new(Value::Null));
                 let one_line = if let Node::Leaf(leaf) = value {
                     let place = write::Place {
@@ -405,7 +397,8 @@ impl<'a> Editor<'a> {
         let style = match &old.what {
             What::Scalar(Some(granit_parser::ScalarStyle::SingleQuoted), _) => Style::Single,
             What::Scalar(Some(granit_parser::ScalarStyle::DoubleQuoted), _) => Style::Double,
-            _ => Style::Plain,
+            _ if is_block_scalar(old) => Style::Literal,
+            What::Scalar(..) | What::List(_) | What::Map(_) | What::Alias(_) => Style::Plain,
         };
         let spot = Spot {
             span: old.span.clone(),
@@ -415,11 +408,6 @@ impl<'a> Editor<'a> {
             shared: false,
         };
         let place = place(self.text, &spot, self.step, self.newline);
-        let next = self.text.get(old.span.end..).unwrap_or_default();
-        let next = next.trim_start_matches('\r').strip_prefix('\n').unwrap_or_default();
-        let blank = next.is_empty() || next.starts_with(['\n', '\r']);
-        let keeps = matches!(&leaf.value, Value::Str(text) if ends_with_two_breaks(text));
-        let place = if blank && keeps { write::Place { block: None, ..place } } else { place };
         write::value(&leaf.value, &place)
     }
 
@@ -465,12 +453,12 @@ impl<'a> Editor<'a> {
         with.extend(" ".repeat(at).as_bytes());
         with.extend(self.block_key(key).as_bytes());
         with.extend(b":");
-        self.behind(&mut with, value, at, false)?;
+        self.behind(&mut with, value, at, false);
         Ok(vec![Change { span: end..end, with }])
     }
 
     /// Before `? key`, the `?`.
-    fn explicit(&self, key_start: usize) -> usize {
+    pub(super) fn explicit(&self, key_start: usize) -> usize {
         let before = self.text.get(..key_start).unwrap_or_default();
         let code = before.trim_end_matches([' ', '\t']);
         if code.ends_with('?') { code.len().saturating_sub(1) } else { key_start }
@@ -504,7 +492,7 @@ impl<'a> Editor<'a> {
         with.extend(self.newline.as_bytes());
         with.extend(" ".repeat(at).as_bytes());
         with.extend(b"-");
-        self.behind(&mut with, value, at, true)?;
+        self.behind(&mut with, value, at, true);
         Ok(vec![Change { span: end..end, with }])
     }
 
@@ -514,7 +502,7 @@ impl<'a> Editor<'a> {
         let node = self.node(id)?;
         if root == Some(id) {
             let mut with = Plaintext::default();
-            self.block_lines(&mut with, value, column(self.text, node.span.start), true)?;
+            self.block_lines(&mut with, value, column(self.text, node.span.start), true);
             return Ok(vec![Change { span: node.span.clone(), with }]);
         }
         let start = self.parent_start(id);
@@ -525,75 +513,12 @@ impl<'a> Editor<'a> {
     fn parent_start(&self, id: Id) -> usize {
         let key = self.nodes.all.iter().find_map(|node| match &node.what {
             What::Map(pairs) => pairs.iter().find(|(_, value)| *value == id).map(|(key, _)| *key),
-            _ => None,
+            What::Scalar(..) | What::List(_) | What::Alias(_) => None,
         });
         match key.and_then(|key| self.nodes.all.get(key)) {
             Some(key) => key.span.start,
             None => self.item_start(id),
         }
-    }
-
-    fn unset(&self, way: &[Step]) -> Result<Vec<Change>, StoreError> {
-        let Some((_, above)) = way.split_last() else {
-            return Err(StoreError::new("the whole document cannot be removed"));
-        };
-        let (Found::Value(id, start), Found::Value(parent, parent_start)) =
-            (self.find(way)?, self.find(above)?)
-        else {
-            return Err(StoreError::new("the value is not there"));
-        };
-        let node = self.node(parent)?;
-        let (count, next) = match &node.what {
-            What::Map(pairs) => {
-                let at = pairs.iter().position(|(_, value)| *value == id).unwrap_or(0);
-                let next =
-                    pairs.get(at.saturating_add(1)).and_then(|(key, _)| self.nodes.all.get(*key));
-                (pairs.len(), next.map(|key| self.explicit(key.span.start)))
-            }
-            What::List(items) => {
-                let at = items.iter().position(|item| *item == id).unwrap_or(0);
-                let next = items.get(at.saturating_add(1));
-                (items.len(), next.map(|next| self.item_start(*next)))
-            }
-            What::Scalar(..) | What::Alias(_) => (0, None),
-        };
-        if count <= 1 {
-            let empty = match node.what {
-                What::List(_) => Node::List(crate::format::sops::tree::List::default()),
-                _ => Node::Map(Map::default()),
-            };
-            if above.is_empty() && !node.flow {
-                let with = Plaintext::copy_of(b"{}");
-                let own = node.span.start..self.line_end(self.end(parent));
-                return Ok(vec![Change { span: own, with }]);
-            }
-            if node.flow {
-                let mut with = Plaintext::default();
-                flow_node(&mut with, &empty);
-                return Ok(vec![Change { span: node.span.clone(), with }]);
-            }
-            return self.replace(parent, parent_start, &empty);
-        }
-        let start = if node.flow { start } else { self.explicit(start) };
-        let own = start..self.end(id).max(start);
-        let before = self.text.get(..start).unwrap_or_default();
-        let line = before.rfind('\n').map_or(0, |i| i.saturating_add(1));
-        let alone =
-            before.get(line..).unwrap_or_default().trim_matches([' ', '\u{feff}']).is_empty();
-        if node.flow || alone {
-            let span = cut::entry(self.text, own, node.flow);
-            return Ok(vec![Change { span, with: Plaintext::default() }]);
-        }
-        // The first of a block that begins behind a `-`: the next one takes its place.
-        let Some(next) = next else { return Err(StoreError::new("the value has no line")) };
-        if self.text.get(own.end..next).is_some_and(|between| between.contains('#')) {
-            return Err(StoreError {
-                way: way.to_vec(),
-                what: "the comment behind this value would be lost",
-                canonical_can: true,
-            });
-        }
-        Ok(vec![Change { span: own.start..next, with: Plaintext::default() }])
     }
 }
 
@@ -613,6 +538,11 @@ fn dash(code: &str) -> Option<usize> {
     }
 }
 
+fn is_block_scalar(node: &Parsed) -> bool {
+    let block = [granit_parser::ScalarStyle::Literal, granit_parser::ScalarStyle::Folded];
+    matches!(&node.what, What::Scalar(Some(style), _) if block.contains(style))
+}
+
 fn is_empty(value: &Node) -> bool {
     match value {
         Node::Map(map) => !map.items.iter().any(|item| matches!(item, MapItem::Entry(_))),
@@ -624,9 +554,4 @@ fn is_empty(value: &Node) -> bool {
 #[expect(clippy::disallowed_methods, reason = "the writer of the document")]
 fn extend(out: &mut Plaintext, more: &Plaintext) {
     out.extend(more.expose());
-}
-
-#[expect(clippy::disallowed_methods, reason = "the writer of the document")]
-fn ends_with_two_breaks(text: &Plaintext) -> bool {
-    text.expose().ends_with(b"\n\n")
 }

@@ -41,13 +41,11 @@ fn set_in_map(map: &mut Map, key: &str, rest: &[Step], value: &Node) -> Result<(
         MapItem::Entry(entry) if entry.key == key => Some(&mut entry.value),
         MapItem::Entry(_) | MapItem::Comment(_) => None,
     });
-    match found {
-        Some(node) => set_in_node(node, rest, value),
-        None => {
-            map.push(key, nested(rest, value));
-            Ok(())
-        }
+    if let Some(node) = found {
+        return set_in_node(node, rest, value);
     }
+    map.push(key, nested(rest, value));
+    Ok(())
 }
 
 fn set_in_node(node: &mut Node, way: &[Step], value: &Node) -> Result<(), &'static str> {
@@ -62,13 +60,11 @@ fn set_in_node(node: &mut Node, way: &[Step], value: &Node) -> Result<(), &'stat
                 ListItem::Value(node) => Some(node),
                 ListItem::Comment(_) => None,
             });
-            match found.into_iter().nth(*index) {
-                Some(node) => set_in_node(node, rest, value),
-                None => {
-                    list.items.push(ListItem::Value(nested(rest, value)));
-                    Ok(())
-                }
+            if let Some(node) = found.into_iter().nth(*index) {
+                return set_in_node(node, rest, value);
             }
+            list.items.push(ListItem::Value(nested(rest, value)));
+            Ok(())
         }
         (node @ Node::Leaf(Leaf { value: Value::Null, .. }), _) => {
             *node = nested(way, value);

@@ -32,7 +32,7 @@ pub(super) fn put(
         let close = closing_brace(text, open, end)
             .ok_or_else(|| StoreError::new("the end of `{…}` is not clear"))?;
         if is_empty && document.metadata.is_none() && column(text, open) == 0 {
-            let lines = lines(map, 0, step, newline)?;
+            let lines = lines(map, 0, step, newline);
             return Ok(Change { span: open..close.saturating_add(1), with: lines });
         }
         let inside = text.get(..close).unwrap_or_default();
@@ -61,7 +61,7 @@ pub(super) fn put(
         return Ok(Change { span, with });
     }
     let base = document.root.entries().next().map_or(0, |entry| column(text, entry.key_span.start));
-    let lines = lines(map, base, step, newline)?;
+    let lines = lines(map, base, step, newline);
     let mut with = Plaintext::default();
     let span = document.metadata_span.clone().unwrap_or(document.span.end..document.span.end);
     let old = text.get(span.clone()).unwrap_or_default();
@@ -90,8 +90,8 @@ fn break_at_end(text: &str) -> &'static str {
 }
 
 /// The entry on its lines, without the last line break.
-fn lines(map: &Map, base: usize, step: usize, newline: &str) -> Result<Plaintext, StoreError> {
-    let printed = print::print_entry("sops", map, step)?;
+fn lines(map: &Map, base: usize, step: usize, newline: &str) -> Plaintext {
+    let printed = print::print_entry("sops", map, step);
     let mut out = Plaintext::with_capacity(printed.len().saturating_mul(2));
     #[expect(clippy::disallowed_methods, reason = "the writer of the document")]
     let bytes = printed.expose();
@@ -105,7 +105,7 @@ fn lines(map: &Map, base: usize, step: usize, newline: &str) -> Result<Plaintext
             out.extend(line);
         }
     }
-    Ok(out)
+    out
 }
 
 /// Where the document begins, if it is one `{…}`.
@@ -192,7 +192,11 @@ pub(super) fn flow_node(out: &mut Plaintext, node: &Node) {
             let place = super::write::Place {
                 old: match leaf.value {
                     Value::Str(_) => crate::format::sops::tree::Style::Double,
-                    _ => crate::format::sops::tree::Style::Plain,
+                    Value::Null
+                    | Value::Bool(_)
+                    | Value::Int(_)
+                    | Value::Float(_)
+                    | Value::Time(_) => crate::format::sops::tree::Style::Plain,
                 },
                 flow: true,
                 block: None,

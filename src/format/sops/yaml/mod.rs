@@ -7,6 +7,8 @@ mod edit;
 mod meant;
 mod metadata;
 mod parse;
+mod parse_block;
+mod parse_flow;
 mod print;
 mod same;
 mod scalar;
@@ -14,6 +16,7 @@ mod scan;
 mod splice;
 mod style;
 mod time;
+mod unset;
 mod write;
 
 use super::store::{MetadataEdit, ParseError, Step, StoreError};
@@ -49,12 +52,13 @@ fn checked(bytes: &[u8]) -> Result<&str, ParseError> {
 }
 
 /// Prints a document as sops does.
+#[expect(clippy::unnecessary_wraps, reason = "other kinds of documents cannot hold every value")]
 pub(super) fn print(
     tree: &Tree,
     metadata: Option<&Map>,
     indent: usize,
 ) -> Result<Plaintext, StoreError> {
-    print::print(tree, metadata, indent)
+    Ok(print::print(tree, metadata, indent))
 }
 
 /// Puts changed values back.
@@ -81,3 +85,6 @@ pub(super) fn unset(text: &Plaintext, way: &[Step]) -> Result<Option<Plaintext>,
     let text = checked(text.expose()).map_err(|error| StoreError::new(error.what))?;
     edit::unset(text, way)
 }
+
+#[cfg(test)]
+mod tests;

@@ -83,25 +83,26 @@ pub(super) fn parse(text: &str, scanned: Scanned) -> Result<Nodes, ParseError> {
     Ok(parser.nodes)
 }
 
-struct Parser<'a> {
-    text: &'a str,
-    tokens: Vec<Token>,
-    next: usize,
-    comments: Comments,
-    head: Lines,
-    line: Lines,
-    foot: Lines,
-    stem: Option<Lines>,
-    nodes: Nodes,
-    anchors: BTreeMap<String, Id>,
-    tags: BTreeMap<String, String>,
-    flow: usize,
-    indents: Vec<usize>,
+/// Reads tokens one by one.
+pub(super) struct Parser<'a> {
+    pub(super) text: &'a str,
+    pub(super) tokens: Vec<Token>,
+    pub(super) next: usize,
+    pub(super) comments: Comments,
+    pub(super) head: Lines,
+    pub(super) line: Lines,
+    pub(super) foot: Lines,
+    pub(super) stem: Option<Lines>,
+    pub(super) nodes: Nodes,
+    pub(super) anchors: BTreeMap<String, Id>,
+    pub(super) tags: BTreeMap<String, String>,
+    pub(super) flow: usize,
+    pub(super) indents: Vec<usize>,
 }
 
 /// What ends a list or map, or comes next in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Peek {
+pub(super) enum Peek {
     Key,
     Value,
     Entry,
@@ -121,7 +122,7 @@ enum Peek {
 
 impl Parser<'_> {
     /// The kind of the next token; comments before it are taken in.
-    fn peek(&mut self) -> Peek {
+    pub(super) fn peek(&mut self) -> Peek {
         let Some(token) = self.tokens.get(self.next) else { return Peek::StreamEnd };
         let peek = match token.kind {
             Kind::Key => Peek::Key,
@@ -138,7 +139,12 @@ impl Parser<'_> {
             Kind::DocumentStart => Peek::DocumentStart,
             Kind::DocumentEnd => Peek::DocumentEnd,
             Kind::StreamEnd => Peek::StreamEnd,
-            _ => Peek::Other,
+            Kind::StreamStart
+            | Kind::FlowSequenceStart
+            | Kind::FlowMappingStart
+            | Kind::Alias(_)
+            | Kind::Anchor(_)
+            | Kind::Tag(..) => Peek::Other,
         };
         if !self.comments.is_empty() {
             for (side, lines) in self.comments.take_until(token.start, peek == Peek::BlockEnd) {
@@ -152,20 +158,20 @@ impl Parser<'_> {
         peek
     }
 
-    fn skip(&mut self) {
+    pub(super) fn skip(&mut self) {
         self.next = self.next.saturating_add(1);
     }
 
-    fn start(&self) -> usize {
+    pub(super) fn start(&self) -> usize {
         self.tokens.get(self.next).map_or(self.text.len(), |token| token.start)
     }
 
-    fn error(&self, what: &'static str) -> ParseError {
+    pub(super) fn error(&self, what: &'static str) -> ParseError {
         error_at(self.text, self.start(), what)
     }
 
     /// Comments so far, for the event that go-yaml gives them to.
-    fn comments(&mut self) -> [Lines; 3] {
+    pub(super) fn comments(&mut self) -> [Lines; 3] {
         self.stem = None;
         [
             std::mem::take(&mut self.head),
@@ -174,7 +180,7 @@ impl Parser<'_> {
         ]
     }
 
-    fn stream(&mut self) -> Result<(), ParseError> {
+    pub(super) fn stream(&mut self) -> Result<(), ParseError> {
         self.skip();
         let mut first = true;
         loop {
@@ -200,7 +206,7 @@ impl Parser<'_> {
         }
     }
 
-    fn document(&mut self, implicit: bool) -> Result<(), ParseError> {
+    pub(super) fn document(&mut self, implicit: bool) -> Result<(), ParseError> {
         let mut begin = if implicit { 0 } else { self.start() };
         let mut head = Lines::new();
         self.tags.clear();
@@ -227,7 +233,21 @@ impl Parser<'_> {
             {
                 self.empty()
             }
-            _ => self.node(true, false, 0)?,
+            Peek::Key
+            | Peek::Value
+            | Peek::Entry
+            | Peek::FlowEntry
+            | Peek::BlockEnd
+            | Peek::FlowSequenceEnd
+            | Peek::FlowMappingEnd
+            | Peek::SequenceStart
+            | Peek::MappingStart
+            | Peek::Scalar
+            | Peek::Directive
+            | Peek::DocumentStart
+            | Peek::DocumentEnd
+            | Peek::StreamEnd
+            | Peek::Other => self.node(true, false, 0)?,
         };
         let end_kind = self.peek();
         let end = self.start();
@@ -242,7 +262,7 @@ impl Parser<'_> {
     }
 
     /// The comments above the last empty line are those of the document.
-    fn split_head(&mut self) -> Lines {
+    pub(super) fn split_head(&mut self) -> Lines {
         let Some(at) = self.head.iter().rposition(Option::is_none).filter(|at| *at > 0) else {
             return Lines::new();
         };
@@ -252,7 +272,7 @@ impl Parser<'_> {
         head
     }
 
-    fn add(&mut self, what: What, span: Range<usize>, tag: Option<String>) -> Id {
+    pub(super) fn add(&mut self, what: What, span: Range<usize>, tag: Option<String>) -> Id {
         let indent = self.indents.last().map_or(0, |column| column.saturating_add(1));
         self.nodes.all.push(Node {
             what,
@@ -268,7 +288,7 @@ impl Parser<'_> {
         self.nodes.all.len().saturating_sub(1)
     }
 
-    fn set_comments(&mut self, id: Id, [head, line, foot]: [Lines; 3]) {
+    pub(super) fn set_comments(&mut self, id: Id, [head, line, foot]: [Lines; 3]) {
         if let Some(node) = self.nodes.all.get_mut(id) {
             node.head = head;
             node.line = line;
@@ -277,12 +297,17 @@ impl Parser<'_> {
     }
 
     /// A value that is not written, behind the token before.
-    fn empty(&mut self) -> Id {
+    pub(super) fn empty(&mut self) -> Id {
         let at = self.next.checked_sub(1).and_then(|i| self.tokens.get(i)).map_or(0, |t| t.end);
         self.add(What::Scalar(None, Plaintext::default()), at..at, None)
     }
 
-    fn node(&mut self, block: bool, indentless: bool, depth: usize) -> Result<Id, ParseError> {
+    pub(super) fn node(
+        &mut self,
+        block: bool,
+        indentless: bool,
+        depth: usize,
+    ) -> Result<Id, ParseError> {
         if depth > MAX_DEPTH {
             return Err(self.error("values are nested too deeply"));
         }
@@ -373,13 +398,13 @@ impl Parser<'_> {
         Ok(id)
     }
 
-    fn anchor(&mut self, id: Id, anchor: Option<String>) {
+    pub(super) fn anchor(&mut self, id: Id, anchor: Option<String>) {
         if let Some(name) = anchor {
             self.anchors.insert(name, id);
         }
     }
 
-    fn scalar(&mut self) -> (ScalarStyle, Plaintext) {
+    pub(super) fn scalar(&mut self) -> (ScalarStyle, Plaintext) {
         match self.tokens.get_mut(self.next).map(|token| &mut token.kind) {
             Some(Kind::Scalar(style, value)) => (*style, std::mem::take(value)),
             _ => (ScalarStyle::Plain, Plaintext::default()),
@@ -387,7 +412,7 @@ impl Parser<'_> {
     }
 
     /// `&anchor` and `!tag`, in any order.
-    fn properties(&mut self) -> Result<(Option<String>, Option<String>), ParseError> {
+    pub(super) fn properties(&mut self) -> Result<(Option<String>, Option<String>), ParseError> {
         let (mut anchor, mut tag) = (None, None);
         for _ in 0..2 {
             self.peek();
@@ -406,7 +431,7 @@ impl Parser<'_> {
         Ok((anchor, tag))
     }
 
-    fn tag(&self, handle: &str, suffix: &str) -> Result<String, ParseError> {
+    pub(super) fn tag(&self, handle: &str, suffix: &str) -> Result<String, ParseError> {
         if handle.is_empty() {
             return Ok(suffix.to_owned());
         }
@@ -418,230 +443,11 @@ impl Parser<'_> {
         };
         Ok(format!("{prefix}{suffix}"))
     }
-
-    fn push_item(&mut self, list: Id, item: Id) {
-        if let Some(What::List(items)) = self.nodes.all.get_mut(list).map(|node| &mut node.what) {
-            items.push(item);
-        }
-    }
-
-    fn push_pair(&mut self, map: Id, key: Id, value: Id) {
-        if let Some(What::Map(pairs)) = self.nodes.all.get_mut(map).map(|node| &mut node.what) {
-            pairs.push((key, value));
-        }
-    }
-
-    fn foot_of(&mut self, id: Id) -> Lines {
-        self.nodes.all.get_mut(id).map(|node| std::mem::take(&mut node.foot)).unwrap_or_default()
-    }
-
-    fn set_foot(&mut self, id: Id, foot: Lines) {
-        if let Some(node) = self.nodes.all.get_mut(id) {
-            node.foot = foot;
-        }
-    }
-
-    /// Past a `-`: what was a head before it belongs to a block that begins behind it.
-    fn pass_entry(&mut self) {
-        let stem = self.head.len();
-        self.skip();
-        let peek = self.peek();
-        if stem > 0 && matches!(peek, Peek::SequenceStart | Peek::MappingStart) {
-            let rest = self.head.split_off(stem);
-            self.stem = Some(std::mem::replace(&mut self.head, rest));
-        }
-    }
-
-    fn block_list(&mut self, list: Id, depth: usize) -> Result<(), ParseError> {
-        self.indents.push(column_of(self.text, self.start()));
-        self.peek();
-        self.skip();
-        loop {
-            match self.peek() {
-                Peek::Entry => {
-                    self.pass_entry();
-                    let item = match self.peek() {
-                        Peek::Entry | Peek::BlockEnd => self.empty(),
-                        _ => self.node(true, false, depth.saturating_add(1))?,
-                    };
-                    self.push_item(list, item);
-                }
-                Peek::BlockEnd => {
-                    self.skip();
-                    self.indents.pop();
-                    return Ok(());
-                }
-                _ => return Err(self.error("an item of a list must begin with `-` here")),
-            }
-        }
-    }
-
-    fn indentless_list(&mut self, list: Id, depth: usize) -> Result<(), ParseError> {
-        while self.peek() == Peek::Entry {
-            self.pass_entry();
-            let item = match self.peek() {
-                Peek::Entry | Peek::Key | Peek::Value | Peek::BlockEnd => self.empty(),
-                _ => self.node(true, false, depth.saturating_add(1))?,
-            };
-            self.push_item(list, item);
-        }
-        Ok(())
-    }
-
-    fn block_map(&mut self, map: Id, depth: usize) -> Result<(), ParseError> {
-        let deeper = depth.saturating_add(1);
-        self.indents.push(column_of(self.text, self.start()));
-        self.peek();
-        self.skip();
-        let mut prior: Option<Id> = None;
-        loop {
-            match self.peek() {
-                Peek::Key => {
-                    self.skip();
-                    let key = match self.peek() {
-                        Peek::Key | Peek::Value | Peek::BlockEnd => self.empty(),
-                        _ => self.node(true, true, deeper)?,
-                    };
-                    // A foot that comes with a key is that of the entry before.
-                    let foot = self.foot_of(key);
-                    match prior {
-                        Some(prior) if !foot.is_empty() => self.set_foot(prior, foot),
-                        _ => self.set_foot(key, foot),
-                    }
-                    let value = self.block_value(deeper)?;
-                    self.move_foot(key, value);
-                    self.push_pair(map, key, value);
-                    prior = Some(key);
-                }
-                Peek::BlockEnd => {
-                    let [_, line, foot] = self.comments();
-                    if let Some(node) = self.nodes.all.get_mut(map) {
-                        node.line = line;
-                    }
-                    match prior {
-                        Some(prior) if !foot.is_empty() => self.set_foot(prior, foot),
-                        _ => self.set_foot(map, foot),
-                    }
-                    self.skip();
-                    self.indents.pop();
-                    return Ok(());
-                }
-                _ => return Err(self.error("a key is missing here")),
-            }
-        }
-    }
-
-    fn block_value(&mut self, depth: usize) -> Result<Id, ParseError> {
-        if self.peek() != Peek::Value {
-            return Ok(self.empty());
-        }
-        self.skip();
-        match self.peek() {
-            Peek::Key | Peek::Value | Peek::BlockEnd => Ok(self.empty()),
-            _ => self.node(true, true, depth),
-        }
-    }
-
-    /// The foot of a value is that of its key.
-    fn move_foot(&mut self, key: Id, value: Id) {
-        if self.nodes.all.get(key).is_some_and(|node| node.foot.is_empty()) {
-            let foot = self.foot_of(value);
-            self.set_foot(key, foot);
-        }
-    }
-
-    /// Returns the end; its token is left to the caller, who takes the comments.
-    fn flow_list(&mut self, list: Id, depth: usize) -> Result<usize, ParseError> {
-        let deeper = depth.saturating_add(1);
-        self.peek();
-        self.skip();
-        let mut first = true;
-        loop {
-            let mut peek = self.peek();
-            if peek != Peek::FlowSequenceEnd && !first {
-                if peek != Peek::FlowEntry {
-                    return Err(self.error("`,` or `]` is missing here"));
-                }
-                self.skip();
-                peek = self.peek();
-            }
-            first = false;
-            match peek {
-                Peek::FlowSequenceEnd => return Ok(self.start().saturating_add(1)),
-                Peek::Key => {
-                    let at = self.start();
-                    self.skip();
-                    let map = self.add(What::Map(Vec::new()), at..at, None);
-                    let key = match self.peek() {
-                        Peek::Value | Peek::FlowEntry | Peek::FlowSequenceEnd => self.empty(),
-                        _ => self.node(false, false, deeper)?,
-                    };
-                    let value = self.flow_value(Peek::FlowSequenceEnd, deeper)?;
-                    self.move_foot(key, value);
-                    self.push_pair(map, key, value);
-                    self.push_item(list, map);
-                }
-                _ => {
-                    let item = self.node(false, false, deeper)?;
-                    self.push_item(list, item);
-                }
-            }
-        }
-    }
-
-    fn flow_map(&mut self, map: Id, depth: usize) -> Result<usize, ParseError> {
-        let deeper = depth.saturating_add(1);
-        self.peek();
-        self.skip();
-        let mut first = true;
-        loop {
-            let mut peek = self.peek();
-            if peek != Peek::FlowMappingEnd && !first {
-                if peek != Peek::FlowEntry {
-                    return Err(self.error("`,` or `}` is missing here"));
-                }
-                self.skip();
-                peek = self.peek();
-            }
-            first = false;
-            let (key, value) = match peek {
-                Peek::FlowMappingEnd => return Ok(self.start().saturating_add(1)),
-                Peek::Key => {
-                    self.skip();
-                    let key = match self.peek() {
-                        Peek::Value | Peek::FlowEntry | Peek::FlowMappingEnd => self.empty(),
-                        _ => self.node(false, false, deeper)?,
-                    };
-                    (key, self.flow_value(Peek::FlowMappingEnd, deeper)?)
-                }
-                _ => (self.node(false, false, deeper)?, self.empty()),
-            };
-            self.move_foot(key, value);
-            self.push_pair(map, key, value);
-        }
-    }
-
-    fn flow_value(&mut self, end: Peek, depth: usize) -> Result<Id, ParseError> {
-        if self.peek() == Peek::Value {
-            self.skip();
-            let peek = self.peek();
-            if peek != Peek::FlowEntry && peek != end {
-                return self.node(false, false, depth);
-            }
-        }
-        Ok(self.empty())
-    }
 }
 
-/// Blank lines behind a block scalar are its own only with `+`; the last line break never is.
+/// Without the blank lines behind it, which are not written with it even where `+` counts them.
 fn block_scalar_end(text: &str, start: usize, end: usize) -> usize {
     let own = text.get(start..end).unwrap_or_default();
-    let header = own.lines().next().unwrap_or_default();
-    let header = header.split('#').next().unwrap_or_default();
-    if header.contains('+') {
-        let kept = own.strip_suffix('\n').map_or(own, |own| own.strip_suffix('\r').unwrap_or(own));
-        return start.saturating_add(kept.len());
-    }
     let mut kept = own;
     while let Some(at) = kept.rfind('\n') {
         if !kept.get(at..).unwrap_or_default().trim().is_empty() {
@@ -652,7 +458,8 @@ fn block_scalar_end(text: &str, start: usize, end: usize) -> usize {
     start.saturating_add(kept.strip_suffix('\r').unwrap_or(kept).len())
 }
 
-fn column_of(text: &str, at: usize) -> usize {
+/// Characters before a byte on its line.
+pub(super) fn column_of(text: &str, at: usize) -> usize {
     let before = text.get(..at).unwrap_or_default();
     let line = before.rfind(['\n', '\r']).map_or(0, |i| i.saturating_add(1));
     let line = before.get(line..).unwrap_or_default().trim_start_matches('\u{feff}');

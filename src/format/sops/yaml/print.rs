@@ -4,27 +4,22 @@
 //! Decides nothing about values: numbers and times are printed as they stand.
 
 use super::style;
-use crate::format::sops::store::StoreError;
 use crate::format::sops::tree::{
     Comment, Leaf, List, ListItem, Map, MapItem, Node, Style, Tree, Value,
 };
 use crate::plaintext::Plaintext;
 
 /// All documents; `metadata` becomes the last entry of each.
-pub(super) fn print(
-    tree: &Tree,
-    metadata: Option<&Map>,
-    indent: usize,
-) -> Result<Plaintext, StoreError> {
+pub(super) fn print(tree: &Tree, metadata: Option<&Map>, indent: usize) -> Plaintext {
     let mut emitter = Emitter::new(indent);
     for (i, document) in tree.documents.iter().enumerate() {
-        emitter.document(&document.root, metadata, i == 0)?;
+        emitter.document(&document.root, metadata, i == 0);
     }
-    Ok(emitter.out)
+    emitter.out
 }
 
 /// One entry on lines of its own, for a document that has it not yet.
-pub(super) fn print_entry(key: &str, value: &Map, indent: usize) -> Result<Plaintext, StoreError> {
+pub(super) fn print_entry(key: &str, value: &Map, indent: usize) -> Plaintext {
     let mut emitter = Emitter::new(indent);
     let children = [Child {
         key: Some(key),
@@ -34,22 +29,22 @@ pub(super) fn print_entry(key: &str, value: &Map, indent: usize) -> Result<Plain
         foot: vec![],
     }];
     emitter.indent = Some(0);
-    emitter.entries(&children, 0)?;
+    emitter.entries(&children);
     emitter.write_indent();
-    Ok(emitter.out)
+    emitter.out
 }
 
 /// One value on its own, as it stands in a block.
-pub(super) fn print_value(value: &Node, indent: usize) -> Result<Plaintext, StoreError> {
+pub(super) fn print_value(value: &Node, indent: usize) -> Plaintext {
     let mut emitter = Emitter::new(indent);
     emitter.indent = Some(0);
     match value {
-        Node::Map(map) => emitter.body(&Content::Map(map, None), 0)?,
-        Node::List(list) => emitter.body(&Content::List(list), 0)?,
-        Node::Leaf(leaf) => emitter.scalar(leaf, false, 0)?,
+        Node::Map(map) => emitter.body(&Content::Map(map, None)),
+        Node::List(list) => emitter.body(&Content::List(list)),
+        Node::Leaf(leaf) => emitter.scalar(leaf, 0),
     }
     emitter.write_indent();
-    Ok(emitter.out)
+    emitter.out
 }
 
 /// Lines of comments, each with its `#`.
@@ -89,6 +84,8 @@ struct Emitter<'a> {
     foot_indent: Option<usize>,
     head: Lines<'a>,
     line: Lines<'a>,
+    /// The line comment that was left when a key began.
+    key_line: Lines<'a>,
     foot: Lines<'a>,
     tail: Lines<'a>,
 }
@@ -106,17 +103,13 @@ impl<'a> Emitter<'a> {
             foot_indent: None,
             head: Vec::new(),
             line: Vec::new(),
+            key_line: Vec::new(),
             foot: Vec::new(),
             tail: Vec::new(),
         }
     }
 
-    fn document(
-        &mut self,
-        root: &'a Map,
-        metadata: Option<&'a Map>,
-        first: bool,
-    ) -> Result<(), StoreError> {
+    fn document(&mut self, root: &'a Map, metadata: Option<&'a Map>, first: bool) {
         self.indent = None;
         if !first {
             self.write_indent();
@@ -132,13 +125,12 @@ impl<'a> Emitter<'a> {
         self.process_head();
         self.process_line();
         self.process_foot();
-        self.body(&root, 0)?;
+        self.body(&root);
         self.indent = None;
         self.foot_indent = Some(0);
         self.process_foot();
         self.foot_indent = None;
         self.write_indent();
-        Ok(())
     }
 
     /// The comments of the event that begins a container.
@@ -150,7 +142,7 @@ impl<'a> Emitter<'a> {
     }
 
     /// What follows the beginning of a container.
-    fn body(&mut self, value: &Content<'a>, depth: usize) -> Result<(), StoreError> {
+    fn body(&mut self, value: &Content<'a>) {
         let outer = self.indent;
         match value {
             Content::Map(map, last) => {
@@ -167,7 +159,7 @@ impl<'a> Emitter<'a> {
                     if outer.is_none() {
                         self.indent = Some(0);
                     }
-                    self.entries(&children, depth)?;
+                    self.entries(&children);
                 }
             }
             Content::List(list) => {
@@ -181,13 +173,12 @@ impl<'a> Emitter<'a> {
                     self.process_line();
                     self.process_foot();
                 } else {
-                    self.items(&children, depth)?;
+                    self.items(&children);
                 }
             }
             Content::Leaf(_) => {}
         }
         self.indent = outer;
-        Ok(())
     }
 
     /// The indentation of a container or text in an item of a list, or in an entry of a map.
@@ -203,7 +194,7 @@ impl<'a> Emitter<'a> {
         }
     }
 
-    fn entries(&mut self, children: &[Child<'a>], depth: usize) -> Result<(), StoreError> {
+    fn entries(&mut self, children: &[Child<'a>]) {
         let own = self.indent;
         let mut tail = Lines::new();
         for child in children {
@@ -216,6 +207,9 @@ impl<'a> Emitter<'a> {
             }
             self.process_head();
             self.write_indent();
+            if !self.line.is_empty() {
+                self.key_line = std::mem::take(&mut self.line);
+            }
             let simple = self.key(key);
             if simple {
                 self.indicator(":", false, false, false);
@@ -223,7 +217,7 @@ impl<'a> Emitter<'a> {
                 self.write_indent();
                 self.indicator(":", true, false, true);
             }
-            self.child(child, false, depth)?;
+            self.child(child, false);
             self.indent = own;
             tail.clone_from(&child.foot);
         }
@@ -231,10 +225,9 @@ impl<'a> Emitter<'a> {
             self.tail = tail;
         }
         self.process_head();
-        Ok(())
     }
 
-    fn items(&mut self, children: &[Child<'a>], depth: usize) -> Result<(), StoreError> {
+    fn items(&mut self, children: &[Child<'a>]) {
         let own = self.indent;
         for child in children {
             // What stands before a container and at its start is one comment.
@@ -246,28 +239,33 @@ impl<'a> Emitter<'a> {
             self.process_head();
             self.write_indent();
             self.indicator("-", true, false, true);
-            self.child(child, true, depth)?;
+            self.child(child, true);
             self.indent = own;
         }
-        Ok(())
     }
 
-    fn child(&mut self, child: &Child<'a>, in_list: bool, depth: usize) -> Result<(), StoreError> {
+    fn child(&mut self, child: &Child<'a>, in_list: bool) {
         if let Content::Leaf(leaf) = child.value {
             if !child.line.is_empty() {
                 self.line.clone_from(&child.line);
+            }
+            if !in_list && self.line.is_empty() {
+                self.line = std::mem::take(&mut self.key_line);
             }
             if in_list && !child.foot.is_empty() {
                 self.foot.clone_from(&child.foot);
             }
             let indent = self.next_indent(in_list);
-            self.scalar(leaf, false, indent)?;
+            self.scalar(leaf, indent);
             self.process_line();
             self.process_foot();
-            return Ok(());
+            return;
         }
         if !in_list {
             self.begin(&child.value);
+            std::mem::swap(&mut self.line, &mut self.key_line);
+            self.process_line();
+            std::mem::swap(&mut self.line, &mut self.key_line);
         }
         self.process_line();
         self.process_foot();
@@ -287,12 +285,12 @@ impl<'a> Emitter<'a> {
         if empty {
             // The event that ends it is the next one, so its comments are there in time.
             comments(self);
-            return self.body(&child.value, depth);
+            self.body(&child.value);
+            return;
         }
         self.indent = Some(self.next_indent(in_list));
-        self.body(&child.value, depth.saturating_add(1))?;
+        self.body(&child.value);
         comments(self);
-        Ok(())
     }
 
     /// Writes a key; `false` where it had to be written behind `?`.
@@ -312,7 +310,7 @@ impl<'a> Emitter<'a> {
         simple
     }
 
-    fn scalar(&mut self, leaf: &Leaf, simple_key: bool, indent: usize) -> Result<(), StoreError> {
+    fn scalar(&mut self, leaf: &Leaf, indent: usize) {
         let plain = |text: &[u8]| style::Written {
             tag: "",
             style: Style::Plain,
@@ -332,10 +330,9 @@ impl<'a> Emitter<'a> {
                 text => plain(text),
             },
             #[expect(clippy::disallowed_methods, reason = "the writer of the document")]
-            Value::Str(text) => style::choose(text.expose(), simple_key),
+            Value::Str(text) => style::choose(text.expose(), false),
         };
         self.text(&written, indent);
-        Ok(())
     }
 
     fn text(&mut self, written: &style::Written, indent: usize) {

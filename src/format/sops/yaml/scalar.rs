@@ -45,7 +45,6 @@ pub(super) fn value(
     let resolved = match tag {
         None if quoted => Resolved::Text,
         None => resolve(as_read),
-        Some("str") => Resolved::Text,
         Some("binary") => {
             let packed: Vec<u8> =
                 bytes.iter().copied().filter(|b| !matches!(b, b'\n' | b'\r')).collect();

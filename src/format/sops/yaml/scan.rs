@@ -89,7 +89,7 @@ pub(super) fn error_at(text: &str, offset: usize, what: &'static str) -> ParseEr
     let line_start = before.iter().rposition(|b| *b == b'\n').map_or(0, |i| i.saturating_add(1));
     let column = String::from_utf8_lossy(before.get(line_start..).unwrap_or_default());
     ParseError {
-        line: before.iter().filter(|b| **b == b'\n').count().saturating_add(1),
+        line: before.split(|b| *b == b'\n').count(),
         column: column.chars().count().saturating_add(1),
         what,
     }
@@ -170,7 +170,7 @@ impl Placer<'_> {
             TokenType::Scalar(style, text) => {
                 Kind::Scalar(style, Plaintext::new(text.into_owned().into_bytes()))
             }
-            _ => return Ok(()),
+            TokenType::Comment(_) | _ => return Ok(()),
         };
         self.real(kind, end)
     }
@@ -220,7 +220,23 @@ impl Placer<'_> {
             Kind::Entry => Last::Entry,
             Kind::FlowEntry => Last::FlowEntry,
             Kind::Value => Last::Value,
-            _ => Last::Other,
+            Kind::StreamStart
+            | Kind::StreamEnd
+            | Kind::Directive(_)
+            | Kind::DocumentStart
+            | Kind::DocumentEnd
+            | Kind::SequenceStart
+            | Kind::MappingStart
+            | Kind::BlockEnd
+            | Kind::FlowSequenceStart
+            | Kind::FlowSequenceEnd
+            | Kind::FlowMappingStart
+            | Kind::FlowMappingEnd
+            | Kind::Key
+            | Kind::Alias(_)
+            | Kind::Anchor(_)
+            | Kind::Tag(..)
+            | Kind::Scalar(..) => Last::Other,
         };
         self.push(kind, start, end);
         self.before_last = self.last.0;
@@ -245,7 +261,6 @@ impl Placer<'_> {
         let first = bytes.get(start).copied().unwrap_or(0);
         let one = start.saturating_add(1);
         let (fits, end) = match kind {
-            Kind::StreamStart => (true, start),
             Kind::StreamEnd => (start == bytes.len(), start),
             Kind::Directive(_) => {
                 let line = bytes.get(start..).unwrap_or_default();
@@ -280,7 +295,9 @@ impl Placer<'_> {
                     (matches!(first, b'|' | b'>'), end.max(header))
                 }
             },
-            Kind::SequenceStart | Kind::MappingStart | Kind::BlockEnd => (true, start),
+            Kind::StreamStart | Kind::SequenceStart | Kind::MappingStart | Kind::BlockEnd => {
+                (true, start)
+            }
         };
         if fits && end >= start { Ok(end) } else { Err(self.error(NOT_YAML)) }
     }
@@ -308,7 +325,23 @@ impl Placer<'_> {
                     self.indents.push(self.cursor.column);
                     start
                 }
-                _ => start,
+                Kind::StreamStart
+                | Kind::StreamEnd
+                | Kind::Directive(_)
+                | Kind::DocumentStart
+                | Kind::DocumentEnd
+                | Kind::FlowSequenceStart
+                | Kind::FlowSequenceEnd
+                | Kind::FlowMappingStart
+                | Kind::FlowMappingEnd
+                | Kind::Entry
+                | Kind::FlowEntry
+                | Kind::Key
+                | Kind::Value
+                | Kind::Alias(_)
+                | Kind::Anchor(_)
+                | Kind::Tag(..)
+                | Kind::Scalar(..) => start,
             };
             self.push(held, at, at);
         }
@@ -322,7 +355,22 @@ impl Placer<'_> {
             Kind::FlowSequenceEnd | Kind::FlowMappingEnd => {
                 self.flow = self.flow.saturating_sub(1);
             }
-            _ => {}
+            Kind::StreamStart
+            | Kind::StreamEnd
+            | Kind::Directive(_)
+            | Kind::DocumentStart
+            | Kind::DocumentEnd
+            | Kind::SequenceStart
+            | Kind::MappingStart
+            | Kind::BlockEnd
+            | Kind::Entry
+            | Kind::FlowEntry
+            | Kind::Key
+            | Kind::Value
+            | Kind::Alias(_)
+            | Kind::Anchor(_)
+            | Kind::Tag(..)
+            | Kind::Scalar(..) => {}
         }
     }
 
@@ -333,16 +381,15 @@ impl Placer<'_> {
 
 /// A block scalar that the text ends in without a line break has none at its end.
 fn unbroken(kind: Kind, text: &str, end: usize) -> Kind {
-    match kind {
-        Kind::Scalar(style @ (ScalarStyle::Literal | ScalarStyle::Folded), value)
-            if end >= text.len() && !text.ends_with(['\n', '\r']) =>
-        {
-            #[expect(clippy::disallowed_methods, reason = "copied into a plaintext")]
-            let kept = value.expose().strip_suffix(b"\n").map(Plaintext::copy_of);
-            Kind::Scalar(style, kept.unwrap_or(value))
-        }
-        kind => kind,
+    let Kind::Scalar(style @ (ScalarStyle::Literal | ScalarStyle::Folded), value) = kind else {
+        return kind;
+    };
+    if end < text.len() || text.ends_with(['\n', '\r']) {
+        return Kind::Scalar(style, value);
     }
+    #[expect(clippy::disallowed_methods, reason = "copied into a plaintext")]
+    let kept = value.expose().strip_suffix(b"\n").map(Plaintext::copy_of);
+    Kind::Scalar(style, kept.unwrap_or(value))
 }
 
 fn trimmed(bytes: &[u8], start: usize, end: usize) -> usize {

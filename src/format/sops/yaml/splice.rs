@@ -25,8 +25,22 @@ pub(super) fn splice(
     tree: &Tree,
     metadata: MetadataEdit<'_>,
 ) -> Result<Plaintext, StoreError> {
+    // A comment behind a block scalar can belong elsewhere once that is a line: then it stays a
+    // block scalar.
+    attempt(text, tree, metadata, false).or_else(|error| {
+        if error.way.is_empty() { attempt(text, tree, metadata, true) } else { Err(error) }
+    })
+}
+
+fn attempt(
+    text: &str,
+    tree: &Tree,
+    metadata: MetadataEdit<'_>,
+    keep_blocks: bool,
+) -> Result<Plaintext, StoreError> {
     let newline = newline(text);
-    let mut splicer = Splicer { text, newline, step: 2, way: Vec::new(), changes: Vec::new() };
+    let mut splicer =
+        Splicer { text, newline, step: 2, keep_blocks, way: Vec::new(), changes: Vec::new() };
     for document in &tree.documents {
         splicer.step = step(text, document);
         splicer.map(&document.root)?;
@@ -34,11 +48,8 @@ pub(super) fn splice(
             MetadataEdit::Keep => None,
             MetadataEdit::Remove => metadata::remove(text, document),
             MetadataEdit::Put(map) => {
-                let step = if document.metadata.is_some() {
-                    splicer.step
-                } else {
-                    step_or(text, document, 4)
-                };
+                let known = document.metadata.is_some();
+                let step = step_or(text, document, if known { 2 } else { 4 });
                 Some(metadata::put(text, document, map, step, newline)?)
             }
         };
@@ -129,6 +140,8 @@ struct Splicer<'a> {
     text: &'a str,
     newline: &'static str,
     step: usize,
+    /// Whether a block scalar is to be one still when its text is one line.
+    keep_blocks: bool,
     way: Vec<Step>,
     changes: Vec<Change>,
 }
@@ -212,7 +225,20 @@ impl Splicer<'_> {
                 with.extend_with(&write::value(&leaf.value, &place));
             }
         }
-        self.changes.push(Change { span, with });
+        let is_block = matches!(spot.style, Style::Literal | Style::Folded);
+        let written_as_block = with.len() > 1 && starts_with(&with, b"|");
+        if is_block && self.keep_blocks && !written_as_block && !starts_with(&with, b"\"") {
+            let (indicators, header) = block_header(self.text, &span);
+            let indent = spot.indent.saturating_sub(1).saturating_add(self.step);
+            let mut lines = Plaintext::copy_of(self.newline.as_bytes());
+            lines.extend(" ".repeat(indent).as_bytes());
+            lines.extend_with(&with);
+            let start = span.start;
+            self.changes.push(Change { span: start..indicators, with: Plaintext::copy_of(b"|-") });
+            self.changes.push(Change { span: header..span.end, with: lines });
+            return Ok(());
+        }
+        self.changes.extend(in_place_of(self.text, is_block, span, with));
         Ok(())
     }
 
@@ -253,10 +279,50 @@ impl ExtendWith for Plaintext {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "the quotes are told by the first byte")]
+fn starts_with(text: &Plaintext, first: &[u8]) -> bool {
+    text.expose().starts_with(first)
+}
+
+/// Where the indicators of a block scalar end, and its first line.
+fn block_header(text: &str, span: &Range<usize>) -> (usize, usize) {
+    let own = text.get(span.clone()).unwrap_or_default();
+    let line = own.split(['\n', '\r']).next().unwrap_or_default();
+    let indicators = line.len().saturating_sub(
+        line.trim_start_matches([
+            '|', '>', '+', '-', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9',
+        ])
+        .len(),
+    );
+    (span.start.saturating_add(indicators), span.start.saturating_add(line.len()))
+}
+
+/// A value for what stood there; the comment in the first line of a block scalar stays.
+pub(super) fn in_place_of(
+    text: &str,
+    is_block: bool,
+    span: Range<usize>,
+    with: Plaintext,
+) -> Vec<Change> {
+    let (indicators, header) = block_header(text, &span);
+    let has_comment = text.get(indicators..header).is_some_and(|rest| rest.contains('#'));
+    if !is_block || !has_comment {
+        return vec![Change { span, with }];
+    }
+    vec![
+        Change { span: span.start..indicators, with },
+        Change { span: header..span.end, with: Plaintext::default() },
+    ]
+}
+
 /// What can be written at a spot.
 pub(super) fn place(text: &str, spot: &Spot, step: usize, newline: &'static str) -> Place {
     let column = spot.indent.saturating_sub(1).saturating_add(step);
-    let block = (!spot.flow && write::room_for_block(text, spot.span.end, column))
+    let has_comment = matches!(spot.style, Style::Literal | Style::Folded) && {
+        let (indicators, header) = block_header(text, &spot.span);
+        text.get(indicators..header).is_some_and(|rest| rest.contains('#'))
+    };
+    let block = (!spot.flow && !has_comment && write::room_for_block(text, spot.span.end, column))
         .then_some((column, step));
     Place { old: spot.style, flow: spot.flow, block, newline }
 }
@@ -269,7 +335,7 @@ pub(super) fn absent_can(text: &str, at: usize) -> bool {
 }
 
 /// Where a tag begins that says another kind than text, and so cannot stay before a ciphertext.
-fn foreign_tag(text: &str, at: usize) -> Option<usize> {
+pub(super) fn foreign_tag(text: &str, at: usize) -> Option<usize> {
     let before = text.get(..at)?.trim_end_matches([' ', '\t']);
     let start = before.rfind([' ', '\t', '\n', ',', '[', '{']).map_or(0, |i| i.saturating_add(1));
     let word = before.get(start..)?;

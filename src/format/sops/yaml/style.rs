@@ -13,7 +13,6 @@ use crate::plaintext::Plaintext;
 
 /// What a text allows.
 #[derive(Debug, Clone, Copy)]
-#[expect(clippy::struct_field_names, reason = "each says what is allowed")]
 pub(super) struct Allowed {
     pub(super) multiline: bool,
     pub(super) plain_in_flow: bool,
@@ -165,10 +164,9 @@ pub(super) fn analyze(value: &[u8]) -> Allowed {
                 | b'"' | b'%' | b'@' | b'`',
                 0,
             ) => (false, false),
-            (b'?' | b':', 0) => (false, !blank_after),
+            (b'?', 0) | (b':', _) => (false, !blank_after),
             (b'-', 0) => (!blank_after, !blank_after),
             (b',' | b'?' | b'[' | b']' | b'{' | b'}', _) => (false, true),
-            (b':', _) => (false, !blank_after),
             (b'#', _) => (!blank_before, !blank_before),
             _ => (true, true),
         };
@@ -330,9 +328,7 @@ fn is_printable(bytes: &[u8], i: usize) -> bool {
         0x0A | 0x20..=0x7E | 0xC3..=0xEC | 0xEE => true,
         0xC2 => at(1) >= 0xA0,
         0xED => at(1) < 0xA0,
-        0xEF => {
-            !(at(1) == 0xBB && at(2) == 0xBF) && !(at(1) == 0xBF && matches!(at(2), 0xBE | 0xBF))
-        }
+        0xEF => !(at(1) == 0xBB && at(2) == 0xBF || at(1) == 0xBF && matches!(at(2), 0xBE | 0xBF)),
         _ => false,
     }
 }

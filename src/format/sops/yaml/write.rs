@@ -58,7 +58,7 @@ pub(super) fn string(bytes: &[u8], place: &Place) -> Plaintext {
     match (place.old, place.block) {
         (Style::Single, _) if single => style::single(&mut out, bytes),
         (Style::Single | Style::Double, _) => style::double(&mut out, text),
-        (_, Some(block)) if allowed.block && bytes.contains(&b'\n') => {
+        (_, Some(block)) if allowed.block && bytes.contains(&b'\n') && is_simple(bytes) => {
             literal(&mut out, bytes, block, place.newline);
         }
         _ if plain => out.extend(bytes),
@@ -66,6 +66,12 @@ pub(super) fn string(bytes: &[u8], place: &Place) -> Plaintext {
         _ => style::double(&mut out, text),
     }
     out
+}
+
+/// Whether a block scalar of this text needs no hint of its indentation, and no `+`: that would
+/// make the empty lines that follow a part of it.
+fn is_simple(bytes: &[u8]) -> bool {
+    !bytes.starts_with(b"\n") && !bytes.starts_with(b" ") && !bytes.ends_with(b"\n\n")
 }
 
 /// `|`, without the last line break, which stands behind the place already.
