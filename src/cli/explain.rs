@@ -126,7 +126,7 @@ pub(crate) fn problem(problem: &Problem, path: &Path, around: &Around<'_>) -> Fa
         Problem::Absent => Failure::new(format!("there is no file `{file}`")),
         Problem::NotEncrypted => Failure {
             class: Class::Header,
-            ..Failure::new(format!("`{file}` is not encrypted: it is not an age file"))
+            ..Failure::new(format!("`{file}` is not encrypted"))
         }
         .hint(
             "if it holds a secret, take it for known, replace the value, and encrypt the new one",
@@ -144,6 +144,15 @@ pub(crate) fn problem(problem: &Problem, path: &Path, around: &Around<'_>) -> Fa
         Problem::NoSopsRule => {
             Failure::new(format!("`{file}` is a sops file, and its rule is about age files"))
                 .hint("give it a rule in a `.sops.yaml` or `secretctl.yaml`")
+        }
+        Problem::NotSops => Failure::new(format!("`{file}` is an age file, which has no other type"))
+            .hint("`--output-type` is about sops files"),
+        Problem::NoParts => {
+            Failure::new(format!("the content of `{file}` has no parts that could be named"))
+                .hint("`secretctl decrypt` and `edit` are about all of it; `--input-type` says what it is if its name does not")
+        }
+        Problem::Content { store, error } => {
+            Failure::new(format!("the content of `{file}` is no {store}: {error}"))
         }
         Problem::Replace(error) => replace_error(error),
         Problem::HalfDone { done, error } => {

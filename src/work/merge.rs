@@ -163,7 +163,8 @@ fn same_value(a: Option<&Node>, b: Option<&Node>) -> bool {
     }
 }
 
-fn same(a: &Node, b: &Node) -> bool {
+/// Whether two values are the same, comments and the order of keys apart.
+pub(super) fn same(a: &Node, b: &Node) -> bool {
     match (a, b) {
         (Node::Map(a), Node::Map(b)) => same_map(a, b),
         (Node::List(a), Node::List(b)) => {

@@ -2,12 +2,15 @@
 //! nothing. Prints nothing.
 
 pub mod compare;
+pub mod decrypt;
 pub mod edit;
 pub mod keys;
 pub mod links;
 pub mod merge;
+pub mod parts;
 pub mod rekey;
 mod rekey_sops;
+pub mod rotate;
 pub mod secret;
 pub mod sops;
 pub mod status;
@@ -24,7 +27,7 @@ use age_core::format::{FileKey, Stanza};
 use crate::format::age::{self, AgeError};
 use crate::format::sops::data_key::{Locked, RewrapError};
 use crate::format::sops::file::SopsError;
-use crate::format::sops::store::Store;
+use crate::format::sops::store::{ParseError, Store};
 use crate::fsx::{ReplaceError, Staged};
 use crate::key::Recipient;
 use crate::key::keyring::Unopened;
@@ -208,6 +211,17 @@ pub enum Problem {
     Rewrap(RewrapError),
     /// Its rule says nothing of sops files.
     NoSopsRule,
+    /// It is an age file where something was asked that sops files alone can do.
+    NotSops,
+    /// Its content has no named values.
+    NoParts,
+    /// Its content is no document of its kind.
+    Content {
+        /// What it should be.
+        store: Store,
+        /// Where it is not.
+        error: ParseError,
+    },
     /// Some files were replaced before this one failed.
     HalfDone {
         /// How many.

@@ -47,6 +47,19 @@ pub enum Kind {
 /// # Errors
 /// [`FileError`], with [`Problem::Absent`] where there is no file.
 pub fn open(path: &Path, keys: &mut Keys<'_>, writer: &Writer) -> Result<Opened, FileError> {
+    open_as(path, None, keys, writer)
+}
+
+/// As [`open`], where a sops file may be of another kind than its name says.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_as(
+    path: &Path,
+    store: Option<Store>,
+    keys: &mut Keys<'_>,
+    writer: &Writer,
+) -> Result<Opened, FileError> {
     let error = |problem| FileError { path: path.to_owned(), problem };
     match status::open(path) {
         Ok(mut encrypted) => {
@@ -55,13 +68,21 @@ pub fn open(path: &Path, keys: &mut Keys<'_>, writer: &Writer) -> Result<Opened,
             let content = encrypted.decrypt(&file_key).map_err(|e| error(Problem::Age(e)))?;
             Ok(Opened { content, file: Kind::Age { armored: encrypted.armored } })
         }
-        Err(AgeError::NotAge) => open_sops(path, keys, writer).map_err(error),
+        Err(AgeError::NotAge) => {
+            let store = store.unwrap_or_else(|| Store::of_path(path));
+            open_sops(path, store, keys, writer).map_err(error)
+        }
         Err(other) => Err(error(other.into())),
     }
 }
 
-fn open_sops(path: &Path, keys: &mut Keys<'_>, writer: &Writer) -> Result<Opened, Problem> {
-    let file = sops::read(path, Store::of_path(path))?;
+fn open_sops(
+    path: &Path,
+    store: Store,
+    keys: &mut Keys<'_>,
+    writer: &Writer,
+) -> Result<Opened, Problem> {
+    let file = sops::read(path, store)?;
     let unlocked = sops::unlock(file, keys, MacCheck::Verify)?;
     let store = unlocked.opened.store();
     let content = unlocked.opened.document(writer, store).map_err(Problem::Sops)?;

@@ -198,7 +198,7 @@ fn begins_armored(source: &mut dyn BufRead) -> io::Result<bool> {
                     ArmorError { line: 0, what },
                 ));
             }
-            return Ok(start.first() == Some(&b'-'));
+            return Ok(start.first() == Some(&b'-') && !begins_yaml(start));
         }
         skipped = skipped.saturating_add(blank);
         if skipped > armor::LEADING {
@@ -206,6 +206,12 @@ fn begins_armored(source: &mut dyn BufRead) -> io::Result<bool> {
         }
         source.consume(blank);
     }
+}
+
+/// The mark before a document of YAML, which a sops file may begin with.
+fn begins_yaml(start: &[u8]) -> bool {
+    let behind = start.strip_prefix(b"---");
+    behind.is_some_and(|behind| behind.first().is_none_or(u8::is_ascii_whitespace))
 }
 
 struct PlaintextSink(Plaintext);

@@ -8,7 +8,7 @@ use super::tree::{Document, Leaf, ListItem, Map, MapItem, Node, Tree, Value};
 use crate::plaintext::Plaintext;
 
 /// Takes the value at a way out of a document.
-pub(super) fn take(node: Node, way: &[Step]) -> Option<Node> {
+pub fn take(node: Node, way: &[Step]) -> Option<Node> {
     let Some((step, rest)) = way.split_first() else {
         return Some(node);
     };
@@ -30,8 +30,11 @@ pub(super) fn take(node: Node, way: &[Step]) -> Option<Node> {
     take(part?, rest)
 }
 
-/// Prints it.
-pub(super) fn print(
+/// Prints it: a text as it is, a map as a document, anything else as the output writes it.
+///
+/// # Errors
+/// What the output cannot say.
+pub fn print(
     node: Node,
     store: Store,
     output: Store,
@@ -74,7 +77,8 @@ fn print_part(
 
 fn as_sops(root: Map, store: Store, output: Store) -> Result<Tree, StoreError> {
     let tree = Tree { documents: vec![Document { root, ..Document::default() }] };
-    canonical::tree(tree, store, output)
+    // Numbers that are not to be turned into those of sops have been already, where they ever are.
+    if store == output { Ok(tree) } else { canonical::tree(tree, store, output) }
 }
 
 /// What stands between two texts, each further line moved to the left.

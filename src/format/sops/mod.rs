@@ -11,7 +11,7 @@ pub mod crypt;
 pub mod data_key;
 pub mod dotenv;
 pub mod error;
-mod extract;
+pub mod extract;
 pub mod file;
 mod flatten;
 pub mod ini;
