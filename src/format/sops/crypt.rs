@@ -27,6 +27,8 @@ pub struct Job<'a> {
     pub mac_only_encrypted: bool,
     /// The cipher.
     pub cipher: &'a Cipher,
+    /// Whether a number that sops would round is refused.
+    pub exact: bool,
 }
 
 /// What came out of it.
@@ -251,6 +253,9 @@ impl<'a, 'b> Walk<'a, 'b> {
         };
         if !encrypted || bytes.is_empty() {
             return Ok(());
+        }
+        if self.job.exact && !value::is_exact(&leaf.value) {
+            return Err(ValueError::Digits);
         }
         let known = stash.as_mut().and_then(|stash| stash.take(&self.place, kind, bytes));
         let (text, write) = match known {

@@ -138,7 +138,7 @@ impl SopsFile {
         let selector = Selector::new(self.metadata.rule.as_ref())?;
         let cipher = Cipher::new(key);
         let mac_only_encrypted = self.metadata.mac_only_encrypted;
-        let job = Job { selector: &selector, mac_only_encrypted, cipher: &cipher };
+        let job = Job { selector: &selector, mac_only_encrypted, cipher: &cipher, exact: false };
         let stored = stored_mac(&self.metadata, &cipher);
         let done = crypt::decrypt(&mut self.tree, job).map_err(|failed| {
             let fits = failed.done > 0 || stored.is_ok();
@@ -248,7 +248,9 @@ impl Opened {
         writer: &Writer,
         now: &str,
     ) -> Result<Vec<u8>, SopsError> {
-        let map = encrypt(&mut self.tree, self.store, metadata, key, None, now, VersionRule::Keep)?;
+        let version = VersionRule::Keep;
+        let how = Encrypting { store: self.store, metadata, key, now, version, exact: false };
+        let map = encrypt(&mut self.tree, &how, None)?;
         let text = match writer {
             Writer::Lossless => {
                 self.store.splice(&self.text, &self.tree, MetadataEdit::Put(&map))?
@@ -288,7 +290,10 @@ pub fn seal(document: &Plaintext, sealing: &Sealing<'_>) -> Result<Vec<u8>, Sops
         Some(before) => Some(Stash::new(&before.text, &before.tree)?),
         None => None,
     };
-    let map = encrypt(&mut tree, input, metadata, key, stash.as_mut(), now, version)?;
+    // the canonical writer rounds as sops does
+    let exact = *writer == Writer::Lossless;
+    let how = Encrypting { store: input, metadata, key, now, version, exact };
+    let map = encrypt(&mut tree, &how, stash.as_mut())?;
     drop(stash);
     let layout = match writer {
         Writer::Lossless if input == output && input != Store::Binary => {
@@ -300,23 +305,31 @@ pub fn seal(document: &Plaintext, sealing: &Sealing<'_>) -> Result<Vec<u8>, Sops
     Ok(bytes(&canonical::print_sealed(tree, &map, input, output, &layout)?))
 }
 
+/// How a tree is encrypted.
+struct Encrypting<'a> {
+    store: Store,
+    metadata: &'a Metadata,
+    key: &'a DataKey,
+    now: &'a str,
+    version: VersionRule,
+    /// Whether a number that sops would round is refused.
+    exact: bool,
+}
+
 /// Encrypts a tree; its metadata with MAC, time and version.
 fn encrypt(
     tree: &mut Tree,
-    store: Store,
-    metadata: &Metadata,
-    key: &DataKey,
+    how: &Encrypting<'_>,
     stash: Option<&mut Stash<'_>>,
-    now: &str,
-    version: VersionRule,
 ) -> Result<Map, SopsError> {
+    let Encrypting { store, metadata, key, now, version, exact } = *how;
     // a rule that leaves out the one value of a binary file would leave all of it plain
     let whole = store == Store::Binary;
     let rule = if whole { None } else { metadata.rule.as_ref() };
     let selector = Selector::new(rule)?;
     let mac_only_encrypted = metadata.mac_only_encrypted && !whole;
     let cipher = Cipher::new(key);
-    let job = Job { selector: &selector, mac_only_encrypted, cipher: &cipher };
+    let job = Job { selector: &selector, mac_only_encrypted, cipher: &cipher, exact };
     let done = crypt::encrypt(tree, job, stash)?.map_err(SopsError::of_value)?;
     let bound = time::without_fraction(now).ok_or_else(no_time)?;
     let mac = cipher.encrypt(Kind::Str, mac_bytes(&done.mac), bound.as_bytes())?;

@@ -74,6 +74,27 @@ pub fn parse(text: &str) -> Option<f64> {
     value.is_finite().then_some(sign * value)
 }
 
+/// Whether sops keeps all digits of a number: it holds numbers as 64-bit floats. `1.0` and `1e3`
+/// are written in another way, but are the same number.
+pub fn is_exact(text: &str) -> bool {
+    let Some(Ok(kept)) = parse(text).map(Decimal::of) else { return true };
+    let lower = Zeroizing::new(text.to_ascii_lowercase().replace('_', ""));
+    let bare = lower.trim_start_matches(['+', '-']);
+    if bare.starts_with("0x") {
+        return true;
+    }
+    let (mantissa, exponent) = bare.split_once('e').unwrap_or((bare, "0"));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let all = Zeroizing::new([whole, fraction].concat());
+    let digits = all.trim_start_matches('0');
+    let zeros = all.len().saturating_sub(digits.len());
+    let digits = digits.trim_end_matches('0');
+    let point = i64::try_from(whole.len()).unwrap_or(i64::MAX);
+    let point = point.saturating_sub(i64::try_from(zeros).unwrap_or(i64::MAX));
+    let point = point.saturating_add(exponent.parse().unwrap_or(i64::MAX));
+    kept.digits.as_str() == digits && (digits.is_empty() || i64::from(kept.point) == point)
+}
+
 /// Makes every number of a tree what sops would write in a document of this kind.
 pub fn as_sops(tree: &mut Tree, store: Store) {
     for document in &mut tree.documents {
@@ -304,4 +325,22 @@ fn rounded(bits: u64, lost: bool, power: i64) -> Option<f64> {
     let exponent = u64::try_from(top.saturating_add(1022)).unwrap_or(0);
     let value = f64::from_bits((exponent << 52).checked_add(kept)?);
     value.is_finite().then_some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_that_a_float_cannot_hold_are_noticed() {
+        let exact = "0 -0.0 1.0 1e3 1.50 0.1 6.02e23 1_000.5 1e-7 -17.25 +Inf 0x1p3 0.001";
+        for text in exact.split(' ') {
+            assert!(is_exact(text), "{text}");
+        }
+        let lost =
+            "12345678901234567890 18446744073709551615 0.12345678901234567891 -9007199254740993.5";
+        for text in lost.split(' ') {
+            assert!(!is_exact(text), "{text}");
+        }
+    }
 }

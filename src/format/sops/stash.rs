@@ -116,12 +116,13 @@ impl<'a> Stash<'a> {
         }
     }
 
+    /// Whole floats stand in a document as integers do.
     fn name(&self, place: &[u8], kind: Kind, plain: &[u8]) -> [u8; 32] {
         Sha256::new()
             .chain_update(self.salt)
             .chain_update(place.len().to_le_bytes())
             .chain_update(place)
-            .chain_update(kind.name())
+            .chain_update(if kind == Kind::Float { Kind::Int } else { kind }.name())
             .chain_update([0])
             .chain_update(plain)
             .finalize()

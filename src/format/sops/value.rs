@@ -57,6 +57,8 @@ pub enum ValueError {
     Comment,
     /// What is inside is not of its type.
     Content(Kind),
+    /// A number that sops would round.
+    Digits,
     /// A comment whose ciphertext the rule takes for one that stays plain.
     Ambiguous,
 }
@@ -335,6 +337,13 @@ pub fn bytes_of(value: &Value) -> Result<Option<(Kind, Bytes<'_>)>, ValueError> 
     }))
 }
 
+/// Whether sops keeps all digits of a value.
+#[expect(clippy::disallowed_methods, reason = "the digits of a number are counted")]
+pub fn is_exact(value: &Value) -> bool {
+    let Value::Float(text) = value else { return true };
+    str::from_utf8(text.expose()).is_ok_and(number::is_exact)
+}
+
 #[expect(clippy::disallowed_methods, reason = "numbers and times are hashed as Go prints them")]
 fn made(kind: Kind, text: &Plaintext) -> Result<Bytes<'_>, ValueError> {
     let plain = str::from_utf8(text.expose()).map_err(|_| ValueError::Content(kind))?;
@@ -363,6 +372,10 @@ impl fmt::Display for ValueError {
             Self::Content(Kind::Bool) => "is neither true nor false, as its type says",
             Self::Content(Kind::Time) => "is no time, as its type says",
             Self::Content(Kind::Str | Kind::Comment) => "is not what its type says",
+            Self::Digits => {
+                "is a number with more digits than sops keeps (64-bit floats): quote it, to have it \
+                 kept as text"
+            }
             Self::Ambiguous => {
                 "is a comment whose ciphertext matches `unencrypted_comment_regex`: it could not be read again"
             }

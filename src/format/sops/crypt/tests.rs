@@ -31,7 +31,7 @@ impl File {
 
     fn job(&self) -> Job<'_> {
         let mac_only_encrypted = self.metadata.contains_key("mac_only_encrypted");
-        Job { selector: &self.selector, mac_only_encrypted, cipher: &self.cipher }
+        Job { selector: &self.selector, mac_only_encrypted, cipher: &self.cipher, exact: false }
     }
 
     /// Whether the values are those that the MAC is over.
@@ -321,7 +321,7 @@ fn with_comments() -> Tree {
 #[test]
 fn comments_are_bound_to_what_they_stand_in() {
     let (cipher, selector) = (cipher(), Selector::new(None).unwrap());
-    let job = Job { selector: &selector, mac_only_encrypted: false, cipher: &cipher };
+    let job = Job { selector: &selector, mac_only_encrypted: false, cipher: &cipher, exact: false };
     let mut tree = with_comments();
     let before = shown(&tree.documents[0].root);
     let done = encrypt(&mut tree, job, None).unwrap().unwrap();
@@ -345,7 +345,7 @@ fn comments_are_bound_to_what_they_stand_in() {
 #[test]
 fn a_comment_that_cannot_be_read_stays() {
     let (cipher, selector) = (cipher(), Selector::new(None).unwrap());
-    let job = Job { selector: &selector, mac_only_encrypted: false, cipher: &cipher };
+    let job = Job { selector: &selector, mac_only_encrypted: false, cipher: &cipher, exact: false };
     let mut tree = with_comments();
     encrypt(&mut tree, job, None).unwrap().unwrap();
     let broken = "ENC[AES256_GCM,data:AAAA,iv:AAAA,tag:AAAA,type:comment]";
@@ -360,7 +360,7 @@ fn a_comment_that_could_not_be_read_again_is_refused() {
     let cipher = cipher();
     let rule = Rule::UnencryptedCommentRegex("type:".into());
     let selector = Selector::new(Some(&rule)).unwrap();
-    let job = Job { selector: &selector, mac_only_encrypted: false, cipher: &cipher };
+    let job = Job { selector: &selector, mac_only_encrypted: false, cipher: &cipher, exact: false };
     let failed = encrypt(&mut with_comments(), job, None).unwrap().unwrap_err();
     assert_eq!(failed.what, ValueError::Ambiguous);
     assert_eq!(failed.others, 1);
@@ -371,7 +371,7 @@ fn a_comment_encrypts_what_follows_it_in_a_list() {
     let cipher = cipher();
     let rule = Rule::EncryptedCommentRegex("^ in".into());
     let selector = Selector::new(Some(&rule)).unwrap();
-    let job = Job { selector: &selector, mac_only_encrypted: true, cipher: &cipher };
+    let job = Job { selector: &selector, mac_only_encrypted: true, cipher: &cipher, exact: false };
     let mut tree = with_comments();
     let before = shown(&tree.documents[0].root);
     encrypt(&mut tree, job, None).unwrap().unwrap();
