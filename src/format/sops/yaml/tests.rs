@@ -1,3 +1,5 @@
+//! What the YAML documents of sops must be read as, printed as and changed to.
+
 use proptest::prelude::*;
 
 use super::*;
