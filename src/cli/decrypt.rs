@@ -60,7 +60,10 @@ impl Decrypt {
         let name = file.cloned().unwrap_or_else(|| PathBuf::from("standard input"));
         let canonical = Writer::Canonical(Layout::default());
         let kinds = Kinds {
-            input: self.input_type.map(DocumentType::store).or(file.map(|path| Store::of_path(path))),
+            input: self
+                .input_type
+                .map(DocumentType::store)
+                .or(file.map(|path| Store::of_path(path))),
             output: self.output_type.map(DocumentType::store),
             writer: if self.canonical { canonical } else { Writer::Lossless },
         };

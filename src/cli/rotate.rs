@@ -1,6 +1,5 @@
 //! `secretctl rotate`
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -29,10 +28,7 @@ pub(crate) struct Rotate {
 
 impl Rotate {
     pub(crate) fn run(self, context: &Context) -> Outcome {
-        let mut locks = Vec::new();
-        for root in self.roots(context) {
-            locks.push(context.lock(&root, "rotate")?);
-        }
+        let _locks = context.locks_for(&self.files, "rotate")?;
         let mut jobs: Vec<Job> = Vec::new();
         let mut known: Vec<Expected> = Vec::new();
         let mut failures = Vec::new();
@@ -65,16 +61,6 @@ impl Rotate {
         ));
         advise(&steps);
         Ok(Done::Clean)
-    }
-
-    /// The folders to be locked, each once, in an order that is the same for everybody.
-    fn roots(&self, context: &Context) -> BTreeSet<PathBuf> {
-        let root = |file: &PathBuf| {
-            let path = context.absolute(file);
-            let folder = path.parent().unwrap_or(Path::new("/")).to_owned();
-            context.rules_folder(&path).unwrap_or(folder)
-        };
-        self.files.iter().map(root).collect()
     }
 }
 

@@ -77,9 +77,8 @@ impl Set {
             })?
         };
         let file = Target { file: &self.file, input: self.input, writer: self.writer };
-        let changed = file.change(context, "set", &|content, store| {
-            parts::set(content, store, &way, &value)
-        })?;
+        let changed = file
+            .change(context, "set", &|content, store| parts::set(content, store, &way, &value))?;
         if !changed {
             let shown = ui::shown(&context.absolute(&self.file));
             ui::say(&format!("`{shown}` has this value already, and was not changed"));
@@ -118,8 +117,8 @@ impl Unset {
     pub(crate) fn run(self, context: &Context) -> Outcome {
         let way = way_to_part(&self.way)?;
         let file = Target { file: &self.file, input: self.input, writer: self.writer };
-        let changed = file
-            .change(context, "unset", &|content, store| parts::unset(content, store, &way))?;
+        let changed =
+            file.change(context, "unset", &|content, store| parts::unset(content, store, &way))?;
         if !changed {
             let shown = ui::shown(&context.absolute(&self.file));
             ui::say(&format!("`{shown}` has no such value, and was not changed"));
@@ -152,8 +151,8 @@ impl Target<'_> {
         let writer = self.writer.of(&job);
         let mut keys = context.keys();
         let error = |problem| FileError { path: job.path.clone(), problem };
-        let changed = secret::open_as(&job.path, self.input.store(), &mut keys, &writer)
-            .and_then(|opened| {
+        let changed =
+            secret::open_as(&job.path, self.input.store(), &mut keys, &writer).and_then(|opened| {
                 let store = store_of(&opened, &job.path, self.input);
                 let new = change(&opened.content, store).map_err(error)?;
                 let Some(new) = new else { return Ok(false) };

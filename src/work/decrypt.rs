@@ -3,10 +3,10 @@
 
 use std::io::{self, BufRead, Cursor, ErrorKind, Read, Write};
 
+use super::Problem;
 use super::keys::Keys;
 use super::secret::decrypt_stream;
 use super::sops::{self, MAX_FILE};
-use super::Problem;
 use crate::format::age::{AgeError, Encrypted};
 use crate::format::sops::file::{MacCheck, Writer};
 use crate::format::sops::store::Store;

@@ -16,7 +16,12 @@ use crate::plaintext::Plaintext;
 ///
 /// # Errors
 /// [`Problem::NoParts`], [`Problem::Content`], [`Problem::Sops`].
-pub fn get(content: Plaintext, store: Store, way: &Way, output: Store) -> Result<Plaintext, Problem> {
+pub fn get(
+    content: Plaintext,
+    store: Store,
+    way: &Way,
+    output: Store,
+) -> Result<Plaintext, Problem> {
     if way.is_whole() && output == store {
         return Ok(content);
     }
@@ -94,7 +99,8 @@ mod tests {
         shown(&get(plain(text), store, &way, store).unwrap())
     }
 
-    const YAML: &str = "# all\na: 'x y'\nn: 9007199254740993\nf: 1.50\nz:\nl:\n  - b: 1\n  - 0x10\n";
+    const YAML: &str =
+        "# all\na: 'x y'\nn: 9007199254740993\nf: 1.50\nz:\nl:\n  - b: 1\n  - 0x10\n";
 
     #[test]
     fn values_come_as_they_are_written() {

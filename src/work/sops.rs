@@ -180,9 +180,8 @@ pub fn readers_of(recipients: &[Recipient]) -> SopsReaders {
 pub fn convert(document: &Plaintext, from: Store, to: Store) -> Result<Plaintext, Problem> {
     let tree = from.read_plain(document);
     let tree = tree.map_err(|error| Problem::Content { store: from, error })?;
-    let converted = convert::to_store(tree, from, to).and_then(|tree| {
-        to.print(&tree, None, &Layout::default())
-    });
+    let converted = convert::to_store(tree, from, to)
+        .and_then(|tree| to.print(&tree, None, &Layout::default()));
     converted.map_err(|error| Problem::Sops(SopsError::Store(error)))
 }
 
