@@ -1,11 +1,12 @@
 //! What every command needs: identities, plugins, rules, folders. Read from the options and the
 //! environment once.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use clap::Args;
 
@@ -41,6 +42,8 @@ pub(crate) struct Context {
     pub(crate) here: PathBuf,
     cache: Option<PathBuf>,
     order: DecryptionOrder,
+    /// Notes of the rules that were shown.
+    told: Mutex<BTreeSet<String>>,
 }
 
 impl Context {
@@ -72,6 +75,7 @@ impl Context {
             here,
             cache: cache_folder(),
             order,
+            told: Mutex::default(),
         })
     }
 
@@ -127,7 +131,9 @@ impl Context {
         };
         let rules = rules::load(&request)?;
         for note in &rules.notes {
-            say(&format!("warning: {note}"));
+            if self.told.lock().is_ok_and(|mut told| told.insert(note.clone())) {
+                say(&format!("warning: {note}"));
+            }
         }
         Ok(rules)
     }
@@ -195,6 +201,19 @@ impl Context {
         let root = root.ancestors().find(|folder| folder.is_dir()).unwrap_or(&self.here);
         let mut waiting = |holder: &str| say(&format!("waiting for the lock, held by {holder}"));
         Lock::acquire(root, command, &self.folders, &mut waiting)
+            .map_err(|error| Failure::new(error.to_string()).maybe_hint(error.remedy()))
+    }
+
+    /// As [`Context::lock_for`], for several files.
+    pub(crate) fn locks_for(&self, paths: &[PathBuf], command: &str) -> Result<Vec<Lock>, Failure> {
+        let root = |path: &PathBuf| {
+            let path = self.absolute(path);
+            let root = self.rules_folder(&path).unwrap_or(path);
+            root.ancestors().find(|folder| folder.is_dir()).unwrap_or(&self.here).to_owned()
+        };
+        let roots: Vec<PathBuf> = paths.iter().map(root).collect();
+        let mut waiting = |holder: &str| say(&format!("waiting for the lock, held by {holder}"));
+        Lock::acquire_all(&roots, command, &self.folders, &mut waiting)
             .map_err(|error| Failure::new(error.to_string()).maybe_hint(error.remedy()))
     }
 

@@ -8,57 +8,83 @@ use clap::Args;
 
 use super::context::Context;
 use super::explain::{Around, problem};
+use super::kinds::DocumentType;
 use super::{Done, Outcome, ui};
 use crate::format::age::AgeError;
+use crate::format::sops::file::Writer;
+use crate::format::sops::store::{Layout, Store};
 use crate::fsx::Staged;
 use crate::fsx::replace::Staging;
 use crate::key::keyring::Unopened;
+use crate::work::decrypt::{Kinds, decrypt};
 use crate::work::{Problem, secret};
 
 /// Decrypt a file
 ///
-/// Needs no rules. What is written is authentic; if the file turns out to be damaged further on,
-/// the exit code is 2 and what was written before is incomplete.
+/// Needs no rules. What is written is authentic; if an age file turns out to be damaged further on,
+/// the exit code is 2 and what was written before is incomplete. Of a sops file that is damaged,
+/// nothing is written.
 #[derive(Debug, Args)]
 pub(crate) struct Decrypt {
-    /// File to decrypt; `-` or nothing reads standard input
+    /// File to decrypt; `-` or nothing reads standard input, whose content tells what it is
     file: Option<PathBuf>,
     /// Write to this file, with mode 0600, instead of standard output
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// What a sops file is, where its name does not tell
+    #[arg(long, value_name = "TYPE")]
+    input_type: Option<DocumentType>,
+    /// Print the document of a sops file as this
+    #[arg(long, value_name = "TYPE")]
+    output_type: Option<DocumentType>,
+    /// Print the document of a sops file as sops does, with its indent and quotes, and not as it
+    /// was written
+    #[arg(long)]
+    canonical: bool,
 }
 
 impl Decrypt {
     /// Decrypts one file to standard output.
     pub(crate) fn to_stdout(file: PathBuf) -> Self {
-        Self { file: Some(file), output: None }
+        Self {
+            file: Some(file),
+            output: None,
+            input_type: None,
+            output_type: None,
+            canonical: false,
+        }
     }
 
     pub(crate) fn run(self, context: &Context) -> Outcome {
-        let file = self.file.filter(|file| file != Path::new("-"));
-        let name = file.clone().unwrap_or_else(|| PathBuf::from("standard input"));
-        let mut keyring = context.keyring();
+        let file = self.file.as_ref().filter(|file| *file != Path::new("-"));
+        let name = file.cloned().unwrap_or_else(|| PathBuf::from("standard input"));
+        let canonical = Writer::Canonical(Layout::default());
+        let kinds = Kinds {
+            input: self
+                .input_type
+                .map(DocumentType::store)
+                .or(file.map(|path| Store::of_path(path))),
+            output: self.output_type.map(DocumentType::store),
+            writer: if self.canonical { canonical } else { Writer::Lossless },
+        };
+        let mut keys = context.keys();
+        let shown = name.display().to_string();
         let mut run = |sink: &mut dyn Write| match &file {
-            None => {
-                secret::decrypt_stream(io::stdin().lock(), "standard input", &mut keyring, sink)
-            }
-            Some(path) => {
-                let source = open(path)?;
-                let shown = path.display().to_string();
-                secret::decrypt_stream(source, &shown, &mut keyring, sink)
-            }
+            None => decrypt(io::stdin().lock(), &shown, &kinds, &mut keys, sink),
+            Some(path) => decrypt(open(path)?, &shown, &kinds, &mut keys, sink),
         };
         let result = match &self.output {
             Some(output) => to_file(output, &mut run),
             None => to_stdout(&mut run),
         };
         result.map(|()| Done::Clean).map_err(|error| {
-            let no_match = matches!(error, Problem::Unopened(Unopened::NoMatch));
+            let no_match =
+                matches!(error, Problem::Unopened(Unopened::NoMatch) | Problem::Locked(_));
             let needs = match &file {
                 Some(path) if no_match => context.needs(path),
                 Some(_) | None => Vec::new(),
             };
-            let around = Around { tried: keyring.tried(), needs: &needs };
+            let around = Around { tried: keys.tried(), needs: &needs };
             problem(&error, &name, &around).into()
         })
     }

@@ -1,13 +1,16 @@
 //! `secretctl encrypt`
 
+mod sops;
+
 use std::fs::File;
 use std::io::{self, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
-use super::context::Context;
+use super::context::{Context, WriterOption};
 use super::explain::{Around, Failure, problem};
+use super::kinds::DocumentType;
 use super::{Done, Outcome, ui};
 use crate::format::age::AgeError;
 use crate::fsx::replace::Staging;
@@ -15,12 +18,13 @@ use crate::fsx::{Staged, read_limited};
 use crate::key::{Recipient, list};
 use crate::plaintext::Plaintext;
 use crate::rules::{RuleSet, Wanted};
-use crate::work::{Job, Problem, secret};
+use crate::work::{Job, Problem, secret, status};
 
 /// Encrypt a file
 ///
 /// For the recipients that are named, or else for the readers that the rules give the output
-/// file.
+/// file. The rules also tell whether it becomes a sops file or an age file; one that is there
+/// already stays what it is, and values of a sops file that do not change keep their ciphertext.
 #[derive(Debug, Args)]
 pub(crate) struct Encrypt {
     /// File to encrypt; `-` or nothing reads standard input
@@ -50,6 +54,28 @@ pub(crate) struct Encrypt {
     /// Accept empty content from standard input
     #[arg(long)]
     allow_empty: bool,
+    /// Put the encrypted file in the place of FILE. The old content stays on the disk until it is
+    /// overwritten, and in git if it was there
+    #[arg(long, requires = "file", conflicts_with = "output")]
+    in_place: bool,
+    /// Make a file of this type
+    #[arg(long = "type", value_name = "TYPE", conflicts_with = "passphrase")]
+    kind: Option<FileType>,
+    /// What the content is, for a sops file, where the name does not tell; with recipients, a sops
+    /// file is made
+    #[arg(long, value_name = "TYPE", conflicts_with = "passphrase")]
+    input_type: Option<DocumentType>,
+    #[command(flatten)]
+    writer: WriterOption,
+}
+
+/// A type of secret files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum FileType {
+    /// All of the content is encrypted as one
+    Age,
+    /// Each value of a document is encrypted by itself
+    Sops,
 }
 
 /// Who is to read, and how the file is written.
@@ -60,7 +86,19 @@ struct Readers {
 }
 
 impl Encrypt {
-    pub(crate) fn run(self, context: &Context) -> Outcome {
+    pub(crate) fn run(mut self, context: &Context) -> Outcome {
+        self.file = self.file.filter(|file| file != Path::new("-"));
+        if self.in_place {
+            self.output = Some(self.plain_file()?);
+        }
+        let by_rules = !self.passphrase && !self.names_recipients();
+        let job = match &self.output {
+            Some(output) if by_rules => Some(context.job(output)?.1),
+            Some(_) | None => None,
+        };
+        if self.makes_sops(job.as_ref()) {
+            return self.run_sops(context);
+        }
         let name = self.output.clone().unwrap_or_else(|| PathBuf::from("standard output"));
         let explain = |error: Problem| problem(&error, &name, &Around::default());
         let written = if self.passphrase {
@@ -68,7 +106,7 @@ impl Encrypt {
             let to = secret::To::Passphrase(&passphrase);
             self.write(context, &to, self.armor)
         } else {
-            let readers = self.readers(context)?;
+            let readers = self.readers(context, job.as_ref())?;
             let to = secret::To::Recipients { keys: &readers.keys, listed: readers.listed };
             self.write(context, &to, readers.armor)
         };
@@ -81,23 +119,33 @@ impl Encrypt {
         Ok(Done::Clean)
     }
 
-    fn readers(&self, context: &Context) -> Result<Readers, Vec<Failure>> {
-        if !self.recipients.is_empty() || !self.recipients_files.is_empty() {
+    /// The file that is to be replaced, if it is not encrypted yet.
+    fn plain_file(&self) -> Result<PathBuf, Failure> {
+        let Some(file) = &self.file else {
+            return Err(Failure::new("standard input has no place where the result could be put")
+                .hint("name a file, with `--in-place` or `--output`"));
+        };
+        if status::open(file).is_ok() || sops::is_sops(file) {
+            let shown = ui::shown(file);
+            return Err(Failure::new(format!("`{shown}` is encrypted already"))
+                .hint("`secretctl edit` changes it, `secretctl rekey` its readers"));
+        }
+        Ok(file.clone())
+    }
+
+    fn names_recipients(&self) -> bool {
+        !self.recipients.is_empty() || !self.recipients_files.is_empty()
+    }
+
+    fn readers(&self, context: &Context, job: Option<&Job>) -> Result<Readers, Vec<Failure>> {
+        if self.names_recipients() {
             let keys = named(context, &self.recipients, &self.recipients_files)?;
             return Ok(Readers { keys, listed: !self.anonymous, armor: self.armor });
         }
-        let Some(output) = &self.output else {
-            return Err(Failure::new("nobody is named who could read the result")
-                .hint(
-                    "name recipients with `--recipient` or `--recipients-file`, or with `--output` \
-                     a file that the rules know",
-                )
-                .into());
-        };
-        let (_, job): (RuleSet, Job) = context.job(output)?;
+        let Some(job) = job else { return Err(nobody().into()) };
         if let Some(real) = job.leads_out() {
             let error = Problem::LeadsOut { real };
-            return Err(problem(&error, output, &Around::default()).into());
+            return Err(problem(&error, &job.path, &Around::default()).into());
         }
         Ok(Readers {
             keys: job.recipients(),
@@ -147,6 +195,13 @@ impl Encrypt {
             problem
         }
     }
+}
+
+fn nobody() -> Failure {
+    Failure::new("nobody is named who could read the result").hint(
+        "name recipients with `--recipient` or `--recipients-file`, or with `--output` a file that \
+         the rules know",
+    )
 }
 
 /// Recipients that the command line names, in its order, each once.

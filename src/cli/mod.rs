@@ -9,13 +9,17 @@ mod edit;
 mod encrypt;
 mod exec;
 mod explain;
+mod get;
 mod git;
 mod init;
 mod keys;
+mod kinds;
 mod man;
 mod progress;
 mod reader;
 mod rekey;
+mod rotate;
+mod set;
 mod status;
 mod ui;
 
@@ -76,6 +80,10 @@ enum Command {
     Edit(edit::Edit),
     Encrypt(encrypt::Encrypt),
     Decrypt(decrypt::Decrypt),
+    Get(get::Get),
+    Set(set::Set),
+    Unset(set::Unset),
+    Rotate(rotate::Rotate),
     Rekey(rekey::Rekey),
     Status(status::Status),
     Host(reader::Host),
@@ -95,6 +103,10 @@ fn definition(name: &str) -> Option<fn(clap::Command) -> clap::Command> {
         "edit" => edit::Edit::augment_args,
         "encrypt" => encrypt::Encrypt::augment_args,
         "decrypt" => decrypt::Decrypt::augment_args,
+        "get" => get::Get::augment_args,
+        "set" => set::Set::augment_args,
+        "unset" => set::Unset::augment_args,
+        "rotate" => rotate::Rotate::augment_args,
         "rekey" => rekey::Rekey::augment_args,
         "status" => status::Status::augment_args,
         "host" => reader::Host::augment_args,
@@ -169,6 +181,10 @@ fn run(common: &Common, command: Command) -> Outcome {
         Command::Edit(command) => command.run(&context),
         Command::Encrypt(command) => command.run(&context),
         Command::Decrypt(command) => command.run(&context),
+        Command::Get(command) => command.run(&context),
+        Command::Set(command) => command.run(&context),
+        Command::Unset(command) => command.run(&context),
+        Command::Rotate(command) => command.run(&context),
         Command::Rekey(command) => command.run(&context),
         Command::Status(command) => command.run(&context),
         Command::Git(command) => command.run(&context),

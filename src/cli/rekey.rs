@@ -81,7 +81,11 @@ impl Rekey {
         let stale = steps.iter().any(|step| step.action != Action::Keep);
         let mut written = Vec::new();
         if stale && !looks_only {
-            written = self.carry_out(context, &steps)?;
+            written = carry_out(context, &steps, self.writer, "rekeyed")?;
+            if !self.json {
+                ui::say(&format!("rekeyed {} of {} files", written.len(), steps.len()));
+                advise(&steps);
+            }
         }
         if self.json {
             let text = format!("{:#}\n", plan_json(&steps, &written));
@@ -91,48 +95,49 @@ impl Rekey {
         rayon::spawn(move || drop(steps));
         Ok(if self.check && stale { Done::Found } else { Done::Clean })
     }
+}
 
-    fn carry_out(&self, context: &Context, steps: &[Step]) -> Result<Vec<PathBuf>, Vec<Failure>> {
-        let todo = steps.iter().filter(|step| step.action != Action::Keep).count();
-        let progress = Progress::new(todo);
-        let mut keys = context.keys();
-        let jobs: Vec<_> = steps.iter().map(|step| &step.file.job).collect();
-        let means = rekey::Means {
-            keys: &mut keys,
-            canonical: self.writer.canonical,
-            interrupts: &context.interrupts,
-            progress: &|| progress.step(),
-        };
-        let result = rekey::carry_out(steps, means);
-        progress.clear();
-        let written = result.map_err(|errors| {
-            if let Some(signal) = errors.iter().find(|e| interrupted(e)) {
-                return file_error(signal, &Around::default()).into();
-            }
-            let mut failures = file_failures(&errors, &keys, &jobs);
-            if failures.len() > 1 || todo > 1 {
-                failures.push(nothing_changed(errors.len(), todo, &errors));
-            }
-            failures
-        })?;
-        if !self.json {
-            ui::say(&format!("rekeyed {} of {} files", written.len(), steps.len()));
-            advise(steps);
+/// Carries out a plan and tells what was lost by it; `done` says what happens to the files.
+pub(crate) fn carry_out(
+    context: &Context,
+    steps: &[Step],
+    writer: WriterOption,
+    done: &str,
+) -> Result<Vec<PathBuf>, Vec<Failure>> {
+    let todo = steps.iter().filter(|step| step.action != Action::Keep).count();
+    let progress = Progress::new(todo);
+    let mut keys = context.keys();
+    let jobs: Vec<_> = steps.iter().map(|step| &step.file.job).collect();
+    let means = rekey::Means {
+        keys: &mut keys,
+        canonical: writer.canonical,
+        interrupts: &context.interrupts,
+        progress: &|| progress.step(),
+    };
+    let result = rekey::carry_out(steps, means);
+    progress.clear();
+    result.map_err(|errors| {
+        if let Some(signal) = errors.iter().find(|e| interrupted(e)) {
+            return file_error(signal, &Around::default()).into();
         }
-        Ok(written)
-    }
+        let mut failures = file_failures(&errors, &keys, &jobs);
+        if failures.len() > 1 || todo > 1 {
+            failures.push(nothing_changed(errors.len(), todo, &errors, done));
+        }
+        failures
+    })
 }
 
 fn interrupted(error: &FileError) -> bool {
     matches!(error.problem, Problem::Interrupted(_))
 }
 
-fn nothing_changed(failed: usize, todo: usize, errors: &[FileError]) -> Failure {
+fn nothing_changed(failed: usize, todo: usize, errors: &[FileError], done: &str) -> Failure {
     let half = errors.iter().any(|e| matches!(e.problem, Problem::HalfDone { .. }));
     if half {
-        return Failure::new("the rekey was interrupted by an error");
+        return Failure::new(format!("not all files were {done}"));
     }
-    Failure::new(format!("{failed} of {todo} files cannot be rekeyed, so none was changed"))
+    Failure::new(format!("{failed} of {todo} files cannot be {done}, so none was changed"))
 }
 
 fn show_plan(steps: &[Step], here: &Path, looks_only: bool) {
@@ -192,7 +197,7 @@ fn unknown(comparison: &Comparison) -> String {
 }
 
 /// Somebody who lost access keeps what is in git.
-fn advise(steps: &[Step]) {
+pub(crate) fn advise(steps: &[Step]) {
     let lost = steps.iter().filter(|step| match &step.file.state {
         State::Stale(comparison) => rekey::removes(comparison),
         State::Current

@@ -9,9 +9,12 @@ use serde_json::{Map, Value, json};
 use super::context::Context;
 use super::{Done, Outcome, ui};
 use crate::format::age::AgeError;
-use crate::work::Expected;
+use crate::format::sops::store::Store;
+use crate::rules::NamedKey;
 use crate::work::compare::{Comparison, LeftOver};
+use crate::work::secret::Kind;
 use crate::work::status::{Inspected, State, inspect_all};
+use crate::work::{Expected, Problem};
 
 /// Show who reads each secret file, and which files differ from the rules
 ///
@@ -65,7 +68,9 @@ impl Status {
 
 /// Whether a file that has the name of a secret holds something in the open.
 fn is_open(path: &Path) -> bool {
-    matches!(crate::work::status::open(path), Err(AgeError::NotAge))
+    let no_age = matches!(crate::work::status::open(path), Err(AgeError::NotAge));
+    let sops = || crate::work::sops::read(path, Store::of_path(path));
+    no_age && matches!(sops(), Err(Problem::NotEncrypted))
 }
 
 /// A row a file: file, readers, state; below a stale file who is missing and who is left over.
@@ -74,7 +79,7 @@ fn table(files: &[Inspected], open: &[PathBuf], unclaimed: &[PathBuf]) -> String
     let mut notes: Vec<Vec<String>> = vec![Vec::new()];
     for file in files {
         let (state, lines) = describe(&file.state);
-        let mut readers = in_lines(&names(&file.job.expected)).into_iter();
+        let mut readers = in_lines(&names(file)).into_iter();
         let first = readers.next().unwrap_or_default();
         rows.push([ui::shown(&file.job.path), first, state.to_owned()]);
         let mut below: Vec<Vec<String>> = Vec::new();
@@ -186,10 +191,24 @@ pub(crate) fn state_json(file: &Inspected) -> Map<String, Value> {
     object.insert("file".into(), json!(path_text(&file.job.path)));
     object.insert("rule".into(), json!(file.job.place.to_string()));
     object.insert("state".into(), json!(state));
-    object.insert("readers".into(), list(&file.job.expected));
+    let format = match (&file.state, file.store) {
+        (State::Absent | State::NotEncrypted, _) => None,
+        (_, Some(_)) => Some("sops"),
+        (_, None) => Some("age"),
+    };
+    object.insert("format".into(), json!(format));
+    let key = |named: &NamedKey| json!({ "reader": named.reader, "key": named.key.name(), "place": named.place.to_string() });
+    let readers = match sops_keys(file) {
+        Some(keys) => Value::Array(keys.map(key).collect()),
+        None => list(&file.job.expected),
+    };
+    object.insert("readers".into(), readers);
     if let State::Stale(comparison) | State::Unknown(comparison) = &file.state {
         let left: Vec<String> = comparison.left_over.iter().map(left_over_name).collect();
-        object.insert("missing".into(), list(&comparison.missing));
+        let missing = comparison.missing.iter().map(who);
+        let missing = missing.chain(comparison.missing_keys.iter().map(key));
+        object.insert("missing".into(), Value::Array(missing.collect()));
+        object.insert("regrouped".into(), json!(comparison.regrouped));
         object.insert("someMissing".into(), json!(comparison.some_missing));
         object.insert("leftOver".into(), json!(left));
         object.insert("unknown".into(), list(&comparison.unknown));
@@ -223,14 +242,26 @@ fn in_lines(names: &[String]) -> Vec<String> {
 }
 
 /// Each reader once, in the order of the rule.
-fn names(expected: &[Expected]) -> Vec<String> {
+fn names(file: &Inspected) -> Vec<String> {
     let mut names: Vec<&str> = Vec::new();
-    for who in expected {
-        if !names.contains(&who.reader.as_str()) {
-            names.push(&who.reader);
+    let mut add = |name| {
+        if !names.contains(&name) {
+            names.push(name);
         }
+    };
+    match sops_keys(file) {
+        Some(keys) => keys.for_each(|named| add(named.reader.as_str())),
+        None => file.job.expected.iter().for_each(|who| add(who.reader.as_str())),
     }
     names.into_iter().map(|name| ui::clean(name).replace('\n', " ")).collect()
+}
+
+/// All keys of the rule of a sops file, or of one that is to become a sops file.
+fn sops_keys(file: &Inspected) -> Option<impl Iterator<Item = &NamedKey>> {
+    let is_sops = file.store.is_some()
+        || matches!(file.state, State::Absent) && matches!(file.job.new_kind(), Kind::NewSops(_));
+    let readers = file.job.sops.as_ref().filter(|_| is_sops)?;
+    Some(readers.groups.iter().flatten())
 }
 
 /// Characters in a line of readers.

@@ -3,6 +3,7 @@
 //! A `flock`, so that the kernel releases it however its holder ends. The file lies in the git
 //! folder, or in a folder of this user where there is none; never among the user's files.
 
+use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -60,6 +61,24 @@ impl Lock {
                 return Ok(lock);
             }
         }
+    }
+
+    /// As [`Lock::acquire`] for several folders: each lock once, and in the same order for
+    /// everybody, so that no two programs wait for each other.
+    ///
+    /// # Errors
+    /// [`LockError`]; waiting alone is none.
+    pub fn acquire_all(
+        roots: &[PathBuf],
+        command: &str,
+        folders: &Folders,
+        waiting: &mut dyn FnMut(&str),
+    ) -> Result<Vec<Self>, LockError> {
+        let mut by_path: BTreeMap<PathBuf, &Path> = BTreeMap::new();
+        for root in roots {
+            by_path.insert(lock_path(root, folders)?, root);
+        }
+        by_path.into_values().map(|root| Self::acquire(root, command, folders, waiting)).collect()
     }
 
     fn sign(&mut self, command: &str) -> io::Result<()> {

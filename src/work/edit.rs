@@ -7,6 +7,7 @@ use super::secret::{self, Kind, Opened};
 use super::{FileError, Job, Problem, syntax};
 use crate::format::age::AgeError;
 use crate::format::sops::file::Writer;
+use crate::format::sops::store::Store;
 use crate::key::Plugins;
 use crate::plaintext::Plaintext;
 use crate::process::{EditError, EditSession};
@@ -58,8 +59,9 @@ pub fn kind_of(job: &Job, keys: &mut Keys<'_>, writer: &Writer) -> Result<Kind, 
         Ok(encrypted) => Ok(Kind::Age { armored: encrypted.armored }),
         Err(AgeError::NotAge) => match secret::open(&job.path, keys, writer) {
             Ok(opened) => Ok(opened.file),
-            Err(FileError { problem: Problem::NotEncrypted | Problem::Locked(_), .. }) => {
-                Ok(job.new_kind())
+            Err(FileError { problem: Problem::NotEncrypted, .. }) => Ok(job.new_kind()),
+            Err(FileError { problem: Problem::Locked(_), .. }) => {
+                Ok(Kind::NewSops(Store::of_path(&job.path)))
             }
             Err(error) => Err(error),
         },
