@@ -380,7 +380,7 @@ fn rule() -> impl Strategy<Value = &'static [&'static str]> {
 fn random_json_documents() {
     let Some(bench) = Bench::new() else { return };
     let strategy = (doc(json_scalar()), rule());
-    let result = runner(cases(60)).run(&strategy, |(doc, rule)| {
+    let result = runner(cases(40)).run(&strategy, |(doc, rule)| {
         let mut text = String::new();
         doc.json(&mut text);
         bench.check("json", rule, &text);
@@ -393,7 +393,7 @@ fn random_json_documents() {
 fn random_yaml_documents_without_comments() {
     let Some(bench) = Bench::new() else { return };
     let strategy = (doc(yaml_scalar().boxed()), rule(), any::<[u8; 7]>());
-    let result = runner(cases(60)).run(&strategy, |(doc, rule, bytes)| {
+    let result = runner(cases(40)).run(&strategy, |(doc, rule, bytes)| {
         let mut text = String::new();
         Decor::new(&bytes, true).yaml(&doc, 0, &mut text);
         bench.check("yaml", rule, &text);
@@ -407,7 +407,7 @@ fn random_yaml_documents_with_comments() {
     let Some(bench) = Bench::new() else { return };
     let docs = prop::collection::vec(doc(yaml_scalar().boxed()), 1..3);
     let strategy = (docs, rule(), prop::collection::vec(any::<u8>(), 61));
-    let result = runner(cases(120)).run(&strategy, |(docs, rule, bytes)| {
+    let result = runner(cases(70)).run(&strategy, |(docs, rule, bytes)| {
         let mut decor = Decor::new(&bytes, false);
         let mut text = String::new();
         for (index, doc) in docs.iter().enumerate() {

@@ -2,7 +2,7 @@
 //! turned into this one, numbers in the digits of sops. Knows no key and no text.
 
 use super::store::{Layout, Store, StoreError};
-use super::tree::{Leaf, List, ListItem, Map, MapItem, Node, Tree, Value};
+use super::tree::{Comment, Leaf, List, ListItem, Map, MapItem, Node, Tree, Value, Write};
 use super::{convert, number, value};
 use crate::plaintext::Plaintext;
 
@@ -11,6 +11,38 @@ pub(super) fn tree(tree: Tree, from: Store, to: Store) -> Result<Tree, StoreErro
     let mut tree = convert::to_store(tree, from, to)?;
     number::as_sops(&mut tree, to);
     Ok(tree)
+}
+
+/// Gives comments lines of their own that stood behind a value and were decrypted: with its
+/// ciphertext, sops loses where a comment stood.
+pub(super) fn part_comments(map: &mut Map) {
+    for item in &mut map.items {
+        match item {
+            MapItem::Comment(comment) => part_comment(comment),
+            MapItem::Entry(entry) => part_in_node(&mut entry.value),
+        }
+    }
+}
+
+fn part_in_node(node: &mut Node) {
+    match node {
+        Node::Map(map) => part_comments(map),
+        Node::List(list) => {
+            for item in &mut list.items {
+                match item {
+                    ListItem::Comment(comment) => part_comment(comment),
+                    ListItem::Value(node) => part_in_node(node),
+                }
+            }
+        }
+        Node::Leaf(_) => {}
+    }
+}
+
+fn part_comment(comment: &mut Comment) {
+    if matches!(comment.write, Write::Value) {
+        comment.inline = false;
+    }
 }
 
 /// Prints an encrypted document.

@@ -213,7 +213,8 @@ impl Opened {
             Writer::Lossless => Layout::default(),
             Writer::Canonical(layout) => *layout,
         };
-        let tree = canonical::tree(self.tree.copy(), self.store, output)?;
+        let mut tree = canonical::tree(self.tree.copy(), self.store, output)?;
+        tree.documents.iter_mut().for_each(|document| canonical::part_comments(&mut document.root));
         Ok(output.print(&tree, None, &layout)?)
     }
 
@@ -231,7 +232,9 @@ impl Opened {
         let root =
             self.tree.documents.first_mut().map(|document| std::mem::take(&mut document.root));
         let missing = || SopsError::Missing { way: way.to_vec() };
-        let node = extract::take(Node::Map(root.unwrap_or_default()), way).ok_or_else(missing)?;
+        let mut root = root.unwrap_or_default();
+        canonical::part_comments(&mut root);
+        let node = extract::take(Node::Map(root), way).ok_or_else(missing)?;
         extract::print(node, self.store, output, layout)
             .map_err(|error| SopsError::Store(StoreError { way: way.to_vec(), ..error }))
     }
@@ -259,8 +262,13 @@ impl Opened {
     ) -> Result<Vec<u8>, SopsError> {
         let version = VersionRule::Keep;
         let how = Encrypting { store: self.store, metadata, key, now, version, exact: false };
+        let layout = layout_of(writer, self.store, output);
+        if layout.is_some() {
+            let documents = self.tree.documents.iter_mut();
+            documents.for_each(|document| canonical::part_comments(&mut document.root));
+        }
         let map = encrypt(&mut self.tree, &how, None)?;
-        let text = match layout_of(writer, self.store, output) {
+        let text = match layout {
             None => self.store.splice(&self.text, &self.tree, MetadataEdit::Put(&map))?,
             Some(layout) => canonical::print_sealed(self.tree, &map, self.store, output, &layout)?,
         };
