@@ -10,6 +10,7 @@ pub mod rekey;
 mod rekey_sops;
 pub mod secret;
 pub mod sops;
+pub mod sops_metadata;
 pub mod status;
 pub mod syntax;
 pub mod values;
