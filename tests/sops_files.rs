@@ -84,7 +84,8 @@ fn sops_reads_what_we_rotated() {
                 let (file, key) = theirs(name);
                 let before = opened(name, &bytes(&format!("3.13.3-{name}")), &key);
                 // the same key stands in for a new one, which somebody had to wrap
-                let rotated = before.rotate(&key, file.metadata(), &writer, NOW).unwrap();
+                let rotated =
+                    before.rotate(&key, file.metadata(), &writer, file.store(), NOW).unwrap();
                 let document = decrypted(&sops, name, &rotated);
                 assert_eq!(document, text(&plain(name)), "{} {name} {writer:?}", sops.display());
             }

@@ -6,7 +6,9 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use clap::Args;
 
@@ -180,11 +182,31 @@ impl Context {
     /// To be had before the rules are read: what waited with old rules would undo the work of
     /// whom it waited for.
     pub(crate) fn lock_for(&self, path: &Path, command: &str) -> Result<Lock, Failure> {
-        let root = self.rules_folder(path).unwrap_or_else(|| {
+        self.lock(&self.root_for(path), command)
+    }
+
+    /// As [`Context::lock_for`], for who stands in for a tool without locks: it waits a while
+    /// before it says so.
+    pub(crate) fn lock_quietly(&self, path: &Path, command: &str) -> Result<Lock, Failure> {
+        let got = Arc::new(AtomicBool::new(false));
+        let lock = self.lock_told(&self.root_for(path), command, &mut |holder| {
+            let (got, holder) = (Arc::clone(&got), holder.to_owned());
+            std::thread::spawn(move || {
+                std::thread::sleep(PATIENCE);
+                if !got.load(Ordering::Relaxed) {
+                    told_to_wait(&holder);
+                }
+            });
+        });
+        got.store(true, Ordering::Relaxed);
+        lock
+    }
+
+    fn root_for(&self, path: &Path) -> PathBuf {
+        self.rules_folder(path).unwrap_or_else(|| {
             let path = self.absolute(path);
             path.parent().unwrap_or(&path).to_owned()
-        });
-        self.lock(&root, command)
+        })
     }
 
     /// The folder of the rules for a file or folder, without reading them.
@@ -198,9 +220,17 @@ impl Context {
 
     /// Takes the lock of the repository that a folder is in or will be in; says so if it must wait.
     pub(crate) fn lock(&self, root: &Path, command: &str) -> Result<Lock, Failure> {
+        self.lock_told(root, command, &mut told_to_wait)
+    }
+
+    fn lock_told(
+        &self,
+        root: &Path,
+        command: &str,
+        waiting: &mut dyn FnMut(&str),
+    ) -> Result<Lock, Failure> {
         let root = root.ancestors().find(|folder| folder.is_dir()).unwrap_or(&self.here);
-        let mut waiting = |holder: &str| say(&format!("waiting for the lock, held by {holder}"));
-        Lock::acquire(root, command, &self.folders, &mut waiting)
+        Lock::acquire(root, command, &self.folders, waiting)
             .map_err(|error| Failure::new(error.to_string()).maybe_hint(error.remedy()))
     }
 
@@ -222,6 +252,13 @@ impl Context {
         rules::clean(&self.here.join(file))
     }
 }
+
+fn told_to_wait(holder: &str) {
+    say(&format!("waiting for the lock, held by {holder}"));
+}
+
+/// How long a wait may be that nobody is told of.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Explains an error of the rules.
 pub(crate) fn rules_failure(error: &RulesError) -> Failure {

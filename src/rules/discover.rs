@@ -125,6 +125,14 @@ pub fn sops_file(start: &Path, here: &Path) -> Option<PathBuf> {
     nearest(&upwards_of(start), &names).or_else(|| nearest(&upwards_of(here), &names))
 }
 
+/// As [`sops_file`], but where there is none, above the repository too: as far up as sops looks.
+pub fn sops_file_above(start: &Path, here: &Path) -> Option<PathBuf> {
+    let above: Vec<PathBuf> = here.ancestors().take(100).map(Path::to_owned).collect();
+    let ours =
+        |file: &PathBuf| fs::metadata(file).is_ok_and(|data| [0, me()].contains(&data.uid()));
+    sops_file(start, here).or_else(|| nearest(&above, &[sops_yaml::FILE_NAME]).filter(ours))
+}
+
 /// Says of a `.sops.yml`, which sops does not read, that it is not read.
 fn misnamed(start: &Path, here: &Path) -> Option<String> {
     let names = [sops_yaml::WRONG_NAME];

@@ -5,7 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::key::wrapping::WrappingKey;
+use crate::key::Recipient;
+use crate::key::wrapping::{WrappingKey, WrappingKind};
 
 /// A key in a list of `secretctl.yaml`, where its form tells its kind: `pgp:FINGERPRINT`,
 /// `hckms:REGION:ID`, `arn:aws:kms:…`, `projects/…/cryptoKeys/…`, or the URL of a key in Azure Key
@@ -26,6 +27,35 @@ pub(super) fn of_any_kind(text: &str) -> Option<Result<WrappingKey, &'static str
         Some(vault(text))
     } else {
         None
+    }
+}
+
+/// A key of a kind that is known; `profile` and `context` are for AWS.
+///
+/// # Errors
+/// A clause that says what is wrong.
+pub fn of_kind(
+    kind: WrappingKind,
+    text: &str,
+    aws_profile: &str,
+    context: &BTreeMap<String, String>,
+) -> Result<WrappingKey, String> {
+    let key = match kind {
+        WrappingKind::Age => {
+            return Recipient::parse(text).map(WrappingKey::Age).map_err(|e| e.to_string());
+        }
+        WrappingKind::Pgp => pgp(text),
+        WrappingKind::Kms => kms(text, aws_profile),
+        WrappingKind::GcpKms => gcp_kms(text),
+        WrappingKind::HcKms => hckms(text),
+        WrappingKind::AzureKv => azure(text),
+        WrappingKind::HcVault => vault(text),
+    };
+    match key.map_err(str::to_owned)? {
+        WrappingKey::Kms { arn, role, aws_profile, .. } => {
+            Ok(WrappingKey::Kms { arn, role, context: context.clone(), aws_profile })
+        }
+        other => Ok(other),
     }
 }
 

@@ -30,6 +30,7 @@ use std::path::{Component, Path, PathBuf};
 pub use discover::{Request, RuleSet, Wanted, load};
 pub use error::{Problem, ProblemKind, RulesError};
 
+pub use key_text::of_kind;
 pub use sops::{Layout, NamedKey, Selector, SelectorKind, SopsReaders, SopsRule};
 
 use crate::key::Recipient;

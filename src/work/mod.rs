@@ -13,6 +13,7 @@ mod rekey_sops;
 pub mod rotate;
 pub mod secret;
 pub mod sops;
+pub mod sops_metadata;
 pub mod status;
 pub mod syntax;
 pub mod values;

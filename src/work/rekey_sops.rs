@@ -98,10 +98,10 @@ impl Prepared {
         let bytes = match &self.new {
             Some(new) => {
                 let opened = file.open(&self.key, MacCheck::Verify).map_err(Problem::Sops)?;
-                opened.rotate(new, &self.metadata, writer, &self.now)
+                opened.rotate(new, &self.metadata, writer, self.store, &self.now)
             }
             None => {
-                let bytes = file.with_metadata(&self.metadata, writer);
+                let bytes = file.with_metadata(&self.metadata, writer, self.store);
                 file.open(&self.key, MacCheck::Verify).map_err(Problem::Sops)?;
                 bytes
             }

@@ -1,6 +1,6 @@
 //! sops files: read one, find its data key, seal a document with that key or with a new one.
 
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write};
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -21,6 +21,7 @@ use crate::key::Recipient;
 use crate::key::wrapping::WrappingKey;
 use crate::place::Place;
 use crate::plaintext::Plaintext;
+use crate::rules;
 use crate::rules::sops::{NamedKey, Selector, SelectorKind, SopsReaders};
 
 /// Most bytes of a sops file, whose values are in Base64: 96 MiB.
@@ -89,17 +90,109 @@ pub fn seal_again(
     writer: &Writer,
     version: VersionRule,
 ) -> Result<Vec<u8>, Problem> {
-    let store = before.opened.store();
+    let output = before.opened.store();
+    seal_for(document, before, before.opened.metadata(), output, writer, version)
+}
+
+/// As [`seal_again`], with other metadata, which hold the same key, or as a file of another kind.
+///
+/// # Errors
+/// [`Problem::Sops`].
+pub fn seal_for(
+    document: &Plaintext,
+    before: &Unlocked,
+    metadata: &Metadata,
+    output: Store,
+    writer: &Writer,
+    version: VersionRule,
+) -> Result<Vec<u8>, Problem> {
     let sealing = Sealing {
-        input: store,
-        output: store,
-        metadata: before.opened.metadata(),
+        input: before.opened.store(),
+        output,
+        metadata,
         key: &before.key,
         before: Some(&before.opened),
         writer,
         now: &now(),
         version,
     };
+    file::seal(document, &sealing).map_err(Problem::Sops)
+}
+
+/// Who is to read a new file, and what of it is encrypted.
+#[derive(Debug, Default)]
+pub struct Recipe {
+    /// The keys by group.
+    pub groups: Vec<Vec<WrappingKey>>,
+    /// How many groups are needed, where that is said.
+    pub threshold: Option<usize>,
+    /// Which values are encrypted.
+    pub rule: Option<Rule>,
+    /// Whether the MAC is over encrypted values alone.
+    pub mac_only_encrypted: bool,
+}
+
+impl Recipe {
+    /// What a rule says.
+    pub fn of(readers: &SopsReaders) -> Self {
+        Self {
+            groups: groups(readers),
+            threshold: readers.threshold,
+            rule: rule(readers.selector.as_ref()),
+            mac_only_encrypted: readers.mac_only_encrypted,
+        }
+    }
+
+    /// A new key, wrapped for the readers.
+    ///
+    /// # Errors
+    /// [`Problem::Rewrap`], [`Problem::Sops`].
+    pub fn start(self, keys: &Keys<'_>) -> Result<Started, Problem> {
+        let mut metadata = Metadata::new(self.rule, &now());
+        metadata.mac_only_encrypted = self.mac_only_encrypted;
+        let key = new_key()?;
+        wrap(&mut metadata, &key, true, self.groups, self.threshold, keys)?;
+        Ok(Started { metadata, key })
+    }
+}
+
+/// A file that has readers and no content yet.
+#[derive(Debug)]
+pub struct Started {
+    /// Its metadata.
+    pub metadata: Metadata,
+    /// The key of its values.
+    pub key: DataKey,
+}
+
+impl Started {
+    /// Encrypts its document.
+    ///
+    /// # Errors
+    /// [`Problem::Sops`].
+    pub fn seal(
+        &self,
+        document: &Plaintext,
+        stores: (Store, Store),
+        writer: &Writer,
+    ) -> Result<Vec<u8>, Problem> {
+        seal_with(document, &self.metadata, &self.key, stores, writer)
+    }
+}
+
+/// Encrypts a document, of the first kind into the second, with a key that the metadata hold.
+///
+/// # Errors
+/// [`Problem::Sops`].
+pub fn seal_with(
+    document: &Plaintext,
+    metadata: &Metadata,
+    key: &DataKey,
+    (input, output): (Store, Store),
+    writer: &Writer,
+) -> Result<Vec<u8>, Problem> {
+    let (now, version) = (&now(), VersionRule::Raise);
+    let sealing = Sealing { input, output, metadata, key, before: None, writer, now, version };
     file::seal(document, &sealing).map_err(Problem::Sops)
 }
 
@@ -114,22 +207,39 @@ pub fn seal_new(
     keys: &Keys<'_>,
     writer: &Writer,
 ) -> Result<Vec<u8>, Problem> {
-    let now = now();
-    let mut metadata = Metadata::new(rule(readers.selector.as_ref()), &now);
-    metadata.mac_only_encrypted = readers.mac_only_encrypted;
-    let key = DataKey::random().map_err(|error| Problem::Sops(SopsError::Random(error)))?;
-    wrap(&mut metadata, &key, true, groups(readers), readers.threshold, keys)?;
-    let sealing = Sealing {
-        input: store,
-        output: store,
-        metadata: &metadata,
-        key: &key,
-        before: None,
-        writer,
-        now: &now,
-        version: VersionRule::Raise,
-    };
-    file::seal(document, &sealing).map_err(Problem::Sops)
+    Recipe::of(readers).start(keys)?.seal(document, (store, store), writer)
+}
+
+/// A file under a new key, for other readers.
+///
+/// # Errors
+/// [`Problem::Rewrap`], [`Problem::Sops`].
+pub fn rotate(
+    file: Unlocked,
+    metadata: Metadata,
+    groups: Vec<Vec<WrappingKey>>,
+    output: Store,
+    writer: &Writer,
+    keys: &Keys<'_>,
+) -> Result<Vec<u8>, Problem> {
+    let key = new_key()?;
+    let (mut metadata, threshold) = (metadata, file.opened.metadata().shamir_threshold);
+    wrap(&mut metadata, &key, true, groups, threshold, keys)?;
+    file.opened.rotate(&key, &metadata, writer, output, &now()).map_err(Problem::Sops)
+}
+
+fn new_key() -> Result<DataKey, Problem> {
+    DataKey::random().map_err(|error| Problem::Sops(SopsError::Random(error)))
+}
+
+/// Writes decrypted content to where the user wants it.
+///
+/// # Errors
+/// Those of the sink.
+#[expect(clippy::disallowed_methods, reason = "the user asked for it there")]
+pub fn write(content: &Plaintext, sink: &mut dyn Write) -> std::io::Result<()> {
+    sink.write_all(content.expose())?;
+    sink.flush()
 }
 
 /// Wraps one data key for groups of keys.
@@ -192,11 +302,16 @@ pub fn writer(canonical: bool, job: &Job) -> Writer {
 
 /// The layout of the canonical writer that a rule asks for.
 pub fn layout(readers: Option<&SopsReaders>) -> Layout {
-    readers.map_or_else(Layout::default, |readers| Layout {
-        yaml_indent: readers.layout.yaml_indent,
-        json_indent: readers.layout.json_indent,
-        binary_indent: readers.layout.binary_indent,
-    })
+    readers.map_or_else(Layout::default, |readers| layout_of(&readers.layout))
+}
+
+/// The layout of the canonical writer in the words of the stores.
+pub fn layout_of(layout: &rules::Layout) -> Layout {
+    Layout {
+        yaml_indent: layout.yaml_indent,
+        json_indent: layout.json_indent,
+        binary_indent: layout.binary_indent,
+    }
 }
 
 /// What a rule says is encrypted.

@@ -51,6 +51,24 @@ pub(super) fn to_text(value: &Value) -> Plaintext {
     Plaintext::copy_of(shown)
 }
 
+/// The values of a map, each as one text; null is an empty one.
+pub(super) fn texts(map: Map) -> Result<Vec<(String, Plaintext)>, StoreError> {
+    let mut texts = Vec::new();
+    for item in map.items {
+        let MapItem::Entry(entry) = item else { continue };
+        let Node::Leaf(leaf) = entry.value else {
+            return Err(refusal(&[&entry.key], "is a map or a list, not one value"));
+        };
+        let text = match leaf.value {
+            Value::Null => Plaintext::default(),
+            Value::Str(text) => text,
+            other => to_text(&other),
+        };
+        texts.push((entry.key, text));
+    }
+    Ok(texts)
+}
+
 /// Without the fraction of the second.
 fn to_the_second(time: &[u8]) -> Plaintext {
     let point = time.iter().position(|byte| *byte == b'.').unwrap_or(time.len());

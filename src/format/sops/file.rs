@@ -12,7 +12,7 @@ use super::stash::Stash;
 use super::store::{Layout, MetadataEdit, Step, Store, StoreError};
 use super::tree::{Document, Entry, Leaf, Map, MapItem, Node, Tree, Value};
 use super::value::{Cipher, Kind, ValueError};
-use super::{canonical, extract, number, time};
+use super::{canonical, convert, extract, number, time};
 use crate::plaintext::Plaintext;
 
 /// How a document is written.
@@ -166,15 +166,14 @@ impl SopsFile {
         &self,
         metadata: &Metadata,
         writer: &Writer,
+        output: Store,
     ) -> Result<Vec<u8>, SopsError> {
         let map = metadata.to_map();
-        let text = match writer {
-            Writer::Lossless => {
-                self.store.splice(&self.text, &self.tree, MetadataEdit::Put(&map))?
-            }
-            Writer::Canonical(layout) => {
+        let text = match layout_of(writer, self.store, output) {
+            None => self.store.splice(&self.text, &self.tree, MetadataEdit::Put(&map))?,
+            Some(layout) => {
                 let tree = self.tree.copy();
-                canonical::print_sealed(tree, &map, self.store, self.store, layout)?
+                canonical::print_sealed(tree, &map, self.store, output, &layout)?
             }
         };
         Ok(bytes(&text))
@@ -237,6 +236,15 @@ impl Opened {
             .map_err(|error| SopsError::Store(StoreError { way: way.to_vec(), ..error }))
     }
 
+    /// The values of the first document by their keys, each as one text; null is an empty one.
+    ///
+    /// # Errors
+    /// A map or list, with the way to it.
+    pub fn into_texts(self) -> Result<Vec<(String, Plaintext)>, StoreError> {
+        let first = self.tree.documents.into_iter().next();
+        convert::texts(first.map(|document| document.root).unwrap_or_default())
+    }
+
     /// The file with every value encrypted under a new key, which the metadata holds.
     ///
     /// # Errors
@@ -246,21 +254,27 @@ impl Opened {
         key: &DataKey,
         metadata: &Metadata,
         writer: &Writer,
+        output: Store,
         now: &str,
     ) -> Result<Vec<u8>, SopsError> {
         let version = VersionRule::Keep;
         let how = Encrypting { store: self.store, metadata, key, now, version, exact: false };
         let map = encrypt(&mut self.tree, &how, None)?;
-        let text = match writer {
-            Writer::Lossless => {
-                self.store.splice(&self.text, &self.tree, MetadataEdit::Put(&map))?
-            }
-            Writer::Canonical(layout) => {
-                canonical::print_sealed(self.tree, &map, self.store, self.store, layout)?
-            }
+        let text = match layout_of(writer, self.store, output) {
+            None => self.store.splice(&self.text, &self.tree, MetadataEdit::Put(&map))?,
+            Some(layout) => canonical::print_sealed(self.tree, &map, self.store, output, &layout)?,
         };
         drop(self.text);
         Ok(bytes(&text))
+    }
+}
+
+/// The layout of the canonical writer; `None` where the text can be changed in place.
+fn layout_of(writer: &Writer, store: Store, output: Store) -> Option<Layout> {
+    match writer {
+        Writer::Lossless if store == output => None,
+        Writer::Lossless => Some(Layout::default()),
+        Writer::Canonical(layout) => Some(*layout),
     }
 }
 

@@ -11,6 +11,7 @@ pub mod crypt;
 pub mod data_key;
 pub mod dotenv;
 pub mod error;
+pub mod example;
 pub mod extract;
 pub mod file;
 mod flatten;

@@ -20,8 +20,6 @@ pub(crate) enum Code {
     Set = 7,
     /// Options that contradict each other.
     Conflict = 8,
-    /// The MAC cannot be encrypted.
-    EncryptMac = 21,
     /// The values cannot be encrypted.
     EncryptTree = 23,
     /// The values cannot be decrypted.
@@ -44,8 +42,6 @@ pub(crate) enum Code {
     NotModified = 200,
     /// There is no editor, or it failed.
     Editor = 201,
-    /// The version in the file cannot be compared.
-    Version = 202,
     /// The file is encrypted already.
     AlreadyEncrypted = 203,
 }

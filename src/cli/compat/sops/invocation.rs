@@ -191,8 +191,6 @@ pub(crate) struct Set {
     pub(crate) value: NewValue,
     /// Leave the file alone where the value is there already.
     pub(crate) idempotent: bool,
-    /// `--shamir-secret-sharing-threshold`, which sops takes and never looks at.
-    pub(crate) threshold: Option<usize>,
 }
 
 /// The value of `set`.

@@ -5,15 +5,25 @@
 //! asks no server, and `publish`, `keyservice`, `--keyservice`, `--background` and the audit log
 //! are not offered, which is said.
 
-#[expect(dead_code, reason = "most come from the work on documents")]
 mod code;
+mod decrypt;
+mod desk;
+mod edit;
+mod encrypt;
+mod exec;
 mod grammar;
+mod groups;
 mod help;
-#[expect(dead_code, reason = "read by who carries out the commands")]
 mod invocation;
 mod options;
+mod recipe;
+mod refusals;
 mod resolve;
+mod rotate;
+mod set;
+mod status;
 mod table;
+mod update_keys;
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -21,10 +31,7 @@ use std::process::ExitCode;
 
 pub(crate) use code::Code;
 use grammar::Read;
-use invocation::{
-    Decrypt, Edit, Encrypt, ExecEnv, ExecFile, FileStatus, GroupsAdd, GroupsDelete, Invocation,
-    Rotate, Set, Unset, UpdateKeys,
-};
+use invocation::Invocation;
 use resolve::Surroundings;
 use table::Command;
 
@@ -87,7 +94,7 @@ impl From<Invocation> for Call {
     }
 }
 
-/// Carries out an invocation: what needs no document here, the rest by [`HANDS`].
+/// Carries out an invocation: what needs no document here, the rest by its command.
 fn run(invocation: Invocation) -> Done {
     match invocation {
         Invocation::Version => print(&help::version()),
@@ -96,25 +103,18 @@ fn run(invocation: Invocation) -> Done {
         Invocation::Candidates(words) => {
             print(&words.into_iter().map(|word| word + "\n").collect::<String>())
         }
-        Invocation::Edit(edit) => hand_over(HANDS.edit, edit),
-        Invocation::Encrypt(encrypt) => hand_over(HANDS.encrypt, encrypt),
-        Invocation::Decrypt(decrypt) => hand_over(HANDS.decrypt, decrypt),
-        Invocation::Rotate(rotate) => hand_over(HANDS.rotate, rotate),
-        Invocation::Set(set) => hand_over(HANDS.set, set),
-        Invocation::Unset(unset) => hand_over(HANDS.unset, unset),
-        Invocation::UpdateKeys(update) => hand_over(HANDS.update_keys, update),
-        Invocation::ExecEnv(exec) => hand_over(HANDS.exec_env, exec),
-        Invocation::ExecFile(exec) => hand_over(HANDS.exec_file, exec),
-        Invocation::FileStatus(status) => hand_over(HANDS.file_status, status),
-        Invocation::GroupsAdd(add) => hand_over(HANDS.groups_add, add),
-        Invocation::GroupsDelete(delete) => hand_over(HANDS.groups_delete, delete),
-    }
-}
-
-fn hand_over<T>(hand: Option<fn(T) -> Done>, what: T) -> Done {
-    match hand {
-        Some(hand) => hand(what),
-        None => Err(resolve::not_offered("this command")),
+        Invocation::Edit(edit) => edit::run(&edit),
+        Invocation::Encrypt(encrypt) => encrypt::run(&encrypt),
+        Invocation::Decrypt(decrypt) => decrypt::run(&decrypt),
+        Invocation::Rotate(rotate) => rotate::run(&rotate),
+        Invocation::Set(set) => set::set(set),
+        Invocation::Unset(unset) => set::unset(&unset),
+        Invocation::UpdateKeys(update) => update_keys::run(&update),
+        Invocation::ExecEnv(exec) => exec::env(&exec),
+        Invocation::ExecFile(exec) => exec::file(&exec),
+        Invocation::FileStatus(status) => status::run(&status),
+        Invocation::GroupsAdd(add) => groups::add(&add),
+        Invocation::GroupsDelete(delete) => groups::delete(&delete),
     }
 }
 
@@ -136,37 +136,6 @@ fn refuse(refusal: &Refusal) -> ExitCode {
     }
     refusal.code.into()
 }
-
-/// Who carries out the commands on documents.
-struct Hands {
-    edit: Option<fn(Edit) -> Done>,
-    encrypt: Option<fn(Encrypt) -> Done>,
-    decrypt: Option<fn(Decrypt) -> Done>,
-    rotate: Option<fn(Rotate) -> Done>,
-    set: Option<fn(Set) -> Done>,
-    unset: Option<fn(Unset) -> Done>,
-    update_keys: Option<fn(UpdateKeys) -> Done>,
-    exec_env: Option<fn(ExecEnv) -> Done>,
-    exec_file: Option<fn(ExecFile) -> Done>,
-    file_status: Option<fn(FileStatus) -> Done>,
-    groups_add: Option<fn(GroupsAdd) -> Done>,
-    groups_delete: Option<fn(GroupsDelete) -> Done>,
-}
-
-const HANDS: Hands = Hands {
-    edit: None,
-    encrypt: None,
-    decrypt: None,
-    rotate: None,
-    set: None,
-    unset: None,
-    update_keys: None,
-    exec_env: None,
-    exec_file: None,
-    file_status: None,
-    groups_add: None,
-    groups_delete: None,
-};
 
 #[cfg(test)]
 #[path = "front_tests.rs"]

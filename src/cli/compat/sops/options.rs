@@ -131,7 +131,7 @@ impl Resolver<'_> {
                 Some(_) => this.text(flag)?.unwrap_or_default(),
                 None => String::new(),
             };
-            Ok(this.store(&text, &name))
+            Ok::<_, Refusal>(this.store(&text, &name))
         };
         let input = kind(self, "input-type")?;
         let output = kind(self, "output-type")?;

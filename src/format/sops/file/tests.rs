@@ -309,7 +309,7 @@ fn rotation_changes_every_value() {
             let text = bytes_of(&format!("3.13.3-{name}"));
             let (file, key) = (read(store_of(name), &text), other_key());
             let opened = open(store_of(name), &text).unwrap();
-            let rotated = opened.rotate(&key, file.metadata(), &writer, NOW).unwrap();
+            let rotated = opened.rotate(&key, file.metadata(), &writer, file.store(), NOW).unwrap();
             let after = String::from_utf8(rotated.clone()).unwrap();
             for value in String::from_utf8(text).unwrap().split("ENC[").skip(1) {
                 assert!(!after.contains(value.split(']').next().unwrap()), "{name}");
@@ -327,7 +327,7 @@ fn new_metadata_leave_values_and_mac() {
         for writer in [Writer::Lossless, Writer::Canonical(Layout::default())] {
             let text = bytes_of(&format!("3.13.3-{name}"));
             let file = read(store_of(name), &text);
-            let same = file.with_metadata(file.metadata(), &writer).unwrap();
+            let same = file.with_metadata(file.metadata(), &writer, file.store()).unwrap();
             assert_eq!(String::from_utf8(same).unwrap(), String::from_utf8(text).unwrap());
         }
     }
