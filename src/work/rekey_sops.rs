@@ -106,6 +106,6 @@ impl Prepared {
                 bytes
             }
         };
-        secret::stage(&job.path, &bytes.map_err(Problem::Sops)?)
+        secret::stage_one_of_many(&job.path, &bytes.map_err(Problem::Sops)?)
     }
 }

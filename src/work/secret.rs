@@ -171,12 +171,21 @@ pub fn seal(
     stage(&job.path, &sealed.map_err(error)?).map_err(error)
 }
 
-/// Stages the bytes of a file beside it.
+/// Removes what a killed run left beside a file, and stages bytes for it there. Not for several
+/// files at once: what one of them has parked would be swept away by the next.
 ///
 /// # Errors
 /// [`Problem::Replace`].
 pub fn stage(path: &Path, bytes: &[u8]) -> Result<Staged, Problem> {
     path.parent().map(sweep);
+    stage_one_of_many(path, bytes)
+}
+
+/// Stages the bytes of a file beside it.
+///
+/// # Errors
+/// [`Problem::Replace`].
+pub fn stage_one_of_many(path: &Path, bytes: &[u8]) -> Result<Staged, Problem> {
     let staging = Staging { create_parents: true, ..Staging::default() };
     let mut staged = Staged::with(path, staging).map_err(Problem::Replace)?;
     staged.put(bytes).map_err(Problem::Replace)?;

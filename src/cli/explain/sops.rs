@@ -3,16 +3,19 @@
 use super::{Around, Class, Failure, needs_lines, quoted, tried_lines};
 use crate::format::sops::data_key::{Locked, RewrapError};
 use crate::format::sops::file::SopsError;
+use crate::format::sops::store::Way;
+use crate::format::sops::value::ValueError;
 use crate::key::wrapping::WrappingKey;
 use crate::work::Expected;
 
 /// Explains what is wrong with a sops file.
 pub(super) fn error(error: &SopsError, file: &str) -> Failure {
     let (class, what, hint) = match error {
-        SopsError::Parse(_) => (Class::Header, "cannot read", None),
-        SopsError::NotEncrypted | SopsError::Metadata(_) => {
-            (Class::Header, "cannot use", Some("restore it from git"))
+        SopsError::Missing { way } => {
+            return Failure::new(format!("`{file}` has no value `{}`", Way(way)));
         }
+        SopsError::Parse(_) => (Class::Header, "cannot read", None),
+        SopsError::NotEncrypted | SopsError::Metadata(_) => (Class::Header, "cannot use", GIT),
         SopsError::AlreadyEncrypted { .. } => (
             Class::Error,
             "cannot encrypt",
@@ -24,9 +27,11 @@ pub(super) fn error(error: &SopsError, file: &str) -> Failure {
         }
         SopsError::Store(_) | SopsError::Random(_) => (Class::Error, "cannot write", None),
         SopsError::Selector(_) => (Class::Error, "cannot use", None),
-        SopsError::Missing { .. } => (Class::Error, "cannot find it in", None),
-        SopsError::Value { .. } => (Class::Payload, "cannot use", Some("restore it from git")),
-        SopsError::Key => (Class::Hmac, "cannot decrypt", Some("restore it from git")),
+        SopsError::Value { what: ValueError::Ambiguous, .. } => {
+            (Class::Error, "cannot encrypt", None)
+        }
+        SopsError::Value { .. } => (Class::Payload, "cannot decrypt", GIT),
+        SopsError::Key => (Class::Hmac, "cannot decrypt", GIT),
         SopsError::Mac | SopsError::NoMac => (
             Class::Hmac,
             "cannot decrypt",
@@ -36,6 +41,9 @@ pub(super) fn error(error: &SopsError, file: &str) -> Failure {
     let failure = Failure { class, ..Failure::new(format!("{what} `{file}`: {error}")) };
     failure.maybe_hint(hint.map(str::to_owned))
 }
+
+/// What to do about a file that was sound once.
+const GIT: Option<&str> = Some("restore it from git");
 
 /// Explains why the data key of a sops file was not found.
 pub(super) fn locked(locked: &Locked, file: &str, around: &Around<'_>) -> Failure {
