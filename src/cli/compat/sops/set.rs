@@ -8,13 +8,13 @@ use super::invocation::{NewValue, Opening, Set, Subject, Target, Unset};
 use super::refusals::{self, Doing, of_reading};
 use super::resolve::{json_value, refusal};
 use super::{Code, Done, Refusal};
-use crate::format::sops::file::{VersionRule, Writer};
-use crate::format::sops::store::{Layout, Step, Store, StoreError, Way};
+use crate::format::sops::file::{SopsError, VersionRule, Writer};
+use crate::format::sops::store::{Step, Way};
 use crate::format::sops::tree::{Map, Node};
 use crate::fsx::read_plaintext;
 use crate::plaintext::Plaintext;
 use crate::work::sops::{self, Unlocked};
-use crate::work::{Problem, secret};
+use crate::work::{Problem, parts, secret};
 
 pub(super) fn set(set: Set) -> Done {
     let Set { settings, subject, opening, way, value, idempotent } = set;
@@ -22,12 +22,12 @@ pub(super) fn set(set: Set) -> Done {
     let value = value_of(&desk, value)?;
     let _lock = desk.lock(&subject, &Target::InPlace)?;
     let (before, document, writer) = open(&desk, &subject, &opening)?;
-    let steps = way.steps(&Map::default());
-    let changed = subject.input.set(&document, &steps, &value).map_err(|e| of_way(&e))?;
-    if idempotent && same(subject.input, &document, &changed) {
-        return Ok(ExitCode::SUCCESS);
+    let changed = parts::set(&document, subject.input, &way, &value);
+    match changed.map_err(|error| of_way(&error, &subject))? {
+        Some(changed) => replace(&desk, &subject, &before, &changed, &writer),
+        None if idempotent => Ok(ExitCode::SUCCESS),
+        None => replace(&desk, &subject, &before, &document, &writer),
     }
-    replace(&desk, &subject, &before, &changed, &writer)
 }
 
 pub(super) fn unset(unset: &Unset) -> Done {
@@ -35,11 +35,11 @@ pub(super) fn unset(unset: &Unset) -> Done {
     let desk = Desk::new(settings, Some(opening))?;
     let _lock = desk.lock(subject, &Target::InPlace)?;
     let (before, document, writer) = open(&desk, subject, opening)?;
-    let steps = way.steps(&Map::default());
-    match subject.input.unset(&document, &steps).map_err(|error| of_way(&error))? {
+    let changed = parts::unset(&document, subject.input, way);
+    match changed.map_err(|error| of_way(&error, subject))? {
         Some(changed) => replace(&desk, subject, &before, &changed, &writer),
         None if *idempotent => Ok(ExitCode::SUCCESS),
-        None => Err(not_found(&steps)),
+        None => Err(not_found(&way.steps(&Map::default()))),
     }
 }
 
@@ -83,20 +83,12 @@ fn value_of(desk: &Desk, value: NewValue) -> Result<Node, Refusal> {
     json_value(&text.map_err(|error| of_reading(&error))?)
 }
 
-/// Whether two documents have the same values, however they are written.
-fn same(store: Store, one: &Plaintext, other: &Plaintext) -> bool {
-    let printed = |text: &Plaintext| {
-        let tree = store.read_plain(text).ok()?;
-        store.print(&tree, None, &Layout::default()).ok()
+fn of_way(error: &Problem, subject: &Subject) -> Refusal {
+    let what = match error {
+        Problem::Sops(SopsError::Store(error)) => error.to_string(),
+        other => refusals::of(other, Doing::Opening, &subject.name, &[]).text,
     };
-    match (printed(one), printed(other)) {
-        (Some(one), Some(other)) => one.same_as(&other),
-        _ => false,
-    }
-}
-
-fn of_way(error: &StoreError) -> Refusal {
-    refusal(Code::Set, format!("Cannot change the value: {error}"))
+    refusal(Code::Set, format!("Cannot change the value: {what}"))
 }
 
 fn not_found(steps: &[Step]) -> Refusal {
