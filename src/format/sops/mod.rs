@@ -14,6 +14,7 @@ pub mod error;
 mod extract;
 pub mod file;
 mod flatten;
+pub mod in_the_open;
 pub mod ini;
 pub mod json;
 pub mod metadata;
