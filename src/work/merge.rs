@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use crate::format::sops::store::Step;
 use crate::format::sops::tree::{Comment, ListItem, Map, MapItem, Node, Tree, Value};
 use crate::plaintext::Plaintext;
+use crate::work::way;
 
 /// A place in a tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,11 +47,7 @@ pub fn merge(base: &Tree, ours: &Tree, theirs: &Tree) -> Merge {
     let [count, mine, other] = [base, ours, theirs].map(|tree| tree.documents.len());
     if mine != other || (count != mine && count != 0) {
         // Which document became which is not to be known.
-        let same = |a: &Tree, b: &Tree| {
-            a.documents.len() == b.documents.len()
-                && a.documents.iter().zip(&b.documents).all(|(a, b)| same_map(&a.root, &b.root))
-        };
-        if !same(ours, theirs) && !same(base, theirs) {
+        if !same_tree(ours, theirs) && !same_tree(base, theirs) {
             merge.conflicts.push(Spot { document: 0, way: Vec::new() });
         }
         return merge;
@@ -62,6 +59,50 @@ pub fn merge(base: &Tree, ours: &Tree, theirs: &Tree) -> Merge {
         walk.maps(base, &ours.root, &theirs.root);
     }
     merge
+}
+
+/// Whether two trees are the same, comments and the order of keys apart.
+pub fn same_tree(a: &Tree, b: &Tree) -> bool {
+    a.documents.len() == b.documents.len()
+        && a.documents.iter().zip(&b.documents).all(|(a, b)| same_map(&a.root, &b.root))
+}
+
+/// What ours comes to with the changes; `None` where they do not belong to these trees.
+pub fn applied(ours: &Tree, theirs: &Tree, changes: &[Change]) -> Option<Tree> {
+    let mut tree = ours.copy();
+    for change in changes {
+        let (spot, node) = match change {
+            Change::Take(spot) => {
+                let root = &theirs.documents.get(spot.document)?.root;
+                (spot, Some(way::find(root, &spot.way)?.copy()))
+            }
+            Change::Remove(spot) => (spot, None),
+        };
+        put(&mut tree.documents.get_mut(spot.document)?.root, &spot.way, node)?;
+    }
+    Some(tree)
+}
+
+/// Sets or removes one value.
+fn put(map: &mut Map, way: &[Step], node: Option<Node>) -> Option<()> {
+    let (Step::Key(key), rest) = way.split_first()? else { return None };
+    let is_it = |item: &MapItem| matches!(item, MapItem::Entry(entry) if entry.key == *key);
+    let at = map.items.iter().position(is_it);
+    if !rest.is_empty() {
+        let MapItem::Entry(entry) = map.items.get_mut(at?)? else { return None };
+        let Node::Map(inner) = &mut entry.value else { return None };
+        return put(inner, rest, node);
+    }
+    match (at, node) {
+        (None, Some(node)) => map.push(key, node),
+        (Some(at), None) => drop(map.items.remove(at)),
+        (Some(at), Some(node)) => {
+            let MapItem::Entry(entry) = map.items.get_mut(at)? else { return None };
+            entry.value = node;
+        }
+        (None, None) => return None,
+    }
+    Some(())
 }
 
 struct Walk<'a> {
@@ -244,7 +285,6 @@ fn comments_of_list(node: &Node) -> Vec<&Plaintext> {
 mod tests {
     use super::*;
     use crate::format::sops::tree::{Document, Write};
-    use crate::work::way;
 
     fn tree(json: &str) -> Tree {
         let value = way::value(&Plaintext::copy_of(json.as_bytes())).unwrap();

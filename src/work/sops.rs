@@ -61,6 +61,23 @@ pub fn parse(text: Plaintext, store: Store) -> Result<SopsFile, Problem> {
     })
 }
 
+/// What kind of document an encrypted text is: what its name says, and where that says nothing,
+/// what is in it.
+pub fn store_of(name: &Path, text: &Plaintext) -> Store {
+    let named = Store::of_path(name);
+    let is_whole = |text| {
+        let tree = Store::Binary.read(text).unwrap_or_default();
+        let root = tree.documents.first().map(|document| &document.root);
+        root.is_some_and(|root| root.entries().all(|entry| entry.key == "data"))
+    };
+    if named != Store::Binary || is_whole(text) {
+        return named;
+    }
+    let others = [Store::Json, Store::Yaml, Store::Ini, Store::Dotenv];
+    let fits = |store: &Store| file::is_encrypted(*store, text).unwrap_or(false);
+    others.into_iter().find(fits).unwrap_or(named)
+}
+
 /// Finds the data key of a file and decrypts its values.
 ///
 /// # Errors
@@ -69,6 +86,20 @@ pub fn unlock(file: SopsFile, keys: &mut Keys<'_>, check: MacCheck) -> Result<Un
     let key = key_of(&file, keys)?;
     let opened = file.open(&key, check).map_err(Problem::Sops)?;
     Ok(Unlocked { opened, key })
+}
+
+/// The document in the bytes of a file, every byte of it but encrypted values and metadata.
+///
+/// # Errors
+/// [`Problem::NotEncrypted`], [`Problem::Locked`], [`Problem::Sops`].
+pub fn document_of(name: &Path, bytes: &[u8], keys: &mut Keys<'_>) -> Result<Plaintext, Problem> {
+    let text = Plaintext::copy_of(bytes);
+    let store = store_of(name, &text);
+    let opened = unlock(parse(text, store)?, keys, MacCheck::Verify)?.opened;
+    opened
+        .document(&Writer::Lossless, store)
+        .or_else(|_| opened.document(&Writer::Canonical(Layout::default()), store))
+        .map_err(Problem::Sops)
 }
 
 /// The data key of a file.
