@@ -176,12 +176,12 @@ fn tampered() -> Fleet {
     let rules = fs::read_to_string(fleet.path("secretctl.yaml")).unwrap();
     fs::write(fleet.path("secretctl.yaml"), rules.replace("secrets/**", "\"**/*.{yaml,json}\""))
         .unwrap();
-    let content = "{\"a\": \"CANARY-1\",\n \"b\": \"CANARY-2\",\n \"list\": [\"CANARY-3\",\n         \"CANARY-4\"],\n \"n\": 7}\n";
+    let content = r#"{"a": "CANARY-1", "b": "CANARY-2", "list": ["CANARY-3", "CANARY-4"], "n": 7}"#;
     fleet.feed(&["encrypt", "-o", "secrets/sound.json"], content.as_bytes()).done();
     let sound = fs::read_to_string(fleet.path("secrets/sound.json")).unwrap();
     let values: Vec<String> =
         sound.split('"').filter(|text| text.starts_with("ENC[")).map(str::to_owned).collect();
-    let mac = sound.lines().find(|line| line.contains("\"mac\"")).unwrap();
+    let mac = values.last().unwrap();
     let other = values[0].replacen("data:", "data:AA", 1);
     for (name, text) in [
         ("changed", sound.replace(&values[0], &other)),
@@ -190,7 +190,7 @@ fn tampered() -> Fleet {
             sound.replace(&values[0], "@").replace(&values[1], &values[0]).replace('@', &values[1]),
         ),
         ("renamed", sound.replace("\"a\": \"ENC", "\"c\": \"ENC")),
-        ("shorter", sound.replace(&format!(",\n \"{}\"]", values[3]), "]")),
+        ("shorter", sound.replace(&format!(", \"{}\"]", values[3]), "]")),
         ("retyped", sound.replace(&values[0], &values[0].replace("type:str", "type:int"))),
         ("truncated", sound[..sound.len() / 2].to_owned()),
         ("stripped", sound.replace(mac, "")),
@@ -350,7 +350,7 @@ fn everything_in_the_help_is_described() {
             }
             let trimmed = line.trim_start();
             let entry = line.starts_with("  ")
-                && (trimmed.starts_with('-')
+                && (trimmed.starts_with('-') && !trimmed.starts_with("- ")
                     || trimmed.starts_with(['<', '['])
                         && !trimmed.starts_with("[env")
                         && !trimmed.starts_with("[default")
