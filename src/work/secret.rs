@@ -9,7 +9,7 @@ use super::keys::Keys;
 use super::sops::{self, Unlocked};
 use super::{FileError, Job, Problem, seal_into, status};
 use crate::format::age::{self, AgeError, Encrypted, readers};
-use crate::format::sops::file::{MacCheck, VersionRule, Writer};
+use crate::format::sops::file::{MacCheck, SopsError, VersionRule, Writer};
 use crate::format::sops::store::Store;
 use crate::fsx::{Staged, replace::Staging, sweep};
 use crate::key::identity::wrap_with_passphrase;
@@ -168,6 +168,16 @@ pub fn seal(
             sops::seal_new(content, *store, readers, keys, writer)
         }
     };
+    // What cannot be read is the content, not the file.
+    let sealed = sealed.map_err(|problem| match (problem, file) {
+        (Problem::Sops(SopsError::Parse(error)), Kind::Sops(before)) => {
+            Problem::Content { store: before.opened.store(), error }
+        }
+        (Problem::Sops(SopsError::Parse(error)), Kind::NewSops(store)) => {
+            Problem::Content { store: *store, error }
+        }
+        (problem, _) => problem,
+    });
     stage(&job.path, &sealed.map_err(error)?).map_err(error)
 }
 

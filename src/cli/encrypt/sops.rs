@@ -73,7 +73,11 @@ impl Encrypt {
     fn for_recipients(&self, context: &Context, content: &Plaintext) -> Outcome {
         let recipients = named(context, &self.recipients, &self.recipients_files)?;
         let name = self.output.as_deref().unwrap_or(Path::new("standard output"));
-        let explain = |error: Problem| problem(&error, name, &Around::default());
+        let source = self.file.as_deref().unwrap_or(Path::new("standard input"));
+        let explain = |error: Problem| {
+            let of_content = matches!(error, Problem::Content { .. });
+            problem(&error, if of_content { source } else { name }, &Around::default())
+        };
         let by_name = || self.output.as_deref().or(self.file.as_deref()).map(Store::of_path);
         let input = self.input_type.map(super::DocumentType::store).or_else(by_name);
         let input = input.unwrap_or(Store::Binary);

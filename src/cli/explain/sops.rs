@@ -14,7 +14,9 @@ pub(super) fn error(error: &SopsError, file: &str) -> Failure {
         SopsError::Missing { way } => {
             return Failure::new(format!("`{file}` has no value `{}`", Way(way)));
         }
-        SopsError::Parse(_) => (Class::Header, "cannot read", None),
+        SopsError::Parse(_) => {
+            (Class::Header, "cannot read", Some("if it was encrypted once, restore it from git"))
+        }
         SopsError::NotEncrypted | SopsError::Metadata(_) => (Class::Header, "cannot use", GIT),
         SopsError::AlreadyEncrypted { .. } => (
             Class::Error,
@@ -38,7 +40,16 @@ pub(super) fn error(error: &SopsError, file: &str) -> Failure {
             Some("somebody without the key may have changed it: restore it from git"),
         ),
     };
-    let failure = Failure { class, ..Failure::new(format!("{what} `{file}`: {error}")) };
+    // These begin with what the file has or has not.
+    let about_it = matches!(
+        error,
+        SopsError::NotEncrypted
+            | SopsError::AlreadyEncrypted { .. }
+            | SopsError::NoMac
+            | SopsError::NoDocument
+    );
+    let it = if about_it { "it " } else { "" };
+    let failure = Failure { class, ..Failure::new(format!("{what} `{file}`: {it}{error}")) };
     failure.maybe_hint(hint.map(str::to_owned))
 }
 
