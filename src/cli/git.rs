@@ -8,6 +8,7 @@
 mod install;
 mod merge;
 mod merge_sops;
+mod patterns;
 mod pre_commit;
 
 use std::ffi::OsStr;
@@ -74,8 +75,7 @@ impl Textconv {
         let mut keys = context.keys();
         let mut stdout = io::stdout().lock();
         let name = self.file.display().to_string();
-        let done =
-            secret::decrypt_stream(bytes.as_slice(), &name, &mut keys.keyring, &mut stdout);
+        let done = secret::decrypt_stream(bytes.as_slice(), &name, &mut keys.keyring, &mut stdout);
         let written = match done {
             Err(Problem::Age(AgeError::Write(error))) => Err(error),
             Err(Problem::NotEncrypted) => self.sops_file(&bytes, &mut keys, &mut stdout),

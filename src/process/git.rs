@@ -61,8 +61,7 @@ pub fn merge_texts(
         private.folder().put(OsStr::new(name), content).map_err(GitError::Run)?;
     }
     let size = OsString::from(format!("--marker-size={marker_size}"));
-    let arguments =
-        ["merge-file", "-p", "--diff3", "-L", "ours", "-L", "before", "-L", "theirs"];
+    let arguments = ["merge-file", "-p", "--diff3", "-L", "ours", "-L", "before", "-L", "theirs"];
     let mut arguments: Vec<&OsStr> = arguments.iter().map(OsStr::new).collect();
     arguments.push(&size);
     arguments.extend(["ours", "base", "theirs"].map(OsStr::new));

@@ -233,15 +233,14 @@ impl Versions {
         }
         // The entries that hold the key of the result already stay bit for bit.
         let takes_theirs = which == WhichKey::Theirs
-            || (same && Readers::of(self.theirs.metadata()).same(&readers)
+            || (same
+                && Readers::of(self.theirs.metadata()).same(&readers)
                 && !Readers::of(self.ours.metadata()).same(&readers));
         if takes_theirs {
             metadata.groups = other.groups;
             metadata.shamir_threshold = other.shamir_threshold;
             metadata.unknown_of_groups = other.unknown_of_groups;
-        } else if same
-            && let ([mine], [theirs]) = (&mut *metadata.groups, &mut *other.groups)
-        {
+        } else if same && let ([mine], [theirs]) = (&mut *metadata.groups, &mut *other.groups) {
             for entry in std::mem::take(theirs) {
                 if !mine.iter().any(|known| known.key.same(&entry.key)) {
                     mine.push(entry);
@@ -251,9 +250,10 @@ impl Versions {
         metadata.rule = rule;
         metadata.mac_only_encrypted = mac_only_encrypted;
         let new = match which {
-            WhichKey::New => Some(DataKey::random().map_err(|error| {
-                Refused::Problem(Problem::Sops(SopsError::Random(error)))
-            })?),
+            WhichKey::New => Some(
+                DataKey::random()
+                    .map_err(|error| Refused::Problem(Problem::Sops(SopsError::Random(error))))?,
+            ),
             WhichKey::Ours | WhichKey::Theirs => None,
         };
         let old = if takes_theirs { &self.theirs.unlocked.key } else { &self.ours.unlocked.key };
@@ -281,7 +281,8 @@ impl Versions {
 
     /// A comment that was not merged may have been what had a value encrypted.
     fn nothing_opens_up(&self, sealed: &[u8]) -> Result<(), Refused> {
-        let sealed = sops::parse(Plaintext::copy_of(sealed), self.store).map_err(Refused::Problem)?;
+        let sealed =
+            sops::parse(Plaintext::copy_of(sealed), self.store).map_err(Refused::Problem)?;
         let rule = sealed.metadata().rule.clone().unwrap_or_default();
         for side in [&self.ours, &self.theirs] {
             let same_rule = side.metadata().rule.clone().unwrap_or_default() == rule;

@@ -80,6 +80,5 @@ fn need(key: &WrappingKey, known: &[Expected]) -> String {
 
 /// Explains why a data key cannot be given to the readers of a file.
 pub(super) fn rewrap_error(error: &RewrapError, file: &str) -> Failure {
-    Failure::new(format!("cannot encrypt `{file}`: {error}"))
-        .maybe_hint(error.remedy())
+    Failure::new(format!("cannot encrypt `{file}`: {error}")).maybe_hint(error.remedy())
 }

@@ -72,7 +72,9 @@ impl Merge {
             }
             Ended::Conflict(places) => places,
         };
-        ui::say(&format!("`{shown}` has changes that contradict each other{places}; ours was kept"));
+        ui::say(&format!(
+            "`{shown}` has changes that contradict each other{places}; ours was kept"
+        ));
         ui::say(&format!("hint: run `secretctl git resolve {}`", quoted(&shown)));
         Ok(Done::Found)
     }

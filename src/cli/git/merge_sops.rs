@@ -53,7 +53,14 @@ pub(super) fn merge(
             }
         }
     };
-    let sealed = opened.seal(&document, &keys, resolving);
+    let sealed = match opened.seal(&document, &keys, false) {
+        Err(Refused::Metadata(what)) if resolving => {
+            let file = quoted(&ui::shown(name));
+            ui::say(&format!("note: {what}: as ours has it; run `secretctl rekey {file}`"));
+            opened.seal(&document, &keys, true)
+        }
+        done => done,
+    };
     let sealed = sealed.map_err(|error| refused(context, &error, name, &keys))?;
     let staged = secret::stage(target, &sealed);
     let staged = staged.map_err(|error| problem(&error, name, &Around::default()))?;
@@ -105,13 +112,13 @@ fn refused(context: &Context, error: &Refused, name: &Path, keys: &Keys<'_>) -> 
     let shown = ui::shown(name);
     let file = quoted(&shown);
     match error {
-        Refused::Metadata(what) => {
-            Failure::new(format!("both sides of `{shown}` changed {what}, in different ways"))
-                .hint(format!(
-                    "run `secretctl git resolve {file}`, which keeps those of ours, and then \
+        Refused::Metadata(what) => Failure::new(format!(
+            "both sides of `{shown}` changed {what}, in different ways"
+        ))
+        .hint(format!(
+            "run `secretctl git resolve {file}`, which keeps those of ours, and then \
                      `secretctl rekey {file}`"
-                ))
-        }
+        )),
         Refused::OpensUp((document, way)) => {
             let place = place(*document, way);
             Failure::new(format!("the merge of `{shown}` would leave {place} unencrypted"))

@@ -6,13 +6,13 @@
 use super::crypt::{self, Job};
 use super::data_key::DataKey;
 pub use super::error::SopsError;
+use super::in_the_open::Found;
 use super::metadata::{Metadata, MetadataError, VERSION};
 use super::select::{Rule, Selector};
 use super::stash::Stash;
 use super::store::{Layout, MetadataEdit, Step, Store, StoreError};
 use super::tree::{Document, Entry, Leaf, Map, MapItem, Node, Tree, Value};
 use super::value::{Cipher, Kind, ValueError};
-use super::in_the_open::Found;
 use super::{canonical, extract, in_the_open, number, time};
 use crate::plaintext::Plaintext;
 
