@@ -24,7 +24,7 @@ use common::{Fleet, PROGRAM, Run, finish, is_there};
 
 const YAML: &str = "secrets/db.yaml";
 const DOCUMENT: &str =
-    "# who may\nuser: admin\npassword: one\n\nports: [1, 2]\nnested:\n  a: x # of a\n  b: y\n";
+    "# who may\nuser: admin\npassword: one\n\nports: [1, 2]\nnested:\n  a: x # of a\n  b: bb\n";
 
 /// A fleet in a real repository, in which git calls us.
 struct Repo(Fleet);
@@ -115,7 +115,8 @@ impl Repo {
     fn line_at(&self, commit: &str, name: &str, key: &str) -> String {
         let shown = self.git(&["cat-file", "blob", &format!("{commit}:{name}")]).done();
         let text = String::from_utf8(shown.stdout).unwrap();
-        text.lines().find(|line| line.contains(key)).unwrap_or_else(|| panic!("{key}")).to_owned()
+        let is_it = |line: &&str| line.trim_start_matches([' ', '"']).starts_with(key);
+        text.lines().find(is_it).unwrap_or_else(|| panic!("{key}")).to_owned()
     }
 
     #[track_caller]
@@ -182,9 +183,10 @@ fn changes_of_different_values_merge_and_keep_their_ciphertexts() {
         let line = |commit, key| repo.line_at(commit, name, key);
         assert_eq!(line("HEAD", ours), line("HEAD~1", ours), "{name}");
         assert_eq!(line("HEAD", theirs), line("theirs", theirs), "{name}");
+        let mac = if name.ends_with("env") { "sops_mac" } else { "mac" };
         let of_both = if name == YAML { "a: ENC" } else { "k" };
         assert_eq!(line("HEAD", of_both), line("HEAD~2", of_both), "{name}");
-        assert_ne!(line("HEAD", "mac"), line("theirs", "mac"), "{name}");
+        assert_ne!(line("HEAD", mac), line("theirs", mac), "{name}");
         if let Some(document) = repo.sops(name) {
             assert!(document.contains("CANARY-ours") && document.contains("CANARY-theirs"));
         }
@@ -198,7 +200,7 @@ fn what_they_added_and_removed_comes_with_its_comments() {
     repo.diverge(
         |repo| repo.change(YAML, "admin", "root"),
         |repo| {
-            repo.change(YAML, "  b: y\n", "  # about c\n  c: [p, {q: z}]\n");
+            repo.change(YAML, "  b: bb\n", "  # about c\n  c: [p, {q: z}]\n");
             repo.change(YAML, "ports: [1, 2]\n", "");
         },
     );
@@ -206,7 +208,7 @@ fn what_they_added_and_removed_comes_with_its_comments() {
     let document = repo.document(YAML);
     assert_eq!(
         document,
-        "# who may\nuser: root\npassword: one\n\nnested:\n  a: x # of a\n  # about c\n  c: [p, {q: z}]\n"
+        "# who may\nuser: root\npassword: one\n\nnested:\n  a: x # of a\n  # about c\n  c: [\"p\", {q: \"z\"}]\n"
     );
     assert!(repo.sops(YAML).is_none_or(|document| document.contains("user: root")));
 }
@@ -218,13 +220,13 @@ fn comments_that_do_not_merge_are_told_of() {
         |repo| repo.change(YAML, "# who may\n", "# mine\n"),
         |repo| {
             repo.change(YAML, "# who may\n", "# CANARY theirs\n");
-            repo.change(YAML, "  b: y", "  b: z");
+            repo.change(YAML, "  b: bb", "  b: cc");
         },
     );
     let run = repo.git(&["merge", "theirs", "-m", "merge"]).done();
     assert!(run.stderr.contains("comments of theirs in `secrets/db.yaml` were left out"));
     assert!(!run.stderr.contains("CANARY"), "{}", run.stderr);
-    assert_eq!(repo.document(YAML), DOCUMENT.replace("who may", "mine").replace("b: y", "b: z"));
+    assert_eq!(repo.document(YAML), DOCUMENT.replace("who may", "mine").replace("b: bb", "b: cc"));
 }
 
 #[test]
@@ -284,7 +286,7 @@ fn a_contradiction_keeps_ours_and_is_resolved_in_the_editor() {
         },
         |repo| {
             repo.change(YAML, "one", "CANARY-theirs");
-            repo.change(YAML, "b: y", "b: z");
+            repo.change(YAML, "b: bb", "b: cc");
         },
     );
     let before = repo.text(YAML);
@@ -301,13 +303,13 @@ fn a_contradiction_keeps_ours_and_is_resolved_in_the_editor() {
     repo.resolve(
         YAML,
         "grep -q '^<<<<<<< ours$' \"$1\" && grep -q CANARY-theirs \"$1\" || exit 9\n\
-         sed -i -e '/^<<<<<<< /d' -e '/^|||||||/,/^=======/d' -e '/^>>>>>>> /d' \\\n\
-         -e '/CANARY-theirs/d' -e 's/CANARY-ours/CANARY-both/' \"$1\"\n\
-         grep -q '^password:' \"$1\" || sed -i 's/^user: admin/&\\npassword: CANARY-both/' \"$1\"",
+         printf 'user: admin\\npassword: CANARY-both\\nnested:\\n  a: x # of a\\n' > \"$1\"",
     );
     let document = repo.document(YAML);
-    assert!(document.contains("password: CANARY-both\n"), "{document}");
+    assert_eq!(document, "user: admin\npassword: CANARY-both\nnested:\n  a: x # of a\n");
+    // Nobody changed it, on the way to here either.
     repo.commit("merge");
+    assert_eq!(repo.line_at("HEAD", YAML, "user"), repo.line_at("HEAD~2", YAML, "user"));
     repo.nothing_holds("CANARY-");
     assert!(repo.sops(YAML).is_none_or(|document| document.contains("password: CANARY-both")));
     repo.0.run(&["git", "resolve", YAML]).ended(2).says("is not in conflict");
@@ -401,6 +403,47 @@ fn both_sides_removed_a_reader_and_the_file_gets_a_new_key() {
     repo.sops(YAML);
 }
 
+/// Adds a key of a service, which cannot be used here, to the metadata, as if sops had wrapped the
+/// data key for it.
+fn add_service(repo: &Repo) {
+    let entry = "sops:\n    kms:\n        - arn: arn:aws:kms:eu-west-1:111:key/test-only\n          \
+                 created_at: \"2026-01-01T00:00:00Z\"\n          enc: AQICAHtest\n          \
+                 aws_profile: \"\"\n";
+    let text = repo.text(YAML);
+    assert!(text.contains("\nsops:\n    age:\n"), "{text}");
+    fs::write(repo.0.path(YAML), text.replace("sops:\n", entry)).unwrap();
+    assert!(repo.reads(YAML, "alice"));
+}
+
+#[test]
+fn a_key_of_a_service_stays_and_a_new_data_key_is_not_made_without_it() {
+    let Some(repo) = Repo::new(&[(YAML, DOCUMENT)]) else { return };
+    repo.diverge(|repo| repo.change(YAML, "one", "two"), add_service);
+    repo.merges();
+    assert_eq!(repo.line_at("HEAD", YAML, "enc: AQ"), repo.line_at("theirs", YAML, "enc: AQ"));
+    assert_eq!(repo.document(YAML), DOCUMENT.replace("one", "two"));
+
+    let Some(repo) = Repo::new(&[(YAML, DOCUMENT)]) else { return };
+    rules(&repo, &["web1", "web2", "web3"]);
+    add_service(&repo);
+    repo.commit("readers");
+    let remove = |hosts: &'static [&str]| {
+        move |repo: &Repo| {
+            let text = repo.text("secretctl.yaml");
+            rules(repo, hosts);
+            fs::write(repo.0.path("secretctl.yaml"), text).unwrap();
+            add_service(repo);
+        }
+    };
+    repo.diverge(remove(&["web1", "web2"]), remove(&["web1", "web3"]));
+    let before = repo.text(YAML);
+    let run = repo.git(&["merge", "theirs"]);
+    assert_ne!(run.code, 0);
+    assert!(run.stderr.contains("cannot encrypt `secrets/db.yaml`"), "{}", run.stderr);
+    assert!(run.stderr.contains("arn:aws:kms:eu-west-1:111:key/test-only"), "{}", run.stderr);
+    assert_eq!(repo.text(YAML), before);
+}
+
 #[test]
 fn a_value_is_not_opened_up_by_a_comment_that_was_left_out() {
     if !is_there("git") {
@@ -411,7 +454,7 @@ fn a_value_is_not_opened_up_by_a_comment_that_was_left_out() {
     let file = repo.0.path(YAML);
     fs::write(&file, "# note\na: plain\nb: plain\n").unwrap();
     let key = repo.0.public("alice");
-    let arguments = ["encrypt", "-i", "--encrypted-comment-regex", "sec:", "--age", &key];
+    let arguments = ["-e", "-i", "--encrypted-comment-regex", "sec:", "--age", &key];
     let arguments = [&arguments[..], &[file.to_str().unwrap()]].concat();
     finish(repo.0.around(&sops, &arguments), b"").done();
     repo.0.run(&["git", "install", "--attributes"]).done();
@@ -441,7 +484,7 @@ fn git_shows_plaintext_where_it_is_asked_and_keeps_none() {
     repo.git(&["stash", "-q"]).done();
     repo.nothing_holds("CANARY-");
     assert_eq!(repo.document(YAML), DOCUMENT);
-    assert!(shown(&["stash", "show", "-p"]).contains("+password: CANARY-two"));
+    assert!(shown(&["stash", "show", "-p", "--textconv"]).contains("+password: CANARY-two"));
     // A stash goes onto what has changed meanwhile.
     repo.change(YAML, "admin", "root");
     repo.commit("root");
@@ -464,10 +507,10 @@ fn rebase_and_cherry_pick_merge_too() {
         let Some(repo) = Repo::new(&[(YAML, DOCUMENT)]) else { return };
         repo.diverge(
             |repo| repo.change(YAML, "one", "two"),
-            |repo| repo.change(YAML, "  b: y", "  b: z"),
+            |repo| repo.change(YAML, "  b: bb", "  b: cc"),
         );
         repo.git(&[how, "theirs"]).done();
-        let both = DOCUMENT.replace("one", "two").replace("b: y", "b: z");
+        let both = DOCUMENT.replace("one", "two").replace("b: bb", "b: cc");
         assert_eq!(repo.document(YAML), both, "{how}");
         repo.sops(YAML);
     }
@@ -476,7 +519,10 @@ fn rebase_and_cherry_pick_merge_too() {
 #[test]
 fn without_an_identity_a_merge_is_a_conflict_and_can_be_left() {
     let Some(repo) = Repo::new(&[(YAML, DOCUMENT)]) else { return };
-    repo.diverge(|repo| repo.change(YAML, "one", "two"), |repo| repo.change(YAML, "b: y", "b: z"));
+    repo.diverge(
+        |repo| repo.change(YAML, "one", "two"),
+        |repo| repo.change(YAML, "b: bb", "b: cc"),
+    );
     let before = repo.text(YAML);
     let run = repo.git_of_stranger(&["merge", "theirs"]);
     assert_ne!(run.code, 0);
@@ -491,7 +537,7 @@ fn without_an_identity_a_merge_is_a_conflict_and_can_be_left() {
     repo.git_of_stranger(&["merge", "theirs"]);
     repo.0.run(&["git", "resolve", YAML]).done().says("resolved");
     repo.commit("merge");
-    assert_eq!(repo.document(YAML), DOCUMENT.replace("one", "two").replace("b: y", "b: z"));
+    assert_eq!(repo.document(YAML), DOCUMENT.replace("one", "two").replace("b: bb", "b: cc"));
 }
 
 #[test]
@@ -553,7 +599,7 @@ fn the_hook_looks_into_sops_files() {
     }
     // Somebody wrote a value into an encrypted file.
     for (name, old, from, to, place) in [
-        (YAML, &old[0], "nested:\n", "nested:\n    new: CANARY\n", "[\"nested\"][\"new\"]"),
+        (YAML, &old[0], "nested:\n", "nested:\n  new: CANARY\n", "[\"nested\"][\"new\"]"),
         ("secrets/db.env", &old[1], "A=", "NEW=CANARY\nA=", "[\"NEW\"]"),
         ("secrets/db.json", &old[2], "{", "{\"new\": \"CANARY\",", "[\"new\"]"),
     ] {
