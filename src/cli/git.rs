@@ -8,6 +8,7 @@
 mod install;
 mod merge;
 mod merge_sops;
+mod patterns;
 mod pre_commit;
 
 use std::ffi::OsStr;

@@ -114,8 +114,14 @@ struct Walk<'a> {
 impl Walk<'_> {
     fn maps(&mut self, base: &Map, ours: &Map, theirs: &Map) {
         if [base, ours, theirs].into_iter().any(has_twice) {
-            if !same_map(ours, theirs) && !same_map(base, theirs) {
-                let spot = self.spot();
+            let spot = self.spot();
+            if same_map(ours, theirs) || same_map(base, theirs) {
+                return;
+            }
+            // All of a document cannot be set.
+            if same_map(base, ours) && !spot.way.is_empty() {
+                self.merge.changes.push(Change::Take(spot));
+            } else {
                 self.merge.conflicts.push(spot);
             }
             return;
@@ -142,13 +148,14 @@ impl Walk<'_> {
         }
         let spot = self.spot();
         match (base, ours, theirs) {
+            // Also where ours is as it was: its comments and its layout may not be.
+            (Some(Node::Map(base)), Some(Node::Map(ours)), Some(Node::Map(theirs))) => {
+                self.maps(base, ours, theirs);
+            }
             _ if same_value(base, ours) => self.merge.changes.push(match theirs {
                 Some(_) => Change::Take(spot),
                 None => Change::Remove(spot),
             }),
-            (Some(Node::Map(base)), Some(Node::Map(ours)), Some(Node::Map(theirs))) => {
-                self.maps(base, ours, theirs);
-            }
             (None, Some(Node::Map(ours)), Some(Node::Map(theirs))) => {
                 self.maps(&Map::default(), ours, theirs);
             }
@@ -318,7 +325,7 @@ mod tests {
         let base = r#"{"a": 1, "b": {"c": "x", "d": [1]}, "e": null}"#;
         let ours = r#"{"a": 2, "b": {"c": "x", "d": [1]}, "e": null}"#;
         let theirs = r#"{"a": 1, "b": {"c": "y", "d": [1, 2], "new": true}}"#;
-        assert_eq!(merged(base, ours, theirs), ["+b", "-e"]);
+        assert_eq!(merged(base, ours, theirs), ["+b.c", "+b.d", "+b.new", "-e"]);
         let ours = r#"{"a": 2, "b": {"c": "x", "d": [1], "mine": 0}, "e": null}"#;
         assert_eq!(merged(base, ours, theirs), ["+b.c", "+b.d", "+b.new", "-e"]);
     }

@@ -17,7 +17,7 @@ use crate::format::sops::in_the_open::Found;
 use crate::format::sops::metadata::Metadata;
 use crate::format::sops::select::Rule;
 use crate::format::sops::store::{Store, StoreError};
-use crate::format::sops::tree::Tree;
+use crate::format::sops::tree::{Node, Tree};
 use crate::plaintext::Plaintext;
 
 /// Three versions of one file, decrypted.
@@ -173,11 +173,14 @@ impl Versions {
         let is_it = |document: &Plaintext| {
             self.store.read_plain(document).is_ok_and(|tree| same_tree(&tree, &expected))
         };
-        // Only lines can take over comments, and each value that is set takes a reading of all.
-        if !merge.comments.is_empty() || merge.changes.len() > MANY {
-            if let Some(document) = lines([base, ours, theirs]).filter(is_it) {
-                return Merged::Document(document, Vec::new());
-            }
+        // A value that is set anew looks as the writer has it. Lines bring comments, what stands
+        // before and behind something new, and the looks of lists; setting many takes long, too.
+        let has_parts = |change: &Change| !self.is_one_value(change);
+        let by_lines = !merge.comments.is_empty()
+            || merge.changes.len() > MANY
+            || merge.changes.iter().any(has_parts);
+        if by_lines && let Some(document) = lines([base, ours, theirs]).filter(is_it) {
+            return Merged::Document(document, Vec::new());
         }
         if let Some(document) = self.set(&merge.changes).ok().filter(is_it) {
             return Merged::Document(document, merge.comments);
@@ -186,6 +189,17 @@ impl Versions {
             Some(document) => Merged::Document(document, Vec::new()),
             None => Merged::Conflict(merge.changes.into_iter().map(spot).collect()),
         }
+    }
+
+    /// Whether a change is about a value without parts that ours has.
+    fn is_one_value(&self, change: &Change) -> bool {
+        let (Change::Take(spot) | Change::Remove(spot)) = change;
+        let is_leaf = |tree: &Tree| {
+            let root = tree.documents.get(spot.document).map(|document| &document.root);
+            matches!(root.and_then(|root| way::find(root, &spot.way)), Some(Node::Leaf(_)))
+        };
+        is_leaf(&self.ours.tree)
+            && (matches!(change, Change::Remove(_)) || is_leaf(&self.theirs.tree))
     }
 
     /// Puts changes into the text of ours.

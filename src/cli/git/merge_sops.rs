@@ -53,7 +53,14 @@ pub(super) fn merge(
             }
         }
     };
-    let sealed = opened.seal(&document, &keys, resolving);
+    let sealed = match opened.seal(&document, &keys, false) {
+        Err(Refused::Metadata(what)) if resolving => {
+            let file = quoted(&ui::shown(name));
+            ui::say(&format!("note: {what}: as ours has it; run `secretctl rekey {file}`"));
+            opened.seal(&document, &keys, true)
+        }
+        done => done,
+    };
     let sealed = sealed.map_err(|error| refused(context, &error, name, &keys))?;
     let staged = secret::stage(target, &sealed);
     let staged = staged.map_err(|error| problem(&error, name, &Around::default()))?;
