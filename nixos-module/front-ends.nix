@@ -4,13 +4,13 @@
 runCommand "secretctl-front-ends-${secretctl.version}"
   {
     meta = secretctl.meta // {
-      description = "secretctl under the names of agenix and ragenix";
+      description = "secretctl under the names of agenix, ragenix and sops";
       mainProgram = "agenix";
     };
   }
   ''
     mkdir -p $out/bin
-    for name in agenix ragenix; do
+    for name in agenix ragenix sops; do
       ln -s ${secretctl}/bin/secretctl $out/bin/$name
     done
   ''

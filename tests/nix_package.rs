@@ -163,7 +163,7 @@ fn the_packages_are_built_from_the_files_that_they_name() {
     }
 
     let front_ends = build("secretctl-front-ends");
-    assert_eq!(names(front_ends.join("bin")), ["agenix", "ragenix"]);
+    assert_eq!(names(front_ends.join("bin")), ["agenix", "ragenix", "sops"]);
     for name in names(front_ends.join("bin")) {
         let link = front_ends.join("bin").join(&name);
         assert_eq!(fs::canonicalize(&link).unwrap(), package.join("bin/secretctl"));

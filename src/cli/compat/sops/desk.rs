@@ -13,13 +13,14 @@ use crate::cli::context::Context;
 use crate::cli::explain::Failure;
 use crate::cli::{Common, ErrorFormat, ui};
 use crate::format::sops::data_key::DecryptionOrder;
-use crate::format::sops::file::{MacCheck, SopsFile, Writer};
+use crate::format::sops::file::{MacCheck, SopsError, SopsFile, Writer};
 use crate::format::sops::store::{Layout, Store};
 use crate::fsx::replace::Staging;
 use crate::fsx::{Lock, Staged, read_plaintext};
 use crate::key::wrapping::WrappingKind;
 use crate::plaintext::Plaintext;
 use crate::rules;
+use crate::work::Problem;
 use crate::work::keys::Keys;
 use crate::work::sops::{self, Unlocked};
 
@@ -160,6 +161,14 @@ impl Desk {
         staged.commit().map_err(|error| of_writing(&error))?;
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// Refuses what sops takes for no document at all; to us it would be an empty one.
+pub(super) fn some_document(text: &Plaintext, store: Store) -> Result<(), Problem> {
+    if store == Store::Yaml && text.is_empty() {
+        return Err(Problem::Sops(SopsError::NoDocument));
+    }
+    Ok(())
 }
 
 /// What is written.

@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead};
 
-use super::desk::{Content, Desk};
+use super::desk::{Content, Desk, some_document};
 use super::invocation::{Edit, Target};
 use super::recipe::{Ruling, recipe};
 use super::refusals::{self, Doing, of_wrapping};
@@ -144,6 +144,7 @@ impl Draft<'_> {
 
     fn seal(&self, document: &Plaintext, metadata: &Metadata) -> Result<Vec<u8>, Problem> {
         let (input, output) = (self.edit.subject.input, self.edit.subject.output);
+        some_document(document, input)?;
         let (writer, version) = (&self.writer, VersionRule::Raise);
         match &self.file {
             File::Old(before) => {

@@ -1,7 +1,7 @@
 //! `sops encrypt`
 
 use super::Done;
-use super::desk::{Content, Desk};
+use super::desk::{Content, Desk, some_document};
 use super::invocation::Encrypt;
 use super::recipe::{Ruling, recipe};
 use super::refusals::{self, Doing};
@@ -17,6 +17,7 @@ pub(super) fn run(encrypt: &Encrypt) -> Done {
     let writer = desk.writer(subject)?;
     let text = desk.text(subject)?;
     let failed = |error: Problem| refusals::of(&error, Doing::Sealing, &subject.name, &[]);
+    some_document(&text, subject.input).map_err(failed)?;
     let sealed = recipe
         .start(&desk.context.keys())
         .and_then(|started| started.seal(&text, (subject.input, subject.output), &writer));

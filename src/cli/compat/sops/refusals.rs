@@ -87,11 +87,11 @@ fn of_file(error: &SopsError, doing: Doing) -> Refusal {
             refusal(Code::DecryptTree, format!("Error decrypting tree: {error}"))
         }
         SopsError::Missing { .. } => {
-            refusal(Code::Generic, format!("error truncating tree: Key not found: {error}"))
+            refusal(Code::Generic, format!("error truncating tree: {error}"))
         }
         SopsError::Mac => refusal(Code::Mac, format!("MAC mismatch. {error}")),
         SopsError::NoMac => {
-            refusal(Code::Mac, format!("MAC mismatch. File has no MAC: it {error}"))
+            refusal(Code::Mac, "MAC mismatch. File has no MAC, so changes could not be seen")
         }
         SopsError::Random(_) => {
             refusal(Code::Generic, format!("Could not generate data key: {error}"))
