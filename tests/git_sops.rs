@@ -406,11 +406,11 @@ fn both_sides_removed_a_reader_and_the_file_gets_a_new_key() {
 /// Adds a key of a service, which cannot be used here, to the metadata, as if sops had wrapped the
 /// data key for it.
 fn add_service(repo: &Repo) {
-    let entry = "sops:\n    kms:\n        - arn: arn:aws:kms:eu-west-1:111:key/test-only\n          \
-                 created_at: \"2026-01-01T00:00:00Z\"\n          enc: AQICAHtest\n          \
+    let entry = "sops:\n  kms:\n    - arn: arn:aws:kms:eu-west-1:111:key/test-only\n      \
+                 created_at: \"2026-01-01T00:00:00Z\"\n      enc: AQICAHtest\n      \
                  aws_profile: \"\"\n";
     let text = repo.text(YAML);
-    assert!(text.contains("\nsops:\n    age:\n"), "{text}");
+    assert!(text.contains("\nsops:\n  age:\n"), "{text}");
     fs::write(repo.0.path(YAML), text.replace("sops:\n", entry)).unwrap();
     assert!(repo.reads(YAML, "alice"));
 }
