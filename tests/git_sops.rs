@@ -303,10 +303,13 @@ fn a_contradiction_keeps_ours_and_is_resolved_in_the_editor() {
     repo.resolve(
         YAML,
         "grep -q '^<<<<<<< ours$' \"$1\" && grep -q CANARY-theirs \"$1\" || exit 9\n\
-         printf 'user: admin\\npassword: CANARY-both\\nnested:\\n  a: x # of a\\n' > \"$1\"",
+         sed -i -e '/^<<<<<<< /d' -e '/^|||||||/,/^>>>>>>> /d' -e 's/CANARY-ours/CANARY-both/' \
+         \"$1\"",
     );
     let document = repo.document(YAML);
-    assert_eq!(document, "user: admin\npassword: CANARY-both\nnested:\n  a: x # of a\n");
+    // What does not contradict was not asked about.
+    let ours = DOCUMENT.replace("one", "CANARY-both").replace("x # of a", "ours # of a");
+    assert_eq!(document, ours.replace("b: bb", "b: cc"));
     // Nobody changed it, on the way to here either.
     repo.commit("merge");
     assert_eq!(repo.line_at("HEAD", YAML, "user"), repo.line_at("HEAD~2", YAML, "user"));

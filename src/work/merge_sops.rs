@@ -62,8 +62,17 @@ pub struct Unusable {
 pub enum Merged {
     /// A document, and where theirs changed comments that are not in it.
     Document(Plaintext, Vec<Spot>),
-    /// Places that both sides changed, each in its own way; empty where it is all of it.
-    Conflict(Vec<Spot>),
+    /// Both sides changed the same, each in its own way.
+    Conflict(Conflict),
+}
+
+/// What is for people to settle.
+#[derive(Debug)]
+pub struct Conflict {
+    /// Where; empty where it is all of it.
+    pub places: Vec<Spot>,
+    /// Base, ours and theirs as documents that differ, as far as that can be had, in nothing else.
+    pub texts: [Plaintext; 3],
 }
 
 /// What is wrong with the metadata or the result of a merge.
@@ -132,7 +141,7 @@ impl Versions {
     }
 
     /// The plaintext documents: base, ours, theirs.
-    pub fn documents(&self) -> [&Plaintext; 3] {
+    fn documents(&self) -> [&Plaintext; 3] {
         [&self.base.document, &self.ours.document, &self.theirs.document]
     }
 
@@ -156,19 +165,19 @@ impl Versions {
         if self.store == Store::Binary {
             return match lines([base, ours, theirs]) {
                 Some(document) => Merged::Document(document, Vec::new()),
-                None => Merged::Conflict(Vec::new()),
+                None => self.conflict(Vec::new(), &[]),
             };
         }
         let trees = [&self.base.tree, &self.ours.tree, &self.theirs.tree];
         let merge = merge::merge(trees[0], trees[1], trees[2]);
         if !merge.conflicts.is_empty() {
-            return Merged::Conflict(merge.conflicts);
+            return self.conflict(merge.conflicts, &merge.changes);
         }
         if merge.changes.is_empty() && merge.comments.is_empty() {
             return whole(ours);
         }
         let Some(expected) = applied(trees[1], trees[2], &merge.changes) else {
-            return Merged::Conflict(Vec::new());
+            return self.conflict(Vec::new(), &[]);
         };
         let is_it = |document: &Plaintext| {
             self.store.read_plain(document).is_ok_and(|tree| same_tree(&tree, &expected))
@@ -187,8 +196,33 @@ impl Versions {
         }
         match lines([base, ours, theirs]).filter(is_it) {
             Some(document) => Merged::Document(document, Vec::new()),
-            None => Merged::Conflict(merge.changes.into_iter().map(spot).collect()),
+            None => self.conflict(merge.changes.into_iter().map(spot).collect(), &[]),
         }
+    }
+
+    fn conflict(&self, places: Vec<Spot>, changes: &[Change]) -> Merged {
+        let whole = || self.documents().map(|document| Plaintext::copy_of(bytes(document)));
+        let texts = self.with_conflicts_alone(&places, changes).unwrap_or_else(whole);
+        Merged::Conflict(Conflict { places, texts })
+    }
+
+    /// Ours with what goes together in it, and the same with what contradicts as the others have
+    /// it.
+    fn with_conflicts_alone(&self, places: &[Spot], changes: &[Change]) -> Option<[Plaintext; 3]> {
+        let ours = self.set(changes).ok()?;
+        let as_in = |tree: &Tree| {
+            let mut text = Plaintext::copy_of(bytes(&ours));
+            for Spot { document, way } in places {
+                let root = &tree.documents.get(*document).filter(|_| *document == 0)?.root;
+                text = match way::find(root, way) {
+                    Some(node) => self.store.set(&text, way, node).ok()?,
+                    None => self.store.unset(&text, way).ok()?.unwrap_or(text),
+                };
+            }
+            (!places.is_empty()).then_some(text)
+        };
+        let (base, theirs) = (as_in(&self.base.tree)?, as_in(&self.theirs.tree)?);
+        Some([base, ours, theirs])
     }
 
     /// Whether a change is about a value without parts that ours has.

@@ -39,8 +39,8 @@ pub(super) fn merge(
             }
             document
         }
-        Merged::Conflict(spots) => {
-            let texts = merge_texts(&context.folders, opened.documents(), marker_size);
+        Merged::Conflict(conflict) => {
+            let texts = merge_texts(&context.folders, conflict.texts.each_ref(), marker_size);
             let texts = texts.map_err(|error| git_failure(&error))?;
             let check = |document: &Plaintext| opened.check(document);
             let decided = match texts {
@@ -49,7 +49,7 @@ pub(super) fn merge(
             };
             match decided {
                 Some(document) => document,
-                None => return Ok(Ended::Conflict(places(&spots))),
+                None => return Ok(Ended::Conflict(places(&conflict.places))),
             }
         }
     };

@@ -243,6 +243,20 @@ mod tests {
     }
 
     #[test]
+    fn those_of_another_file_come_after_and_once() {
+        let (old, new) = (ciphertexts(3), ciphertexts(1));
+        let (text, tree) = list(&old);
+        let (other, other_tree) = list(&[&old[1..2], &new, &old[..1]].concat());
+        let mut stash = Stash::new(&text, &tree).unwrap();
+        stash.add(&other, &other_tree);
+        for expected in old.iter().chain(&new) {
+            let known = stash.take(b"l:", Kind::Str, b"same").unwrap();
+            assert_eq!(bytes(&known.text), expected.as_slice());
+        }
+        assert!(stash.take(b"l:", Kind::Str, b"same").is_none());
+    }
+
+    #[test]
     fn another_place_type_or_value_has_none() {
         let (text, tree) = list(&ciphertexts(1));
         let mut stash = Stash::new(&text, &tree).unwrap();
