@@ -72,10 +72,10 @@ fn fish_completes_commands_and_options() {
 
 #[test]
 fn zsh_takes_the_completion_for_that_of_the_program() {
-    let script = r#"
+    let script = r"
         fpath=(${1:h} $fpath)
         zsh -n $1 && autoload -Uz compinit && compinit -D -u && echo $_comps[secretctl]
-    "#;
+    ";
     let Some(text) = ask("zsh", &["-f"], script) else { return };
     assert_eq!(text, "_secretctl\n");
 }

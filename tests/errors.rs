@@ -14,7 +14,7 @@ mod common;
 use std::fmt::Write;
 use std::fs;
 
-use common::{Fleet, PROGRAM, finish};
+use common::{Fleet, PROGRAM, files_below, finish, identity_of};
 
 /// Compares without the expression, which says nothing that the text does not.
 macro_rules! snapshot {
@@ -145,6 +145,136 @@ fn errors_of_rekey_and_status() {
     ]));
 }
 
+/// Runs each command as `alice` and writes down what it said: nothing is printed, no file changes
+/// and no temporary is left, and so with every other command on the same file.
+fn refusals(fleet: &Fleet, runs: &[(&[&str], &str)]) -> String {
+    let state = || -> Vec<_> {
+        let files = files_below(&fleet.path("."));
+        files.into_iter().map(|file| (identity_of(&file), file)).collect()
+    };
+    let before = state();
+    let mut text = String::new();
+    for (arguments, input) in runs {
+        let run = fleet.feed(arguments, input.as_bytes());
+        assert_eq!(run.stdout, b"", "{arguments:?}");
+        let mut stderr = fleet.redact(&run.stderr);
+        for name in ["alice", "web1", "stranger"] {
+            let key = fleet.public(name);
+            stderr = stderr.replace(key.rsplit_once(' ').unwrap().0, &format!("[KEY OF {name}]"));
+        }
+        let arguments = arguments.join(" ");
+        writeln!(text, "$ secretctl {}\n{stderr}[{}]\n", arguments.escape_debug(), run.code)
+            .unwrap();
+        assert!(state() == before, "{arguments} changed something");
+    }
+    text
+}
+
+/// A fleet with a sops file and with what becomes of it in the hands of those without the key.
+fn tampered() -> Fleet {
+    let fleet = Fleet::new();
+    let rules = fs::read_to_string(fleet.path("secretctl.yaml")).unwrap();
+    fs::write(fleet.path("secretctl.yaml"), rules.replace("secrets/**", "\"**/*.{yaml,json}\""))
+        .unwrap();
+    let content = r#"{"a": "CANARY-1", "b": "CANARY-2", "list": ["CANARY-3", "CANARY-4"], "n": 7}"#;
+    fleet.feed(&["encrypt", "-o", "secrets/sound.json"], content.as_bytes()).done();
+    let sound = fs::read_to_string(fleet.path("secrets/sound.json")).unwrap();
+    let values: Vec<String> =
+        sound.split('"').filter(|text| text.starts_with("ENC[")).map(str::to_owned).collect();
+    let mac = values.last().unwrap();
+    let other = values[0].replacen("data:", "data:AA", 1);
+    for (name, text) in [
+        ("changed", sound.replace(&values[0], &other)),
+        (
+            "swapped",
+            sound.replace(&values[0], "@").replace(&values[1], &values[0]).replace('@', &values[1]),
+        ),
+        ("renamed", sound.replace("\"a\": \"ENC", "\"c\": \"ENC")),
+        ("shorter", sound.replace(&format!(", \"{}\"]", values[3]), "]")),
+        ("retyped", sound.replace(&values[0], &values[0].replace("type:str", "type:int"))),
+        ("truncated", sound[..sound.len() / 2].to_owned()),
+        ("stripped", sound.replace(mac, "")),
+        ("plain", content.to_owned()),
+        ("nobody", sound.replace("\"version\"", "\"x\"").replace("-----BEGIN AGE", "-----BEGIN X")),
+    ] {
+        assert_ne!(text, sound, "{name}");
+        fs::write(fleet.path(format!("secrets/{name}.json")), text).unwrap();
+    }
+    fs::write(fleet.path("secrets/alias.yaml"), "a: &x CANARY-1\nb: *x\n").unwrap();
+    fs::write(fleet.path("secrets/reserved.yaml"), "sops: CANARY-1\n").unwrap();
+    fleet.feed(&["encrypt", "-r", &fleet.public("alice"), "-o", "plain.age"], b"CANARY-1").done();
+    fleet
+}
+
+#[test]
+fn errors_of_sops_files() {
+    let fleet = tampered();
+    let text = refusals(
+        &fleet,
+        &[
+            (&["decrypt", "secrets/changed.json"], ""),
+            (&["decrypt", "secrets/swapped.json"], ""),
+            (&["decrypt", "secrets/renamed.json"], ""),
+            (&["decrypt", "secrets/shorter.json"], ""),
+            (&["decrypt", "secrets/retyped.json"], ""),
+            (&["decrypt", "secrets/truncated.json"], ""),
+            (&["decrypt", "secrets/stripped.json"], ""),
+            (&["decrypt", "secrets/plain.json"], ""),
+            (&["decrypt", "secrets/nobody.json"], ""),
+            (&["decrypt", "secrets/sound.json", "-i", "../keys/stranger"], ""),
+            (&["decrypt", "secrets/sound.json", "--output-type", "ini"], ""),
+            (&["decrypt", "secrets/sound.json", "--input-type", "ini"], ""),
+            (&["decrypt", "plain.age", "--output-type", "json"], ""),
+            (&["decrypt"], "a: CANARY-1\n"),
+            (&["decrypt"], "{\"a\": CANARY-1"),
+            (&["encrypt", "--in-place", "secrets/alias.yaml"], ""),
+            (&["encrypt", "--in-place", "secrets/reserved.yaml"], ""),
+            (&["encrypt", "--in-place", "secrets/sound.json"], ""),
+            (&["encrypt", "--in-place", "secrets/truncated.json", "--armor"], ""),
+            (&["encrypt", "--in-place", "-"], "x"),
+            (&["encrypt", "-o", "secrets/new.yaml"], "a: [CANARY-1\nb: CANARY-2\n"),
+            (&["encrypt", "-r", "@alice", "--input-type", "dotenv"], "CANARY-1\n"),
+        ],
+    );
+    assert!(!text.contains("CANARY"), "{text}");
+    snapshot!(text);
+}
+
+#[test]
+fn errors_of_get_set_unset_and_rotate() {
+    let fleet = tampered();
+    let text = refusals(
+        &fleet,
+        &[
+            (&["get", "secrets/sound.json", "/nowhere"], ""),
+            (&["get", "secrets/sound.json", "a"], ""),
+            (&["get", "secrets/sound.json", "/list", "--output-type", "dotenv"], ""),
+            (&["get", "secrets/nowhere.json", "/a"], ""),
+            (&["get", "secrets/changed.json", "/b"], ""),
+            (&["get", "plain.age", "/a"], ""),
+            (&["get", "plain.age", "/a", "--input-type", "json"], ""),
+            (&["set", "secrets/sound.json", "/a", "text"], ""),
+            (&["set", "secrets/sound.json", "/a"], ""),
+            (&["set", "secrets/sound.json", "/a"], "{\"x\": CANARY-1}"),
+            (&["set", "secrets/sound.json", "/a", "--value-file", "nowhere"], ""),
+            (&["set", "secrets/sound.json", "/a/b", "1"], ""),
+            (&["set", "secrets/sound.json", "", "1"], ""),
+            (&["set", "secrets/swapped.json", "/a", "1"], ""),
+            (&["set", "elsewhere/x.ini", "/a", "1"], ""),
+            (&["set", "secrets/nowhere.json", "/a", "1"], ""),
+            (&["unset", "secrets/stripped.json", "/a"], ""),
+            (&["unset", "secrets/sound.json", "[a]"], ""),
+            (&["rotate", "secrets/sound.json", "secrets/changed.json", "secrets/retyped.json"], ""),
+            (&["rotate", "secrets/sound.json", "secrets/plain.json"], ""),
+            (&["rotate", "secrets/sound.json", "secrets/nowhere.json"], ""),
+            (&["rotate", "plain.age"], ""),
+            (&["rotate", "secrets/sound.json", "-i", "../keys/stranger"], ""),
+        ],
+    );
+    assert!(!text.contains("CANARY"), "{text}");
+    snapshot!(text);
+}
+
 #[test]
 fn errors_of_readers_keys_and_init() {
     snapshot!(transcript(&[
@@ -220,7 +350,7 @@ fn everything_in_the_help_is_described() {
             }
             let trimmed = line.trim_start();
             let entry = line.starts_with("  ")
-                && (trimmed.starts_with('-')
+                && (trimmed.starts_with('-') && !trimmed.starts_with("- ")
                     || trimmed.starts_with(['<', '['])
                         && !trimmed.starts_with("[env")
                         && !trimmed.starts_with("[default")

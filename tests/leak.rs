@@ -170,6 +170,82 @@ fn no_command_and_no_error_shows_or_leaves_a_secret() {
 }
 
 #[test]
+fn no_command_on_sops_files_shows_or_leaves_a_secret() {
+    let coop = Coop::new();
+    let fleet = &coop.fleet;
+    let content = format!("{{\"db\": {{\"password\": \"{SECRET}\"}}, \"other\": \"{SECRET}\"}}\n");
+    fleet.feed(&["encrypt", "-o", "secrets/a.json"], content.as_bytes()).done();
+    let yaml = format!("# {SECRET}\npassword: {SECRET}\nlist: [{SECRET}]\n");
+    fleet.feed(&["encrypt", "-o", "secrets/a.yaml"], yaml.as_bytes()).done();
+    fleet.feed(&["encrypt", "-o", "secrets/a.env"], format!("A={SECRET}\n").as_bytes()).done();
+    fleet.feed(&["encrypt", "-o", "secrets/a.ini"], format!("[a]\nb={SECRET}\n").as_bytes()).done();
+    fleet.feed(&["encrypt", "--type", "sops", "-o", "secrets/a.bin"], SECRET.as_bytes()).done();
+    let sound = fs::read_to_string(fleet.path("secrets/a.json")).unwrap();
+    fs::write(fleet.path("secrets/mac.json"), sound.replacen("\"other\"", "\"another\"", 1))
+        .unwrap();
+    fs::write(fleet.path("secrets/type.json"), sound.replacen("type:str", "type:int", 1)).unwrap();
+    fs::write(fleet.path("secrets/cut.json"), &sound[..sound.len() - 20]).unwrap();
+    let stranger = fleet.key("stranger");
+    let stranger = stranger.to_str().unwrap();
+    let text = format!("\"{NEW}\"");
+    let runs: &[(&[&str], &str)] = &[
+        (&["status", "--json"], ""),
+        (&["decrypt", "secrets/mac.json"], ""),
+        (&["decrypt", "secrets/type.json"], ""),
+        (&["decrypt", "secrets/cut.json"], ""),
+        (&["decrypt", "secrets/a.yaml", "-i", stranger], ""),
+        (&["decrypt", "secrets/a.yaml", "--output-type", "dotenv"], ""),
+        (&["decrypt", "secrets/a.yaml", "--output-type", "ini"], ""),
+        (&["decrypt"], &content),
+        (&["decrypt"], &yaml),
+        (&["get", "secrets/a.json", "/nowhere"], ""),
+        (&["get", "secrets/a.json", "/db/password/more"], ""),
+        (&["get", "secrets/a.yaml", "/list", "--output-type", "dotenv"], ""),
+        (&["get", "secrets/a.bin", "/x"], ""),
+        (&["get", DB, "/nowhere"], ""),
+        (&["get", DB, "/password", "--input-type", "json"], ""),
+        (&["set", "secrets/a.json", "/db/password"], &text),
+        (&["set", "secrets/a.json", "/db/password", "--string"], &format!("{NEW}\n")),
+        (&["set", "secrets/a.json", "/db/password"], NEW),
+        (&["set", "secrets/a.json", "/db/password"], &format!("{{\"a\": [{NEW}")),
+        (&["set", "secrets/a.json", "/db/password/x"], &text),
+        (&["set", "secrets/a.env", "/A"], &format!("{{\"x\": {text}}}")),
+        (&["set", "secrets/a.env", "/A"], &text),
+        (&["set", "secrets/a.ini", "/a/b", "--string"], &format!("{NEW}\n{NEW}")),
+        (&["set", "secrets/a.yaml", "/list/0"], &text),
+        (&["set", "secrets/mac.json", "/a"], &text),
+        (&["set", DB, "/password"], &text),
+        (&["unset", "secrets/a.yaml", "/list"], ""),
+        (&["unset", "secrets/a.yaml", "/nothing"], ""),
+        (&["unset", "secrets/type.json", "/other"], ""),
+        (&["edit", "secrets/a.yaml"], &format!("a: [{NEW}\nb: {NEW}")),
+        (&["edit", "secrets/a.yaml"], &format!("a: {NEW}\n")),
+        (&["encrypt", "-o", "secrets/a.yaml"], &format!("- {NEW}\n")),
+        (&["encrypt", "-o", "secrets/a.yaml"], &format!("a: &x {NEW}\nb: *x\n")),
+        (&["encrypt", "-o", "secrets/a.yaml"], &format!("sops: {NEW}\n")),
+        (&["encrypt", "-o", "secrets/a.env"], NEW),
+        (&["encrypt", "-o", "secrets/a.json"], &format!("{{\"a\": {NEW}}}")),
+        (&["encrypt", "-o", "secrets/a.json"], &format!("{{\"a\": \"{NEW}\"}}")),
+        (&["encrypt", "-r", "@alice", "--type", "sops", "--input-type", "json"], &text),
+        (&["encrypt", "--in-place", "secrets/a.json"], ""),
+        (&["rotate", "secrets/a.json", "secrets/type.json"], ""),
+        (&["rotate", "secrets/a.json", "secrets/a.yaml", "secrets/a.bin", DB], ""),
+        (&["rekey", "--force"], ""),
+        (&["rekey", "--force", "--json", "-i", stranger], ""),
+    ];
+    for (arguments, input) in runs {
+        coop.silent(arguments, &fleet.feed(arguments, input.as_bytes()));
+    }
+    for broken in ["mac", "type", "cut"] {
+        fs::remove_file(fleet.path(format!("secrets/{broken}.json"))).unwrap();
+    }
+    fleet.run(&["rekey", "--force"]).done();
+    coop.files_are_clean();
+    let run = fleet.run(&["get", "secrets/a.env", "/A"]).done();
+    assert_eq!((run.stdout.as_slice(), run.stderr.as_str()), (NEW.as_bytes(), ""));
+}
+
+#[test]
 fn only_what_was_asked_for_is_printed() {
     let coop = Coop::new();
     let run = coop.fleet.run(&["decrypt", DB]).done();

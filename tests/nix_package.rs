@@ -71,7 +71,7 @@ fn take_dependencies(to: &Path) {
 
 /// A text as Nix writes it.
 fn quoted(text: &str) -> String {
-    format!("{:?}", text).replace("${", "\\${")
+    format!("{text:?}").replace("${", "\\${")
 }
 
 #[test]
@@ -107,8 +107,9 @@ fn the_packages_are_built_from_the_files_that_they_name() {
         ("run", folder.path().to_str().unwrap()),
     ];
     let variables = variables.into_iter().filter(|(_, value)| !value.is_empty());
-    let variables: String =
+    let variables: Vec<String> =
         variables.map(|(name, value)| format!("{name} = {};", quoted(value))).collect();
+    let variables = variables.concat();
     let bash = quoted(bash.to_str().unwrap());
     let host = format!("{{ bash = {bash}; variables = {{ {variables} }}; }}");
     fs::write(nixpkgs.join("host.nix"), host).unwrap();

@@ -6,6 +6,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::disallowed_methods,
+    clippy::print_stdout,
     reason = "a test stops at the first surprise"
 )]
 

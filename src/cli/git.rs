@@ -7,6 +7,8 @@
 
 mod install;
 mod merge;
+mod merge_sops;
+mod patterns;
 mod pre_commit;
 
 use std::ffi::OsStr;
@@ -23,7 +25,9 @@ use crate::format::age::AgeError;
 use crate::fsx::read_limited;
 use crate::process::git::{GitError, git};
 use crate::work::Problem;
-use crate::work::secret::{self, MAX_IN_MEMORY};
+use crate::work::keys::Keys;
+use crate::work::secret;
+use crate::work::sops::{self, MAX_FILE};
 
 /// Let git show and merge secret files by their content
 #[derive(Debug, Args)]
@@ -55,8 +59,8 @@ impl Git {
 
 /// Print a file decrypted, for `git diff` and `git log -p`
 ///
-/// What cannot be decrypted here is shown as one line that changes with the file, so that git
-/// goes on.
+/// An age file that cannot be decrypted here is shown as one line that changes with the file, and a
+/// sops file as it is, so that git goes on.
 #[derive(Debug, Args)]
 struct Textconv {
     /// File that git made of one version
@@ -65,29 +69,49 @@ struct Textconv {
 
 impl Textconv {
     fn run(self, context: &Context) -> Outcome {
-        let bytes = read_limited(&self.file, MAX_IN_MEMORY.saturating_mul(2)).map_err(|error| {
+        let bytes = read_limited(&self.file, MAX_FILE).map_err(|error| {
             Failure::new(format!("cannot read `{}`: {error}", ui::shown(&self.file)))
         })?;
-        let mut keyring = context.keyring();
+        let mut keys = context.keys();
         let mut stdout = io::stdout().lock();
         let name = self.file.display().to_string();
-        let written =
-            match secret::decrypt_stream(bytes.as_slice(), &name, &mut keyring, &mut stdout) {
-                Err(Problem::Age(AgeError::Write(error))) => Err(error),
-                // A version from before the file was encrypted.
-                Err(Problem::NotEncrypted) => stdout.write_all(&bytes),
-                Err(error) => {
-                    let around = Around { tried: keyring.tried(), needs: &[] };
-                    let why = problem(&error, &self.file, &around).headline;
-                    let [a, b, c, d, ..] = <[u8; 32]>::from(Sha256::digest(&bytes));
-                    let hash = u32::from_be_bytes([a, b, c, d]);
-                    writeln!(stdout, "[encrypted, SHA-256 {hash:08x}…: {}]", ui::clean(&why))
-                }
-                Ok(()) => Ok(()),
-            };
+        let done = secret::decrypt_stream(bytes.as_slice(), &name, &mut keys.keyring, &mut stdout);
+        let written = match done {
+            Err(Problem::Age(AgeError::Write(error))) => Err(error),
+            Err(Problem::NotEncrypted) => self.sops_file(&bytes, &mut keys, &mut stdout),
+            Err(error) => {
+                let around = Around { tried: keys.tried(), needs: &[] };
+                let why = problem(&error, &self.file, &around).headline;
+                let [a, b, c, d, ..] = <[u8; 32]>::from(Sha256::digest(&bytes));
+                let hash = u32::from_be_bytes([a, b, c, d]);
+                writeln!(stdout, "[encrypted, SHA-256 {hash:08x}…: {}]", ui::clean(&why))
+            }
+            Ok(()) => Ok(()),
+        };
         match written.and_then(|()| stdout.flush()) {
             Err(error) if !ui::gone(&error) => Err(ui::stdout_failure(&error).into()),
             Ok(()) | Err(_) => Ok(Done::Clean),
+        }
+    }
+
+    /// What is no age file: a document of sops, or a version from before the file was encrypted.
+    #[expect(clippy::disallowed_methods, reason = "git asks for it, to show what changed")]
+    fn sops_file(
+        &self,
+        bytes: &[u8],
+        keys: &mut Keys<'_>,
+        stdout: &mut dyn Write,
+    ) -> io::Result<()> {
+        match sops::document_of(&self.file, bytes, keys) {
+            Ok(document) => stdout.write_all(document.expose()),
+            Err(error) => {
+                if !matches!(error, Problem::NotEncrypted) {
+                    let around = Around { tried: keys.tried(), needs: &[] };
+                    let why = problem(&error, &self.file, &around).headline;
+                    ui::say(&format!("note: {why}; it is shown encrypted"));
+                }
+                stdout.write_all(bytes)
+            }
         }
     }
 }

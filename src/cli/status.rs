@@ -10,6 +10,7 @@ use super::context::Context;
 use super::{Done, Outcome, ui};
 use crate::format::age::AgeError;
 use crate::format::sops::store::Store;
+use crate::key::Recipient;
 use crate::rules::NamedKey;
 use crate::work::compare::{Comparison, LeftOver};
 use crate::work::secret::Kind;
@@ -165,7 +166,10 @@ pub(crate) fn left_over_name(left: &LeftOver) -> String {
     match left {
         LeftOver::Known(who) => who.label(),
         LeftOver::Tag { kind, tag } => format!("{kind} key with tag {}, in no rule", hex(tag)),
-        LeftOver::Key(name) => format!("{name}, in no rule"),
+        LeftOver::Key(name) => {
+            let short = Recipient::parse(name).map(|recipient| recipient.short());
+            format!("{}, in no rule", short.as_deref().unwrap_or(name))
+        }
         LeftOver::Fingerprint(print) => {
             format!("a key with fingerprint {}, in no rule", hex(print))
         }

@@ -51,12 +51,11 @@ pub fn of_kind(
         WrappingKind::AzureKv => azure(text),
         WrappingKind::HcVault => vault(text),
     };
-    match key.map_err(str::to_owned)? {
-        WrappingKey::Kms { arn, role, aws_profile, .. } => {
-            Ok(WrappingKey::Kms { arn, role, context: context.clone(), aws_profile })
-        }
-        other => Ok(other),
+    let mut key = key.map_err(str::to_owned)?;
+    if let WrappingKey::Kms { context: of_key, .. } = &mut key {
+        of_key.clone_from(context);
     }
+    Ok(key)
 }
 
 /// A PGP key, by its fingerprint or whatever else gpg finds it by.

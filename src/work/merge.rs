@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use crate::format::sops::store::Step;
 use crate::format::sops::tree::{Comment, ListItem, Map, MapItem, Node, Tree, Value};
 use crate::plaintext::Plaintext;
+use crate::work::way;
 
 /// A place in a tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,11 +47,7 @@ pub fn merge(base: &Tree, ours: &Tree, theirs: &Tree) -> Merge {
     let [count, mine, other] = [base, ours, theirs].map(|tree| tree.documents.len());
     if mine != other || (count != mine && count != 0) {
         // Which document became which is not to be known.
-        let same = |a: &Tree, b: &Tree| {
-            a.documents.len() == b.documents.len()
-                && a.documents.iter().zip(&b.documents).all(|(a, b)| same_map(&a.root, &b.root))
-        };
-        if !same(ours, theirs) && !same(base, theirs) {
+        if !same_tree(ours, theirs) && !same_tree(base, theirs) {
             merge.conflicts.push(Spot { document: 0, way: Vec::new() });
         }
         return merge;
@@ -64,6 +61,50 @@ pub fn merge(base: &Tree, ours: &Tree, theirs: &Tree) -> Merge {
     merge
 }
 
+/// Whether two trees are the same, comments and the order of keys apart.
+pub fn same_tree(a: &Tree, b: &Tree) -> bool {
+    a.documents.len() == b.documents.len()
+        && a.documents.iter().zip(&b.documents).all(|(a, b)| same_map(&a.root, &b.root))
+}
+
+/// What ours comes to with the changes; `None` where they do not belong to these trees.
+pub fn applied(ours: &Tree, theirs: &Tree, changes: &[Change]) -> Option<Tree> {
+    let mut tree = ours.copy();
+    for change in changes {
+        let (spot, node) = match change {
+            Change::Take(spot) => {
+                let root = &theirs.documents.get(spot.document)?.root;
+                (spot, Some(way::find(root, &spot.way)?.copy()))
+            }
+            Change::Remove(spot) => (spot, None),
+        };
+        put(&mut tree.documents.get_mut(spot.document)?.root, &spot.way, node)?;
+    }
+    Some(tree)
+}
+
+/// Sets or removes one value.
+fn put(map: &mut Map, way: &[Step], node: Option<Node>) -> Option<()> {
+    let (Step::Key(key), rest) = way.split_first()? else { return None };
+    let is_it = |item: &MapItem| matches!(item, MapItem::Entry(entry) if entry.key == *key);
+    let at = map.items.iter().position(is_it);
+    if !rest.is_empty() {
+        let MapItem::Entry(entry) = map.items.get_mut(at?)? else { return None };
+        let Node::Map(inner) = &mut entry.value else { return None };
+        return put(inner, rest, node);
+    }
+    match (at, node) {
+        (None, Some(node)) => map.push(key, node),
+        (Some(at), None) => drop(map.items.remove(at)),
+        (Some(at), Some(node)) => {
+            let MapItem::Entry(entry) = map.items.get_mut(at)? else { return None };
+            entry.value = node;
+        }
+        (None, None) => return None,
+    }
+    Some(())
+}
+
 struct Walk<'a> {
     document: usize,
     way: Vec<Step>,
@@ -73,8 +114,14 @@ struct Walk<'a> {
 impl Walk<'_> {
     fn maps(&mut self, base: &Map, ours: &Map, theirs: &Map) {
         if [base, ours, theirs].into_iter().any(has_twice) {
-            if !same_map(ours, theirs) && !same_map(base, theirs) {
-                let spot = self.spot();
+            let spot = self.spot();
+            if same_map(ours, theirs) || same_map(base, theirs) {
+                return;
+            }
+            // All of a document cannot be set.
+            if same_map(base, ours) && !spot.way.is_empty() {
+                self.merge.changes.push(Change::Take(spot));
+            } else {
                 self.merge.conflicts.push(spot);
             }
             return;
@@ -101,13 +148,14 @@ impl Walk<'_> {
         }
         let spot = self.spot();
         match (base, ours, theirs) {
+            // Also where ours is as it was: its comments and its layout may not be.
+            (Some(Node::Map(base)), Some(Node::Map(ours)), Some(Node::Map(theirs))) => {
+                self.maps(base, ours, theirs);
+            }
             _ if same_value(base, ours) => self.merge.changes.push(match theirs {
                 Some(_) => Change::Take(spot),
                 None => Change::Remove(spot),
             }),
-            (Some(Node::Map(base)), Some(Node::Map(ours)), Some(Node::Map(theirs))) => {
-                self.maps(base, ours, theirs);
-            }
             (None, Some(Node::Map(ours)), Some(Node::Map(theirs))) => {
                 self.maps(&Map::default(), ours, theirs);
             }
@@ -244,7 +292,6 @@ fn comments_of_list(node: &Node) -> Vec<&Plaintext> {
 mod tests {
     use super::*;
     use crate::format::sops::tree::{Document, Write};
-    use crate::work::way;
 
     fn tree(json: &str) -> Tree {
         let value = way::value(&Plaintext::copy_of(json.as_bytes())).unwrap();
@@ -278,7 +325,7 @@ mod tests {
         let base = r#"{"a": 1, "b": {"c": "x", "d": [1]}, "e": null}"#;
         let ours = r#"{"a": 2, "b": {"c": "x", "d": [1]}, "e": null}"#;
         let theirs = r#"{"a": 1, "b": {"c": "y", "d": [1, 2], "new": true}}"#;
-        assert_eq!(merged(base, ours, theirs), ["+b", "-e"]);
+        assert_eq!(merged(base, ours, theirs), ["+b.c", "+b.d", "+b.new", "-e"]);
         let ours = r#"{"a": 2, "b": {"c": "x", "d": [1], "mine": 0}, "e": null}"#;
         assert_eq!(merged(base, ours, theirs), ["+b.c", "+b.d", "+b.new", "-e"]);
     }

@@ -7,6 +7,8 @@ pub mod edit;
 pub mod keys;
 pub mod links;
 pub mod merge;
+pub mod merge_readers;
+pub mod merge_sops;
 pub mod parts;
 pub mod rekey;
 mod rekey_sops;

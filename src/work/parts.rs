@@ -8,7 +8,7 @@ use super::values;
 use super::way::{self, Way};
 use crate::format::sops::extract;
 use crate::format::sops::file::SopsError;
-use crate::format::sops::store::{Layout, Store};
+use crate::format::sops::store::{Layout, Store, StoreError};
 use crate::format::sops::tree::{Leaf, Map, Node, Tree, Value};
 use crate::plaintext::Plaintext;
 
@@ -34,7 +34,9 @@ pub fn get(
         Node::Leaf(_) => values::of_node(&node, &steps).map_err(|_| missing()),
         Node::Map(_) | Node::List(_) => {
             let printed = extract::print(node, store, output, &Layout::default());
-            printed.map_err(|error| Problem::Sops(SopsError::Store(error)))
+            printed.map_err(|error| {
+                Problem::Sops(SopsError::Store(StoreError { way: steps, ..error }))
+            })
         }
     }
 }

@@ -95,17 +95,14 @@ impl Prepared {
     pub(super) fn stage(&self, job: &Job, canonical: bool) -> Result<Staged, Problem> {
         let writer = &sops::writer(canonical, job);
         let file = sops::read(&job.path, self.store)?;
-        let bytes = match &self.new {
-            Some(new) => {
-                let opened = file.open(&self.key, MacCheck::Verify).map_err(Problem::Sops)?;
-                opened.rotate(new, &self.metadata, writer, self.store, &self.now)
-            }
-            None => {
-                let bytes = file.with_metadata(&self.metadata, writer, self.store);
-                file.open(&self.key, MacCheck::Verify).map_err(Problem::Sops)?;
-                bytes
-            }
+        let bytes = if let Some(new) = &self.new {
+            let opened = file.open(&self.key, MacCheck::Verify).map_err(Problem::Sops)?;
+            opened.rotate(new, &self.metadata, writer, self.store, &self.now)
+        } else {
+            let bytes = file.with_metadata(&self.metadata, writer, self.store);
+            file.open(&self.key, MacCheck::Verify).map_err(Problem::Sops)?;
+            bytes
         };
-        secret::stage(&job.path, &bytes.map_err(Problem::Sops)?)
+        secret::stage_one_of_many(&job.path, &bytes.map_err(Problem::Sops)?)
     }
 }

@@ -9,7 +9,7 @@ use super::keys::Keys;
 use super::sops::{self, Unlocked};
 use super::{FileError, Job, Problem, seal_into, status};
 use crate::format::age::{self, AgeError, Encrypted, readers};
-use crate::format::sops::file::{MacCheck, VersionRule, Writer};
+use crate::format::sops::file::{MacCheck, SopsError, VersionRule, Writer};
 use crate::format::sops::store::Store;
 use crate::fsx::{Staged, replace::Staging, sweep};
 use crate::key::identity::wrap_with_passphrase;
@@ -168,15 +168,34 @@ pub fn seal(
             sops::seal_new(content, *store, readers, keys, writer)
         }
     };
+    // What cannot be read is the content, not the file.
+    let sealed = sealed.map_err(|problem| match (problem, file) {
+        (Problem::Sops(SopsError::Parse(error)), Kind::Sops(before)) => {
+            Problem::Content { store: before.opened.store(), error }
+        }
+        (Problem::Sops(SopsError::Parse(error)), Kind::NewSops(store)) => {
+            Problem::Content { store: *store, error }
+        }
+        (problem, _) => problem,
+    });
     stage(&job.path, &sealed.map_err(error)?).map_err(error)
+}
+
+/// Removes what a killed run left beside a file, and stages bytes for it there. Not for several
+/// files at once: what one of them has parked would be swept away by the next.
+///
+/// # Errors
+/// [`Problem::Replace`].
+pub fn stage(path: &Path, bytes: &[u8]) -> Result<Staged, Problem> {
+    path.parent().map(sweep);
+    stage_one_of_many(path, bytes)
 }
 
 /// Stages the bytes of a file beside it.
 ///
 /// # Errors
 /// [`Problem::Replace`].
-pub fn stage(path: &Path, bytes: &[u8]) -> Result<Staged, Problem> {
-    path.parent().map(sweep);
+pub fn stage_one_of_many(path: &Path, bytes: &[u8]) -> Result<Staged, Problem> {
     let staging = Staging { create_parents: true, ..Staging::default() };
     let mut staged = Staged::with(path, staging).map_err(Problem::Replace)?;
     staged.put(bytes).map_err(Problem::Replace)?;

@@ -17,12 +17,10 @@ use crate::format::sops::select::Rule;
 use crate::format::sops::store::{Layout, Store};
 use crate::format::sops::time;
 use crate::fsx::read::read_plaintext;
-use crate::key::Recipient;
 use crate::key::wrapping::WrappingKey;
-use crate::place::Place;
 use crate::plaintext::Plaintext;
 use crate::rules;
-use crate::rules::sops::{NamedKey, Selector, SelectorKind, SopsReaders};
+use crate::rules::sops::{Selector, SelectorKind, SopsReaders};
 
 /// Most bytes of a sops file, whose values are in Base64: 96 MiB.
 pub const MAX_FILE: usize = 96 * 1024 * 1024;
@@ -53,12 +51,30 @@ pub fn read(path: &Path, store: Store) -> Result<SopsFile, Problem> {
 /// # Errors
 /// [`Problem::NotEncrypted`], [`Problem::Sops`].
 pub fn parse(text: Plaintext, store: Store) -> Result<SopsFile, Problem> {
-    SopsFile::read(store, text).map_err(|error| match error {
-        SopsError::NotEncrypted => Problem::NotEncrypted,
-        // Any file is binary; an encrypted one is JSON.
-        SopsError::Parse(_) if store == Store::Binary => Problem::NotEncrypted,
-        error => Problem::Sops(error),
+    // Any file is binary; an encrypted one is JSON.
+    let is_binary = store == Store::Binary;
+    SopsFile::read(store, text).map_err(|error| {
+        let plain = matches!(error, SopsError::NotEncrypted)
+            || is_binary && matches!(error, SopsError::Parse(_));
+        if plain { Problem::NotEncrypted } else { Problem::Sops(error) }
     })
+}
+
+/// What kind of document an encrypted text is: what its name says, and where that says nothing,
+/// what is in it.
+pub fn store_of(name: &Path, text: &Plaintext) -> Store {
+    let named = Store::of_path(name);
+    let is_whole = |text| {
+        let tree = Store::Binary.read(text).unwrap_or_default();
+        let root = tree.documents.first().map(|document| &document.root);
+        root.is_some_and(|root| root.entries().all(|entry| entry.key == "data"))
+    };
+    if named != Store::Binary || is_whole(text) {
+        return named;
+    }
+    let others = [Store::Json, Store::Yaml, Store::Ini, Store::Dotenv];
+    let fits = |store: &Store| file::is_encrypted(*store, text).unwrap_or(false);
+    others.into_iter().find(fits).unwrap_or(named)
 }
 
 /// Finds the data key of a file and decrypts its values.
@@ -69,6 +85,20 @@ pub fn unlock(file: SopsFile, keys: &mut Keys<'_>, check: MacCheck) -> Result<Un
     let key = key_of(&file, keys)?;
     let opened = file.open(&key, check).map_err(Problem::Sops)?;
     Ok(Unlocked { opened, key })
+}
+
+/// The document in the bytes of a file, every byte of it but encrypted values and metadata.
+///
+/// # Errors
+/// [`Problem::NotEncrypted`], [`Problem::Locked`], [`Problem::Sops`].
+pub fn document_of(name: &Path, bytes: &[u8], keys: &mut Keys<'_>) -> Result<Plaintext, Problem> {
+    let text = Plaintext::copy_of(bytes);
+    let store = store_of(name, &text);
+    let opened = unlock(parse(text, store)?, keys, MacCheck::Verify)?.opened;
+    opened
+        .document(&Writer::Lossless, store)
+        .or_else(|_| opened.document(&Writer::Canonical(Layout::default()), store))
+        .map_err(Problem::Sops)
 }
 
 /// The data key of a file.
@@ -265,22 +295,6 @@ pub fn groups(readers: &SopsReaders) -> Vec<Vec<WrappingKey>> {
         group.iter().map(|named: &crate::rules::sops::NamedKey| named.key.clone()).collect()
     };
     readers.groups.iter().map(keys).collect()
-}
-
-/// Readers without a rule: one group of them, and what is encrypted is the usual.
-pub fn readers_of(recipients: &[Recipient]) -> SopsReaders {
-    let named = |recipient: &Recipient| NamedKey {
-        key: WrappingKey::Age(recipient.clone()),
-        reader: recipient.short(),
-        place: Place::file(Path::new("")),
-    };
-    SopsReaders {
-        groups: vec![recipients.iter().map(named).collect()],
-        threshold: None,
-        selector: None,
-        mac_only_encrypted: false,
-        layout: crate::rules::sops::Layout::default(),
-    }
 }
 
 /// A document as one of another kind.

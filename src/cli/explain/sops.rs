@@ -3,16 +3,21 @@
 use super::{Around, Class, Failure, needs_lines, quoted, tried_lines};
 use crate::format::sops::data_key::{Locked, RewrapError};
 use crate::format::sops::file::SopsError;
+use crate::format::sops::store::Way;
+use crate::format::sops::value::ValueError;
 use crate::key::wrapping::WrappingKey;
 use crate::work::Expected;
 
 /// Explains what is wrong with a sops file.
 pub(super) fn error(error: &SopsError, file: &str) -> Failure {
     let (class, what, hint) = match error {
-        SopsError::Parse(_) => (Class::Header, "cannot read", None),
-        SopsError::NotEncrypted | SopsError::Metadata(_) => {
-            (Class::Header, "cannot use", Some("restore it from git"))
+        SopsError::Missing { way } => {
+            return Failure::new(format!("`{file}` has no value `{}`", Way(way)));
         }
+        SopsError::Parse(_) => {
+            (Class::Header, "cannot read", Some("if it was encrypted once, restore it from git"))
+        }
+        SopsError::NotEncrypted | SopsError::Metadata(_) => (Class::Header, "cannot use", GIT),
         SopsError::AlreadyEncrypted { .. } => (
             Class::Error,
             "cannot encrypt",
@@ -24,18 +29,32 @@ pub(super) fn error(error: &SopsError, file: &str) -> Failure {
         }
         SopsError::Store(_) | SopsError::Random(_) => (Class::Error, "cannot write", None),
         SopsError::Selector(_) => (Class::Error, "cannot use", None),
-        SopsError::Missing { .. } => (Class::Error, "cannot find it in", None),
-        SopsError::Value { .. } => (Class::Payload, "cannot use", Some("restore it from git")),
-        SopsError::Key => (Class::Hmac, "cannot decrypt", Some("restore it from git")),
+        SopsError::Value { what: ValueError::Ambiguous, .. } => {
+            (Class::Error, "cannot encrypt", None)
+        }
+        SopsError::Value { .. } => (Class::Payload, "cannot decrypt", GIT),
+        SopsError::Key => (Class::Hmac, "cannot decrypt", GIT),
         SopsError::Mac | SopsError::NoMac => (
             Class::Hmac,
             "cannot decrypt",
             Some("somebody without the key may have changed it: restore it from git"),
         ),
     };
-    let failure = Failure { class, ..Failure::new(format!("{what} `{file}`: {error}")) };
+    // These begin with what the file has or has not.
+    let about_it = matches!(
+        error,
+        SopsError::NotEncrypted
+            | SopsError::AlreadyEncrypted { .. }
+            | SopsError::NoMac
+            | SopsError::NoDocument
+    );
+    let it = if about_it { "it " } else { "" };
+    let failure = Failure { class, ..Failure::new(format!("{what} `{file}`: {it}{error}")) };
     failure.maybe_hint(hint.map(str::to_owned))
 }
+
+/// What to do about a file that was sound once.
+const GIT: Option<&str> = Some("restore it from git");
 
 /// Explains why the data key of a sops file was not found.
 pub(super) fn locked(locked: &Locked, file: &str, around: &Around<'_>) -> Failure {

@@ -11,7 +11,7 @@ use clap::Args;
 use super::super::context::Context;
 use super::super::explain::{Failure, replace_error};
 use super::super::{Done, Outcome, ui};
-use super::{asked, path_of, top};
+use super::{asked, path_of, patterns, top};
 use crate::fsx::{Staged, Staging, read_limited};
 
 /// Set git up to show and merge secret files
@@ -23,7 +23,7 @@ pub(super) struct Install {
     /// For all repositories of this user (`~/.gitconfig`)
     #[arg(long, conflicts_with_all = ["attributes", "hook"])]
     global: bool,
-    /// Add the line that says which files these are to `.gitattributes`; otherwise it is printed
+    /// Add the lines that say which files these are to `.gitattributes`; otherwise they are printed
     #[arg(long)]
     attributes: bool,
     /// Set a hook that stops a commit of what the rules say is secret and is not encrypted
@@ -39,17 +39,25 @@ impl Install {
             asked(context, &["config", scope, name, value].map(OsStr::new))?;
         }
         let Some(top) = top else {
-            ui::say(&format!("add to the `.gitattributes` of a repository: {ATTRIBUTES}"));
+            ui::say(&format!("add to the `.gitattributes` of a repository: {}", line("*.age")));
             return Ok(Done::Clean);
         };
         let file = top.join(".gitattributes");
-        match (has_line(&file)?, self.attributes) {
-            (true, _) => {}
-            (false, true) => append(&file)?,
-            (false, false) => ui::say(&format!(
-                "add to `{}`, or pass `--attributes`: {ATTRIBUTES}",
-                ui::shown(&file)
-            )),
+        let present = read(&file)?;
+        let has = |line: &String| present.lines().any(|present| present.trim() == line);
+        let mut missing = vec![line("*.age")];
+        missing.extend(patterns::of_sops_files(context, &top).iter().map(|pattern| line(pattern)));
+        missing.retain(|line| !has(line));
+        match (missing.as_slice(), self.attributes) {
+            ([], _) => {}
+            (lines, true) => append(&file, present, lines)?,
+            (lines, false) => {
+                let shown = ui::shown(&file);
+                ui::say(&format!("add to `{shown}`, or pass `--attributes`:"));
+                for line in lines {
+                    ui::say(&ui::clean(line));
+                }
+            }
         }
         if self.hook {
             hook(context)?;
@@ -58,8 +66,8 @@ impl Install {
     }
 }
 
-fn has_line(file: &Path) -> Result<bool, Failure> {
-    Ok(read(file)?.lines().any(|line| line.trim() == ATTRIBUTES))
+fn line(pattern: &str) -> String {
+    format!("{pattern} {ATTRIBUTES}")
 }
 
 fn read(file: &Path) -> Result<String, Failure> {
@@ -73,13 +81,14 @@ fn read(file: &Path) -> Result<String, Failure> {
     }
 }
 
-fn append(file: &Path) -> Result<(), Failure> {
-    let mut text = read(file)?;
+fn append(file: &Path, mut text: String, lines: &[String]) -> Result<(), Failure> {
     if !text.is_empty() && !text.ends_with('\n') {
         text.push('\n');
     }
-    text.push_str(ATTRIBUTES);
-    text.push('\n');
+    for line in lines {
+        text.push_str(line);
+        text.push('\n');
+    }
     let written = Staged::new(file).and_then(|mut staged| {
         staged.put(text.as_bytes())?;
         staged.commit()
@@ -122,5 +131,5 @@ const SETTINGS: [(&str, &str); 4] = [
     ("merge.secretctl.name", "secret files, by their content"),
     ("merge.secretctl.driver", "secretctl git merge %O %A %B %L %P"),
 ];
-const ATTRIBUTES: &str = "*.age -text diff=secretctl merge=secretctl";
+const ATTRIBUTES: &str = "-text diff=secretctl merge=secretctl";
 const COMMAND: &str = "secretctl git pre-commit";

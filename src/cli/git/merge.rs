@@ -9,18 +9,21 @@ use clap::Args;
 use super::super::context::{Context, file_failures, variable};
 use super::super::explain::{Around, Failure, problem, quoted};
 use super::super::{Done, Outcome, ui};
-use super::{asked, git_failure, top};
+use super::{asked, git_failure, merge_sops, top};
+use crate::format::age::Encrypted;
 use crate::format::sops::file::Writer;
 use crate::fsx::read_limited;
 use crate::plaintext::Plaintext;
 use crate::process::git::merge_texts;
 use crate::process::{EditRequest, EditSession, Editor};
-use crate::work::secret::{self, Kind, MAX_IN_MEMORY};
+use crate::work::secret::{self, Kind};
+use crate::work::sops::MAX_FILE;
 use crate::work::{Job, edit};
 
 /// Merge two versions of a secret file, for git
 ///
-/// The content is merged line by line and encrypted for the readers that the rules name now. What
+/// The content of an age file is merged line by line and encrypted for the readers that the rules
+/// name now; that of a sops file value by value, for the readers that both sides come to. What
 /// contradicts is for the editor, where there is one and a terminal; otherwise ours stays, and git
 /// is told of a conflict.
 #[derive(Debug, Args)]
@@ -51,22 +54,27 @@ impl Merge {
         let name = context.absolute(&self.path);
         let mut versions = Vec::new();
         for file in [&self.base, &self.ours, &self.theirs] {
-            let bytes = read_limited(file, MAX_IN_MEMORY.saturating_mul(2));
+            let bytes = read_limited(file, MAX_FILE);
             let shown = ui::shown(file);
             versions.push(bytes.map_err(|e| Failure::new(format!("cannot read `{shown}`: {e}")))?);
         }
-        let (_, job) = context.job(&name)?;
         // git takes the result from its own file and puts it in place itself.
-        let job = Job { path: context.absolute(&self.ours), ..job };
-        let done = merge(context, &job, &name, &versions, self.marker_size)?;
+        let target = context.absolute(&self.ours);
+        let work = Work { context, name: &name, target: &target, marker_size: self.marker_size };
         let shown = ui::shown(&name);
-        if done {
-            ui::say(&format!(
-                "merged `{shown}`; if the rules changed too, run `secretctl rekey` after the merge"
-            ));
-            return Ok(Done::Clean);
-        }
-        ui::say(&format!("`{shown}` has changes that contradict each other; ours was kept"));
+        let places = match work.merge(&versions, false)? {
+            Ended::Written => {
+                ui::say(&format!(
+                    "merged `{shown}`; if the rules changed too, run `secretctl rekey` after the \
+                     merge"
+                ));
+                return Ok(Done::Clean);
+            }
+            Ended::Conflict(places) => places,
+        };
+        ui::say(&format!(
+            "`{shown}` has changes that contradict each other{places}; ours was kept"
+        ));
         ui::say(&format!("hint: run `secretctl git resolve {}`", quoted(&shown)));
         Ok(Done::Found)
     }
@@ -95,14 +103,55 @@ impl Resolve {
                 }
             }
         }
-        let (_, job) = context.job(&name)?;
-        if merge(context, &job, &name, &versions, MARKER)? {
-            ui::say(&format!("resolved `{shown}`; now run `git add {}`", quoted(&shown)));
-            return Ok(Done::Clean);
+        let work = Work { context, name: &name, target: &name, marker_size: MARKER };
+        match work.merge(&versions, true)? {
+            Ended::Written => {
+                ui::say(&format!("resolved `{shown}`; now run `git add {}`", quoted(&shown)));
+                Ok(Done::Clean)
+            }
+            Ended::Conflict(places) => {
+                let what = "still has changes that contradict each other";
+                Err(Failure::new(format!("`{shown}` {what}{places}"))
+                    .hint("run this on a terminal, and leave no marks in the text")
+                    .into())
+            }
         }
-        Err(Failure::new(format!("`{shown}` still has changes that contradict each other"))
-            .hint("run this on a terminal, and leave no marks in the text")
-            .into())
+    }
+}
+
+/// How a merge ended.
+pub(super) enum Ended {
+    /// The result is in its place.
+    Written,
+    /// Something contradicts, and nobody said how it is to be; where it is, for people.
+    Conflict(String),
+}
+
+/// A merge of one file.
+#[derive(Clone, Copy)]
+pub(super) struct Work<'a> {
+    pub(super) context: &'a Context,
+    /// The file as people know it.
+    pub(super) name: &'a Path,
+    /// Where the result goes.
+    pub(super) target: &'a Path,
+    /// Length of the marks around what contradicts.
+    pub(super) marker_size: u8,
+}
+
+impl Work<'_> {
+    /// Merges and writes the result. With `resolving`, the user has been asked to settle what
+    /// contradicts.
+    fn merge(self, versions: &[Vec<u8>], resolving: bool) -> Result<Ended, Vec<Failure>> {
+        let is_age = |bytes: &Vec<u8>| Encrypted::read(bytes.as_slice()).is_ok();
+        let [base, ours, theirs] = versions else { return Ok(Ended::Conflict(String::new())) };
+        if !is_age(ours) && !is_age(theirs) {
+            return merge_sops::merge(self, [base, ours, theirs], resolving);
+        }
+        let (_, job) = self.context.job(self.name)?;
+        let job = Job { path: self.target.to_owned(), ..job };
+        let done = merge(self.context, &job, self.name, versions, self.marker_size)?;
+        Ok(if done { Ended::Written } else { Ended::Conflict(String::new()) })
     }
 }
 
@@ -149,7 +198,7 @@ fn merge(
     match merged {
         None => Ok(false),
         Some(merged) if !merged.conflicts => write(&merged.content).map(|()| true),
-        Some(merged) => match decided(context, name, &merged.content, marker_size)? {
+        Some(merged) => match decided(context, name, &merged.content, marker_size, &|_| None)? {
             Some(content) => write(&content).map(|()| true),
             None => Ok(false),
         },
@@ -157,12 +206,13 @@ fn merge(
 }
 
 /// Has the user resolve what contradicts; `None` where there is no terminal or editor, or where
-/// marks are left.
-fn decided(
+/// marks are left. `check` says what is wrong with a content.
+pub(super) fn decided(
     context: &Context,
     name: &Path,
     conflicted: &Plaintext,
     marker_size: u8,
+    check: &dyn Fn(&Plaintext) -> Option<String>,
 ) -> Result<Option<Plaintext>, Failure> {
     if !io::stdin().is_terminal() {
         return Ok(None);
@@ -177,11 +227,20 @@ fn decided(
         interrupts: &context.interrupts,
     };
     let mut session = EditSession::open(request, conflicted);
-    session.run_editor().map_err(|error| {
-        Failure::new(error.to_string()).maybe_hint(error.remedy().map(str::to_owned))
-    })?;
-    if has_marks(session.content(), marker_size) {
-        return Ok(None);
+    loop {
+        session.run_editor().map_err(|error| {
+            Failure::new(error.to_string()).maybe_hint(error.remedy().map(str::to_owned))
+        })?;
+        if has_marks(session.content(), marker_size) {
+            return Ok(None);
+        }
+        let Some(wrong) = check(session.content()) else { break };
+        let question = format!("the text is not well formed ({wrong}); open the editor again?");
+        let again = context.plugins().ask.confirm(&question, "yes", Some("no"));
+        if !again.unwrap_or(false) {
+            return Err(Failure::new(format!("the text is not well formed: {wrong}"))
+                .hint("nothing was written; run the command again"));
+        }
     }
     #[expect(clippy::disallowed_methods, reason = "the session keeps its own")]
     let content = Plaintext::copy_of(session.content().expose());

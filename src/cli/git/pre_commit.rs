@@ -9,18 +9,20 @@ use clap::Args;
 use super::super::context::{Context, rules_failure};
 use super::super::explain::Failure;
 use super::super::{Done, Outcome, ui};
+use super::merge_sops::place;
 use super::{asked, git_failure, top};
 use crate::format::age::Encrypted;
-use crate::format::sops::file::is_encrypted;
-use crate::format::sops::store::Store;
 use crate::plaintext::Plaintext;
 use crate::process::git::git;
-use crate::rules::Wanted;
+use crate::rules::{Pattern, Wanted};
+use crate::work::sops;
 
 /// Refuse a commit of what the rules say is secret and is not encrypted
 ///
 /// For the hook that `git install --hook` sets. Looks at what is about to be committed, not at
-/// the work tree, and needs no private key. Where there are no rules, nothing is secret.
+/// the work tree, and needs no private key. A sops file in which a value is plain that its own
+/// rule says is encrypted is refused as well. Where there are no rules, nothing is secret, and a
+/// rule of `.sops.yaml` without `path_regex` makes nothing secret.
 #[derive(Debug, Args)]
 pub(super) struct PreCommit {}
 
@@ -38,11 +40,17 @@ impl PreCommit {
             match rules.for_file(&file) {
                 Ok(None) => {}
                 Err(error) => failures.push(rules_failure(&error)),
-                Ok(Some(_)) => {
+                // Of rules files and the like, `.sops.yaml` often matches the names.
+                Ok(Some(_)) if rules.sources.iter().any(|source| source.file == file) => {}
+                Ok(Some((_, rule))) => {
                     let arguments = [OsStr::new("cat-file"), OsStr::new("blob"), &blob];
                     let output = git(&context.here, &arguments).map_err(|e| git_failure(&e))?;
-                    if !encrypted(&path, &output.stdout) {
-                        failures.push(in_the_open(&file));
+                    match state(&path, output.stdout) {
+                        State::Encrypted => {}
+                        // A rule without `path_regex` says who would read what is encrypted.
+                        State::Plain if matches!(rule.pattern, Pattern::Every) => {}
+                        State::Plain => failures.push(in_the_open(&file)),
+                        State::PartlyPlain(place) => failures.push(partly(&file, &place)),
                     }
                 }
             }
@@ -76,9 +84,35 @@ fn staged(context: &Context) -> Result<Vec<(PathBuf, OsString)>, Failure> {
     Ok(staged)
 }
 
-/// Whether a content is an age file or a sops document.
+fn partly(file: &Path, place: &str) -> Failure {
+    let shown = ui::shown(file);
+    Failure::new(format!("`{shown}` would be committed with a value in the open, at {place}"))
+        .hint("unstage it with `git restore --staged`, and enter the value with `secretctl edit`")
+}
+
+/// What is about to be committed.
+enum State {
+    /// An age file, or a sops document of which every value that should be is encrypted.
+    Encrypted,
+    /// Neither.
+    Plain,
+    /// A sops document into which somebody wrote; the place, for people.
+    PartlyPlain(String),
+}
+
 #[expect(clippy::disallowed_methods, reason = "what should be encrypted is looked at")]
-fn encrypted(path: &Path, content: &Plaintext) -> bool {
-    Encrypted::read(content.expose()).is_ok()
-        || is_encrypted(Store::of_path(path), content).unwrap_or(false)
+fn state(path: &Path, content: Plaintext) -> State {
+    if Encrypted::read(content.expose()).is_ok() {
+        return State::Encrypted;
+    }
+    let store = sops::store_of(path, &content);
+    match sops::parse(content, store) {
+        Ok(file) if file.metadata().is_encrypted() => match file.in_the_open() {
+            Ok(Some((document, way))) => State::PartlyPlain(place(document, &way)),
+            // A rule that cannot be followed lets nobody tell.
+            Ok(None) => State::Encrypted,
+            Err(_) => State::Plain,
+        },
+        Ok(_) | Err(_) => State::Plain,
+    }
 }

@@ -62,7 +62,9 @@ pub(super) fn texts(map: Map) -> Result<Vec<(String, Plaintext)>, StoreError> {
         let text = match leaf.value {
             Value::Null => Plaintext::default(),
             Value::Str(text) => text,
-            other => to_text(&other),
+            other @ (Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Time(_)) => {
+                to_text(&other)
+            }
         };
         texts.push((entry.key, text));
     }

@@ -208,6 +208,8 @@ impl<'a, 'b> Walk<'a, 'b> {
                 Ok((_, plain)) => {
                     comment.text = plain;
                     comment.write = Write::Value;
+                    // sops forgets it where it decrypts, and prints the comment above.
+                    comment.inline = false;
                     self.done = self.done.saturating_add(1);
                 }
                 // one that an older sops left plain, or that somebody wrote into the file

@@ -44,7 +44,7 @@ pub fn print(
         Node::Leaf(Leaf { value: Value::Str(text), .. }) => Ok(text),
         Node::Map(root) => output.print(&as_sops(root, store, output)?, None, layout),
         Node::List(_) if output == Store::Ini => {
-            Err(StoreError::new("is a list, which INI cannot hold"))
+            Err(StoreError::new("it is a list, which INI cannot hold"))
         }
         Node::List(_) | Node::Leaf(_) => print_part(node, store, output, layout),
     }
@@ -70,8 +70,10 @@ fn print_part(
             let printed = Store::Json.print(&tree, None, layout)?;
             Ok(outdent(&printed, b"\"x\":", b"\n}\n", layout.json_indent.unwrap_or(1)))
         }
-        Store::Dotenv => Err(StoreError::new("is no text, and dotenv has nothing else")),
-        Store::Binary => Err(StoreError::new("is no text, and a binary document is no other")),
+        Store::Dotenv => Err(StoreError::new("it is no text, and dotenv has nothing else")),
+        Store::Binary => {
+            Err(StoreError::new("it is no text, and a binary document is nothing else"))
+        }
     }
 }
 

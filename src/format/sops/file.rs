@@ -6,13 +6,14 @@
 use super::crypt::{self, Job};
 use super::data_key::DataKey;
 pub use super::error::SopsError;
+use super::in_the_open::Found;
 use super::metadata::{Metadata, MetadataError, VERSION};
 use super::select::{Rule, Selector};
 use super::stash::Stash;
 use super::store::{Layout, MetadataEdit, Step, Store, StoreError};
 use super::tree::{Document, Entry, Leaf, Map, MapItem, Node, Tree, Value};
 use super::value::{Cipher, Kind, ValueError};
-use super::{canonical, convert, extract, number, time};
+use super::{canonical, convert, extract, in_the_open, number, time};
 use crate::plaintext::Plaintext;
 
 /// How a document is written.
@@ -127,6 +128,21 @@ impl SopsFile {
     pub fn metadata_again(&self) -> Result<Metadata, SopsError> {
         let map = self.tree.documents.first().and_then(|document| document.metadata.as_ref());
         Ok(Metadata::read(map.ok_or(SopsError::NotEncrypted)?)?)
+    }
+
+    /// The first value that is plain although the rule of the file says that it is encrypted; no
+    /// key is needed.
+    ///
+    /// # Errors
+    /// [`SopsError::Selector`].
+    pub fn in_the_open(&self) -> Result<Option<Found>, SopsError> {
+        let selector = Selector::new(self.metadata.rule.as_ref())?;
+        Ok(in_the_open::by_rule(&self.tree, &selector))
+    }
+
+    /// The first value that is plain and was encrypted in another version of the file.
+    pub fn opens_up(&self, before: &Self) -> Option<Found> {
+        in_the_open::than(&self.tree, &before.tree)
     }
 
     /// Decrypts every value and checks the MAC.
@@ -292,6 +308,19 @@ fn layout_of(writer: &Writer, store: Store, output: Store) -> Option<Layout> {
 /// [`SopsError::Parse`], [`SopsError::AlreadyEncrypted`], [`SopsError::NoDocument`],
 /// [`SopsError::Selector`], [`SopsError::Value`], [`SopsError::Store`], [`SopsError::Random`].
 pub fn seal(document: &Plaintext, sealing: &Sealing<'_>) -> Result<Vec<u8>, SopsError> {
+    seal_with(document, sealing, &[])
+}
+
+/// As [`seal`], for a document that others went into as well: where their key is the same, values
+/// that the file before has not keep their ciphertext.
+///
+/// # Errors
+/// As [`seal`].
+pub fn seal_with(
+    document: &Plaintext,
+    sealing: &Sealing<'_>,
+    others: &[&Opened],
+) -> Result<Vec<u8>, SopsError> {
     let Sealing { input, output, metadata, key, before, writer, now, version } = *sealing;
     let mut tree = input.read_plain(document).map_err(SopsError::Parse)?;
     if tree.documents.is_empty() {
@@ -307,11 +336,14 @@ pub fn seal(document: &Plaintext, sealing: &Sealing<'_>) -> Result<Vec<u8>, Sops
     if let Some(document) = tree.documents.iter().position(encrypted) {
         return Err(SopsError::AlreadyEncrypted { document });
     }
-    let before = before.filter(|before| before.cipher.is_of(key));
-    let mut stash = match before {
-        Some(before) => Some(Stash::new(&before.text, &before.tree)?),
-        None => None,
-    };
+    let mut stash: Option<Stash<'_>> = None;
+    let of_key = |opened: &&Opened| opened.cipher.is_of(key);
+    for opened in before.into_iter().chain(others.iter().copied()).filter(of_key) {
+        match &mut stash {
+            Some(stash) => stash.add(&opened.text, &opened.tree),
+            None => stash = Some(Stash::new(&opened.text, &opened.tree)?),
+        }
+    }
     // the canonical writer rounds as sops does
     let exact = *writer == Writer::Lossless;
     let how = Encrypting { store: input, metadata, key, now, version, exact };

@@ -15,6 +15,7 @@ pub mod example;
 pub mod extract;
 pub mod file;
 mod flatten;
+pub mod in_the_open;
 pub mod ini;
 pub mod json;
 pub mod metadata;

@@ -4,7 +4,7 @@
 //! sops remembers one nonce for each place and value; here, equal items of a list keep theirs in
 //! order. What is remembered is a whole ciphertext, so no nonce is ever used for two values.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
 
 use sha2::{Digest, Sha256};
@@ -17,9 +17,17 @@ use crate::plaintext::Plaintext;
 /// The ciphertexts of an opened file.
 #[derive(Debug)]
 pub struct Stash<'a> {
-    text: &'a Plaintext,
     salt: [u8; 32],
-    known: HashMap<[u8; 32], VecDeque<&'a Spot>>,
+    known: HashMap<[u8; 32], VecDeque<Place<'a>>>,
+    /// All ciphertexts of the texts before the one that is read.
+    seen: HashSet<&'a [u8]>,
+}
+
+/// Where a ciphertext stands, and in which text.
+#[derive(Debug, Clone, Copy)]
+struct Place<'a> {
+    text: &'a Plaintext,
+    spot: &'a Spot,
 }
 
 /// A ciphertext that a value had.
@@ -40,22 +48,54 @@ impl<'a> Stash<'a> {
     pub fn new(text: &'a Plaintext, tree: &'a Tree) -> io::Result<Self> {
         let mut salt = [0; 32];
         key::fill_random(&mut salt)?;
-        let mut stash = Self { text, salt, known: HashMap::new() };
+        let mut stash = Self { salt, known: HashMap::new(), seen: HashSet::new() };
+        stash.add(text, tree);
+        Ok(stash)
+    }
+
+    /// Adds those of another file with the same key, which count where those before have none
+    /// left. One that both have counts once.
+    pub fn add(&mut self, text: &'a Plaintext, tree: &'a Tree) {
+        let mut reading = Reading { stash: self, text, new: Vec::new() };
         let mut place = Vec::new();
         for document in &tree.documents {
-            stash.map(&document.root, &mut place);
+            reading.map(&document.root, &mut place);
         }
-        Ok(stash)
+        let new = reading.new;
+        self.seen.extend(new);
     }
 
     /// The first ciphertext that is left for a value at a place.
     pub fn take(&mut self, place: &[u8], kind: Kind, plain: &[u8]) -> Option<Known<'a>> {
         let name = self.name(place, kind, plain);
-        let spot = self.known.get_mut(&name)?.pop_front()?;
-        let token = token(self.text, spot)?;
+        let Place { text, spot } = self.known.get_mut(&name)?.pop_front()?;
+        let token = token(text, spot)?;
         Some(Known { text: Plaintext::copy_of(ciphertext(token)?), token, spot })
     }
 
+    /// Whole floats stand in a document as integers do.
+    fn name(&self, place: &[u8], kind: Kind, plain: &[u8]) -> [u8; 32] {
+        Sha256::new()
+            .chain_update(self.salt)
+            .chain_update(place.len().to_le_bytes())
+            .chain_update(place)
+            .chain_update(if kind == Kind::Float { Kind::Int } else { kind }.name())
+            .chain_update([0])
+            .chain_update(plain)
+            .finalize()
+            .into()
+    }
+}
+
+/// Goes through a text's tree.
+struct Reading<'s, 'a> {
+    stash: &'s mut Stash<'a>,
+    text: &'a Plaintext,
+    /// The ciphertexts of this text, which may have the same one twice.
+    new: Vec<&'a [u8]>,
+}
+
+impl<'a> Reading<'_, 'a> {
     fn node(&mut self, node: &'a Node, place: &mut Vec<u8>) {
         match node {
             Node::Map(map) => self.map(map, place),
@@ -110,23 +150,13 @@ impl<'a> Stash<'a> {
     }
 
     fn remember(&mut self, place: &[u8], kind: Kind, plain: &[u8], spot: &'a Spot) {
-        if token(self.text, spot).and_then(ciphertext).is_some() {
-            let name = self.name(place, kind, plain);
-            self.known.entry(name).or_default().push_back(spot);
+        let Some(text) = token(self.text, spot).and_then(ciphertext) else { return };
+        if self.stash.seen.contains(text) {
+            return;
         }
-    }
-
-    /// Whole floats stand in a document as integers do.
-    fn name(&self, place: &[u8], kind: Kind, plain: &[u8]) -> [u8; 32] {
-        Sha256::new()
-            .chain_update(self.salt)
-            .chain_update(place.len().to_le_bytes())
-            .chain_update(place)
-            .chain_update(if kind == Kind::Float { Kind::Int } else { kind }.name())
-            .chain_update([0])
-            .chain_update(plain)
-            .finalize()
-            .into()
+        self.new.push(text);
+        let name = self.stash.name(place, kind, plain);
+        self.stash.known.entry(name).or_default().push_back(Place { text: self.text, spot });
     }
 }
 
@@ -206,6 +236,20 @@ mod tests {
         let (text, tree) = list(&old);
         let mut stash = Stash::new(&text, &tree).unwrap();
         for expected in &old {
+            let known = stash.take(b"l:", Kind::Str, b"same").unwrap();
+            assert_eq!(bytes(&known.text), expected.as_slice());
+        }
+        assert!(stash.take(b"l:", Kind::Str, b"same").is_none());
+    }
+
+    #[test]
+    fn those_of_another_file_come_after_and_once() {
+        let (old, new) = (ciphertexts(3), ciphertexts(1));
+        let (text, tree) = list(&old);
+        let (other, other_tree) = list(&[&old[1..2], &new, &old[..1]].concat());
+        let mut stash = Stash::new(&text, &tree).unwrap();
+        stash.add(&other, &other_tree);
+        for expected in old.iter().chain(&new) {
             let known = stash.take(b"l:", Kind::Str, b"same").unwrap();
             assert_eq!(bytes(&known.text), expected.as_slice());
         }

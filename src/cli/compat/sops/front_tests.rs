@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::invocation::{Decrypt, Encrypt};
 use super::invocation::{NewValue, Shell, Target};
 use super::*;
 use crate::format::sops::select::Rule;
