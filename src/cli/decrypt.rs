@@ -12,7 +12,7 @@ use super::kinds::DocumentType;
 use super::{Done, Outcome, ui};
 use crate::format::age::AgeError;
 use crate::format::sops::file::Writer;
-use crate::format::sops::store::{Layout, Store};
+use crate::format::sops::store::Layout;
 use crate::fsx::Staged;
 use crate::fsx::replace::Staging;
 use crate::key::keyring::Unopened;
@@ -60,10 +60,8 @@ impl Decrypt {
         let name = file.cloned().unwrap_or_else(|| PathBuf::from("standard input"));
         let canonical = Writer::Canonical(Layout::default());
         let kinds = Kinds {
-            input: self
-                .input_type
-                .map(DocumentType::store)
-                .or(file.map(|path| Store::of_path(path))),
+            input: self.input_type.map(DocumentType::store),
+            name: file.map(PathBuf::as_path),
             output: self.output_type.map(DocumentType::store),
             writer: if self.canonical { canonical } else { Writer::Lossless },
         };

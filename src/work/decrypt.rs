@@ -2,6 +2,7 @@
 //! is, its content tells. Knows no rules.
 
 use std::io::{self, BufRead, Cursor, ErrorKind, Read, Write};
+use std::path::Path;
 
 use super::Problem;
 use super::keys::Keys;
@@ -14,9 +15,11 @@ use crate::plaintext::Plaintext;
 
 /// How a sops file is read and written.
 #[derive(Debug, Clone, Copy)]
-pub struct Kinds {
-    /// What the name or the user says it is; else its content tells.
+pub struct Kinds<'a> {
+    /// What the user says it is.
     pub input: Option<Store>,
+    /// The name, which tells it otherwise; where there is none, the content does.
+    pub name: Option<&'a Path>,
     /// What its document is printed as; else as what it is.
     pub output: Option<Store>,
     /// How it is printed.
@@ -31,7 +34,7 @@ pub struct Kinds {
 pub fn decrypt(
     mut source: impl BufRead,
     name: &str,
-    kinds: &Kinds,
+    kinds: &Kinds<'_>,
     keys: &mut Keys<'_>,
     sink: &mut dyn Write,
 ) -> Result<(), Problem> {
@@ -49,16 +52,12 @@ pub fn decrypt(
         if large { Problem::NotEncrypted } else { AgeError::Read(error).into() }
     })?;
     not_age(&text)?;
-    let store = kinds.input.unwrap_or_else(|| guess(&text));
+    let by_name = || kinds.name.map(|name| sops::store_of(name, &text));
+    let store = kinds.input.or_else(by_name).unwrap_or_else(|| guess(&text));
     let unlocked = sops::unlock(sops::parse(text, store)?, keys, MacCheck::Verify)?;
     let output = kinds.output.unwrap_or(store);
     let document = unlocked.opened.document(&kinds.writer, output).map_err(Problem::Sops)?;
-    write(sink, &document)
-}
-
-#[expect(clippy::disallowed_methods, reason = "the document goes where the user wants it")]
-fn write(sink: &mut dyn Write, document: &Plaintext) -> Result<(), Problem> {
-    sink.write_all(document.expose()).map_err(|error| AgeError::Write(error).into())
+    sops::write(&document, sink).map_err(|error| AgeError::Write(error).into())
 }
 
 /// What a file begins with: enough to tell what it is.
@@ -93,11 +92,17 @@ fn not_age(text: &Plaintext) -> Result<(), Problem> {
     }
 }
 
-/// What a document without a name is: JSON begins with a brace.
+/// What a document without a name is: JSON begins with a brace, and YAML is most of the rest.
 #[expect(clippy::disallowed_methods, reason = "the first character tells what a document is")]
 fn guess(text: &Plaintext) -> Store {
     let json = text.expose().trim_ascii_start().first() == Some(&b'{');
-    if json { Store::Json } else { Store::Yaml }
+    if json {
+        return Store::Json;
+    }
+    match sops::store_of(Path::new(""), text) {
+        Store::Binary => Store::Yaml,
+        known @ (Store::Yaml | Store::Json | Store::Dotenv | Store::Ini) => known,
+    }
 }
 
 /// Bytes that tell an age file.

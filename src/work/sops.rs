@@ -17,12 +17,10 @@ use crate::format::sops::select::Rule;
 use crate::format::sops::store::{Layout, Store};
 use crate::format::sops::time;
 use crate::fsx::read::read_plaintext;
-use crate::key::Recipient;
 use crate::key::wrapping::WrappingKey;
-use crate::place::Place;
 use crate::plaintext::Plaintext;
 use crate::rules;
-use crate::rules::sops::{NamedKey, Selector, SelectorKind, SopsReaders};
+use crate::rules::sops::{Selector, SelectorKind, SopsReaders};
 
 /// Most bytes of a sops file, whose values are in Base64: 96 MiB.
 pub const MAX_FILE: usize = 96 * 1024 * 1024;
@@ -296,22 +294,6 @@ pub fn groups(readers: &SopsReaders) -> Vec<Vec<WrappingKey>> {
         group.iter().map(|named: &crate::rules::sops::NamedKey| named.key.clone()).collect()
     };
     readers.groups.iter().map(keys).collect()
-}
-
-/// Readers without a rule: one group of them, and what is encrypted is the usual.
-pub fn readers_of(recipients: &[Recipient]) -> SopsReaders {
-    let named = |recipient: &Recipient| NamedKey {
-        key: WrappingKey::Age(recipient.clone()),
-        reader: recipient.short(),
-        place: Place::file(Path::new("")),
-    };
-    SopsReaders {
-        groups: vec![recipients.iter().map(named).collect()],
-        threshold: None,
-        selector: None,
-        mac_only_encrypted: false,
-        layout: crate::rules::sops::Layout::default(),
-    }
 }
 
 /// A document as one of another kind.

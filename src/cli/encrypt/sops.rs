@@ -7,8 +7,9 @@ use super::{Encrypt, FileType, Source, named};
 use crate::cli::context::{Context, file_failures};
 use crate::cli::explain::{Around, Failure, problem};
 use crate::cli::{Done, Outcome, ui};
-use crate::format::sops::file::Writer;
+use crate::format::sops::file::{SopsError, Writer};
 use crate::format::sops::store::{Layout, Store};
+use crate::key::wrapping::WrappingKey;
 use crate::plaintext::Plaintext;
 use crate::work::secret::{self, Kind, MAX_IN_MEMORY};
 use crate::work::{Job, Problem, edit, sops, status};
@@ -74,29 +75,29 @@ impl Encrypt {
         let recipients = named(context, &self.recipients, &self.recipients_files)?;
         let name = self.output.as_deref().unwrap_or(Path::new("standard output"));
         let source = self.file.as_deref().unwrap_or(Path::new("standard input"));
-        let explain = |error: Problem| {
-            let of_content = matches!(error, Problem::Content { .. });
-            problem(&error, if of_content { source } else { name }, &Around::default())
-        };
         let by_name = || self.output.as_deref().or(self.file.as_deref()).map(Store::of_path);
         let input = self.input_type.map(super::DocumentType::store).or_else(by_name);
         let input = input.unwrap_or(Store::Binary);
         let store = self.output.as_deref().map_or(input, Store::of_path);
+        let explain = |error: Problem| match error {
+            Problem::Sops(SopsError::Parse(error)) => {
+                let error = Problem::Content { store: input, error };
+                problem(&error, source, &Around::default())
+            }
+            error => problem(&error, name, &Around::default()),
+        };
         let keys = context.keys();
         let writer = if self.writer.canonical {
             Writer::Canonical(Layout::default())
         } else {
             Writer::Lossless
         };
-        let readers = sops::readers_of(&recipients);
-        let converted;
-        let document = if input == store {
-            content
-        } else {
-            converted = sops::convert(content, input, store).map_err(explain)?;
-            &converted
-        };
-        let sealed = sops::seal_new(document, store, &readers, &keys, &writer).map_err(explain)?;
+        let group = recipients.into_iter().map(WrappingKey::Age).collect();
+        let recipe = sops::Recipe { groups: vec![group], ..sops::Recipe::default() };
+        let sealed = recipe
+            .start(&keys)
+            .and_then(|started| started.seal(content, (input, store), &writer))
+            .map_err(explain)?;
         match &self.output {
             None => {
                 let mut stdout = io::stdout().lock();
