@@ -80,7 +80,10 @@ fn beginning(source: &mut dyn BufRead) -> io::Result<Vec<u8>> {
 
 fn is_age(begin: &[u8]) -> bool {
     let begin = begin.trim_ascii_start();
-    begin.starts_with(b"age-encryption.org/") || begin.starts_with(b"-----BEGIN AGE ")
+    // Armor, though perhaps a damaged one, unless it is the mark of a YAML document.
+    let marked = begin.strip_prefix(b"---").map(|behind| behind.first());
+    let yaml = marked.is_some_and(|next| next.is_none_or(u8::is_ascii_whitespace));
+    begin.starts_with(b"age-encryption.org/") || (begin.starts_with(b"-") && !yaml)
 }
 
 /// Armor that does not begin the file is told of, as ever.

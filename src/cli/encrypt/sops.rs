@@ -79,12 +79,12 @@ impl Encrypt {
         let input = self.input_type.map(super::DocumentType::store).or_else(by_name);
         let input = input.unwrap_or(Store::Binary);
         let store = self.output.as_deref().map_or(input, Store::of_path);
-        let explain = |error: Problem| match error {
-            Problem::Sops(SopsError::Parse(error)) => {
+        let explain = |error: Problem| {
+            if let Problem::Sops(SopsError::Parse(error)) = error {
                 let error = Problem::Content { store: input, error };
-                problem(&error, source, &Around::default())
+                return problem(&error, source, &Around::default());
             }
-            error => problem(&error, name, &Around::default()),
+            problem(&error, name, &Around::default())
         };
         let keys = context.keys();
         let writer = if self.writer.canonical {
