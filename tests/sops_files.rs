@@ -162,7 +162,8 @@ fn theirs(name: &str) -> (SopsFile, DataKey) {
     let keys = fs::read_to_string(folder().join("key.txt")).unwrap();
     let key: age::x25519::Identity =
         keys.lines().find(|line| line.starts_with("AGE-")).unwrap().parse().unwrap();
-    let armor = age::armor::ArmoredReader::new(file.metadata().groups[0][0].enc.as_bytes());
+    let armor =
+        age::armor::ArmoredReader::new(file.metadata().keys().next().unwrap().enc.as_bytes());
     let decryptor = age::Decryptor::new(armor).unwrap();
     let mut reader = decryptor.decrypt(std::iter::once(&key as &dyn age::Identity)).unwrap();
     let mut bytes = Vec::new();

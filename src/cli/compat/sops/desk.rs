@@ -72,12 +72,11 @@ impl Desk {
         opening: &Opening,
         keys: &mut Keys<'_>,
     ) -> Result<Unlocked, Refusal> {
-        self.unlock(self.file(subject)?, subject, opening, keys)
+        Self::unlock(self.file(subject)?, subject, opening, keys)
     }
 
     /// The same for a file that was read.
     pub(super) fn unlock(
-        &self,
         file: SopsFile,
         subject: &Subject,
         opening: &Opening,

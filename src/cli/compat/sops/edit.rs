@@ -42,7 +42,7 @@ pub(super) fn run(edit: &Edit) -> Done {
         let ruling = Ruling::find(&desk, subject)?;
         let recipe = recipe(&edit.keys, &edit.selection, subject.input, ruling.as_ref())?;
         let started = recipe.start(&keys).map_err(|error| unwrappable(&error, edit))?;
-        (File::New(started), example(subject.input, &layout), ruling)
+        (File::New(Box::new(started)), example(subject.input, &layout), ruling)
     };
     let draft = Draft { edit, file, keys, writer, layout };
     let text = draft.shown(document)?;
@@ -58,7 +58,7 @@ pub(super) fn run(edit: &Edit) -> Done {
 /// What is being edited.
 enum File {
     Old(Box<Unlocked>),
-    New(Started),
+    New(Box<Started>),
 }
 
 impl File {
@@ -180,23 +180,18 @@ fn editor() -> Result<Editor, Refusal> {
 
 fn failed(error: &EditError) -> Refusal {
     let remedy = error.remedy().map(|remedy| format!("; {remedy}")).unwrap_or_default();
-    match error {
-        EditError::NoPlace(_) | EditError::Put(_) => {
-            refusal(Code::Output, format!("Could not create temporary file: {error}{remedy}"))
-        }
-        _ => refusal(Code::Editor, format!("Could not run editor: {error}{remedy}")),
+    if matches!(error, EditError::NoPlace(_) | EditError::Put(_)) {
+        let text = format!("Could not create temporary file: {error}{remedy}");
+        return refusal(Code::Output, text);
     }
+    refusal(Code::Editor, format!("Could not run editor: {error}{remedy}"))
 }
 
 fn unwrappable(error: &Problem, edit: &Edit) -> Refusal {
-    match error {
-        Problem::Rewrap(error) => refusal(
-            Code::NoKey,
-            format!(
-                "Error encrypting the data key with one or more master keys: [{}]",
-                of_wrapping(error)
-            ),
-        ),
-        other => refusals::of(other, Doing::Sealing, &edit.subject.name, &[]),
-    }
+    let Problem::Rewrap(error) = error else {
+        return refusals::of(error, Doing::Sealing, &edit.subject.name, &[]);
+    };
+    let why = of_wrapping(error);
+    let text = format!("Error encrypting the data key with one or more master keys: [{why}]");
+    refusal(Code::NoKey, text)
 }

@@ -42,23 +42,37 @@ pub(super) fn of(error: &Problem, doing: Doing, file: &Path, tried: &[Tried]) ->
             refusal(Code::Generic, format!("Could not generate data key: [{why}]"))
         }
         Problem::Replace(error) => of_writing(error),
-        other => {
+        Problem::Broken(_)
+        | Problem::Unopened(_)
+        | Problem::Age(_)
+        | Problem::Wrap(_)
+        | Problem::NoSopsRule
+        | Problem::NotSops
+        | Problem::NoParts
+        | Problem::Content { .. }
+        | Problem::HalfDone { .. }
+        | Problem::Changed
+        | Problem::TooManyReaders
+        | Problem::LeadsOut { .. }
+        | Problem::Input { .. }
+        | Problem::Interrupted(_)
+        | Problem::Signals(_)
+        | Problem::EmptyInput
+        | Problem::Output(_) => {
             let around = Around { tried, needs: &[] };
-            refusal(Code::Generic, problem(other, file, &around).text())
+            refusal(Code::Generic, problem(error, file, &around).text())
         }
     }
 }
 
 /// Why a data key cannot be wrapped.
 pub(super) fn of_wrapping(error: &RewrapError) -> String {
-    match error {
-        RewrapError::NoGroup | RewrapError::EmptyGroup { .. } => {
-            "empty key group provided".to_owned()
-        }
-        other => match other.remedy() {
-            Some(remedy) => format!("{other}; {remedy}"),
-            None => other.to_string(),
-        },
+    if matches!(error, RewrapError::NoGroup | RewrapError::EmptyGroup { .. }) {
+        return "empty key group provided".to_owned();
+    }
+    match error.remedy() {
+        Some(remedy) => format!("{error}; {remedy}"),
+        None => error.to_string(),
     }
 }
 

@@ -30,7 +30,7 @@ pub(super) fn run(rotate: &Rotate) -> Done {
             ui::say(&format!("warning: the file has no key `{}` to remove", key.name()));
         }
     }
-    let file = desk.unlock(file, subject, opening, &mut keys)?;
+    let file = Desk::unlock(file, subject, opening, &mut keys)?;
     let writer = desk.writer(subject)?;
     let bytes = sops::rotate(file, metadata, groups, subject.output, &writer, &keys);
     let bytes = bytes.map_err(|error| failed(error, Doing::Sealing))?;

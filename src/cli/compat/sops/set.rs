@@ -84,9 +84,10 @@ fn value_of(desk: &Desk, value: NewValue) -> Result<Node, Refusal> {
 }
 
 fn of_way(error: &Problem, subject: &Subject) -> Refusal {
-    let what = match error {
-        Problem::Sops(SopsError::Store(error)) => error.to_string(),
-        other => refusals::of(other, Doing::Opening, &subject.name, &[]).text,
+    let what = if let Problem::Sops(SopsError::Store(error)) = error {
+        error.to_string()
+    } else {
+        refusals::of(error, Doing::Opening, &subject.name, &[]).text
     };
     refusal(Code::Set, format!("Cannot change the value: {what}"))
 }

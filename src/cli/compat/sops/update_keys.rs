@@ -1,6 +1,7 @@
 //! `sops updatekeys`: what a file holds for a reader who stays is kept, so that only what changes
 //! is wrapped, and key services are not asked for it.
 
+use std::fmt::Write as _;
 use std::io;
 use std::process::ExitCode;
 
@@ -68,12 +69,12 @@ fn one(desk: &Desk, update: &UpdateKeys, subject: &Subject) -> Done {
     let groups = Groups { keys: groups, threshold: Some(threshold).filter(|needed| *needed > 0) };
     let writer = desk.writer(subject)?;
     let bytes = regroup(&file, &key, groups, subject.output, &writer, &keys);
-    let bytes = bytes.map_err(|error| match &error {
-        Problem::Rewrap(error) => {
-            let why = refusals::of_wrapping(error);
-            refusal(Code::Generic, format!("error updating one or more master keys: [{why}]"))
-        }
-        _ => refusals::of(&error, Doing::Sealing, &subject.name, &[]),
+    let bytes = bytes.map_err(|error| {
+        let Problem::Rewrap(error) = &error else {
+            return refusals::of(&error, Doing::Sealing, &subject.name, &[]);
+        };
+        let why = refusals::of_wrapping(error);
+        refusal(Code::Generic, format!("error updating one or more master keys: [{why}]"))
     })?;
     let done = desk.put(subject, &Target::InPlace, &Plaintext::new(bytes), Content::Sealed)?;
     ui::say(&format!("File {} synced with new keys", path.display()));
@@ -97,11 +98,11 @@ impl Change {
         let mut any = before != after;
         let mut text = "The following changes will be made to the file's groups:\n".to_owned();
         if before > 0 && before == after {
-            text.push_str(&format!("shamir_threshold: {after}\n"));
+            let _infallible = writeln!(text, "shamir_threshold: {after}");
         } else {
             for (sign, number) in [("+++", after), ("---", before)] {
                 if number > 0 {
-                    text.push_str(&format!("{sign} shamir_threshold: {number}\n"));
+                    let _infallible = writeln!(text, "{sign} shamir_threshold: {number}");
                 }
             }
         }
@@ -109,9 +110,9 @@ impl Change {
             let keys = |groups: &[Vec<WrappingKey>]| groups.get(index).cloned().unwrap_or_default();
             let (ours, theirs) = (keys(old), keys(new));
             let known = |keys: &[WrappingKey], key: &WrappingKey| keys.iter().any(|k| k.same(key));
-            text.push_str(&format!("Group {}\n", index.saturating_add(1)));
+            let _infallible = writeln!(text, "Group {}", index.saturating_add(1));
             let mut line = |sign: &str, key: &WrappingKey| {
-                text.push_str(&format!("{sign} {}\n", ui::clean(&key.name())));
+                let _infallible = writeln!(text, "{sign} {}", ui::clean(&key.name()));
             };
             theirs.iter().filter(|key| known(&ours, key)).for_each(|key| line("   ", key));
             for (sign, these, others) in [("+++", &theirs, &ours), ("---", &ours, &theirs)] {
