@@ -339,9 +339,9 @@ fn a_reader_added_on_one_side_and_a_value_changed_on_the_other() {
         let add = |repo: &Repo| rules(repo, &["web1", "web2"]);
         let change = |repo: &Repo| repo.change(YAML, "one", "new");
         if added_by_us {
-            repo.diverge(add, change)
+            repo.diverge(add, change);
         } else {
-            repo.diverge(change, add)
+            repo.diverge(change, add);
         }
         let side = if added_by_us { "HEAD" } else { "theirs" };
         let entry = repo.git(&["cat-file", "blob", &format!("{side}:{YAML}")]).done().stdout;
@@ -370,9 +370,9 @@ fn a_reader_removed_on_one_side_and_a_value_changed_in_a_file_that_moved_on_the_
             repo.git(&["mv", YAML, "secrets/moved.yaml"]).done();
         };
         if removed_by_us {
-            repo.diverge(remove, change)
+            repo.diverge(remove, change);
         } else {
-            repo.diverge(change, remove)
+            repo.diverge(change, remove);
         }
         repo.git(&["merge", "-q", "-Xfind-renames=20%", "theirs", "-m", "merge"]).done();
         let moved = "secrets/moved.yaml";
