@@ -19,6 +19,8 @@ mod cli_page;
 mod console;
 #[path = "docs/links.rs"]
 mod links;
+#[path = "docs/proofs.rs"]
+mod proofs;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -51,6 +53,16 @@ fn every_link_leads_somewhere() {
 fn every_page_can_be_reached() {
     let strays = links::unreachable(&root().join("README.md"), &pages());
     assert!(strays.is_empty(), "no link from README.md leads to {strays:?}");
+}
+
+/// A feature that no test holds would be a promise.
+#[test]
+fn every_feature_names_a_test_that_exists() {
+    let page = "docs/reference/compatibility.md";
+    let text = fs::read_to_string(root().join(page)).unwrap();
+    let problems = proofs::missing(&text, root());
+    assert!(problems.is_empty(), "{page}:\n{}", problems.join("\n"));
+    assert!(text.matches(".rs::").count() > 50, "the tests are not found");
 }
 
 #[test]

@@ -29,7 +29,7 @@ pub(super) fn error(error: &SopsError, file: &str) -> Failure {
         }
         SopsError::Store(_) | SopsError::Random(_) => (Class::Error, "cannot write", None),
         SopsError::Selector(_) => (Class::Error, "cannot use", None),
-        SopsError::Value { what: ValueError::Ambiguous, .. } => {
+        SopsError::Value { what: ValueError::Ambiguous | ValueError::Digits, .. } => {
             (Class::Error, "cannot encrypt", None)
         }
         SopsError::Value { .. } => (Class::Payload, "cannot decrypt", GIT),

@@ -243,7 +243,11 @@ impl<'a, 'b> Walk<'a, 'b> {
         if encrypted && matches!(self.work, Work::Decrypt) {
             self.decrypt_leaf(leaf)?;
         }
-        let Some((kind, bytes)) = value::bytes_of(&leaf.value)? else {
+        let bytes = value::bytes_of(&leaf.value).map_err(|error| match (error, &self.work) {
+            (ValueError::Content(Kind::Int), Work::Encrypt(_)) => ValueError::Digits,
+            (error, _) => error,
+        });
+        let Some((kind, bytes)) = bytes? else {
             return Ok(());
         };
         let bytes = bytes.slice();

@@ -210,6 +210,21 @@ fn what_is_not_offered_is_said() {
 }
 
 #[test]
+fn an_audit_log_is_not_left_out_silently() {
+    let exists = |path: &Path| path.starts_with("/here") || path.ends_with("sops/audit.yaml");
+    let variable = |_: &str| None;
+    let here = Path::new("/here");
+    let around = Surroundings { variable: &variable, exists: &exists, here };
+    let run = |words: &[&str]| {
+        let words: Vec<OsString> = words.iter().map(OsString::from).collect();
+        parse(&words, &around).map(|call| call.invocation)
+    };
+    let refusal = run(&["decrypt", "x.yaml"]).unwrap_err();
+    assert!(refusal.text.contains("/etc/sops/audit.yaml"), "{}", refusal.text);
+    assert!(run(&["x.yaml"]).is_err() && run(&["filestatus", "x.yaml"]).is_ok());
+}
+
+#[test]
 fn several_files_are_for_updatekeys_only() {
     let Invocation::UpdateKeys(update) = parsed(&["updatekeys", "-y", "a.json", "b"]).invocation
     else {

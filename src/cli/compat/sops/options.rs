@@ -19,6 +19,10 @@ impl Resolver<'_> {
         if self.words.command.flag("keyservice").is_none() {
             return Ok(());
         }
+        // Whoever has to answer for a log would not know that it has holes.
+        if (self.around.exists)(Path::new(AUDIT)) {
+            return Err(not_offered(&format!("the audit log that `{AUDIT}` asks for")));
+        }
         let named = !self.words.values("keyservice").is_empty();
         if named || (self.around.variable)("SOPS_KEYSERVICE").is_some_and(|v| !v.is_empty()) {
             return Err(not_offered("`--keyservice` (or SOPS_KEYSERVICE)"));
@@ -283,6 +287,9 @@ pub(super) fn named(
 pub(super) fn split(text: &str) -> impl Iterator<Item = String> {
     text.split(',').map(|part| part.trim().to_owned()).filter(|part| !part.is_empty())
 }
+
+/// Where sops is told to log who uses which file (`audit/audit.go`).
+const AUDIT: &str = "/etc/sops/audit.yaml";
 
 /// The order in which sops puts the keys of the command line into a group.
 pub(super) const KINDS: [(&str, WrappingKind); 7] = [

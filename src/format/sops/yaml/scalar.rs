@@ -77,11 +77,8 @@ pub(super) fn value(
     Ok(match resolved {
         Resolved::Null => Value::Null,
         Resolved::Bool(is) => Value::Bool(is),
-        Resolved::Int(digits) => {
-            let fits = digits.parse::<i64>().is_ok();
-            let digits = Plaintext::new(digits.into_bytes());
-            if fits { Value::Int(digits) } else { Value::Float(digits) }
-        }
+        // sops fails on those beyond 64 bits with sign, so they are not rounded to floats either
+        Resolved::Int(digits) => Value::Int(Plaintext::new(digits.into_bytes())),
         Resolved::Float(digits) => Value::Float(Plaintext::new(digits.into_bytes())),
         Resolved::Time(time) => Value::Time(Plaintext::new(time.into_bytes())),
         Resolved::Text => Value::Str(text),
