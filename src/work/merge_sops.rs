@@ -312,6 +312,7 @@ impl Versions {
                 .map_err(Refused::Problem)?;
         }
         let sealing = Sealing {
+            wanted: None,
             input: self.store,
             output: self.store,
             metadata: &metadata,

@@ -112,7 +112,7 @@ impl Change {
             let known = |keys: &[WrappingKey], key: &WrappingKey| keys.iter().any(|k| k.same(key));
             let _infallible = writeln!(text, "Group {}", index.saturating_add(1));
             let mut line = |sign: &str, key: &WrappingKey| {
-                let _infallible = writeln!(text, "{sign} {}", ui::clean(&key.name()));
+                let _infallible = writeln!(text, "{sign} {}", ui::clean(&key.shown()));
             };
             theirs.iter().filter(|key| known(&ours, key)).for_each(|key| line("   ", key));
             for (sign, these, others) in [("+++", &theirs, &ours), ("---", &ours, &theirs)] {
