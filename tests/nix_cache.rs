@@ -344,7 +344,7 @@ fn old_entries_go_and_strange_files_stay() {
         let folder = repository.folder.path().join("cache/secretctl");
         fs::create_dir_all(&folder).unwrap();
         fs::set_permissions(&folder, Permissions::from_mode(0o700)).unwrap();
-        let old = std::time::SystemTime::now() - std::time::Duration::from_secs(40 * 86_400);
+        let old = std::time::SystemTime::now() - std::time::Duration::from_hours(40 * 24);
         for name in ["agenix-old.json", "flake-old.json", "own.json", ".entry-left"] {
             fs::write(folder.join(name), "").unwrap();
             let file = fs::File::options().append(true).open(folder.join(name)).unwrap();

@@ -5,6 +5,8 @@
 #![allow(
     clippy::disallowed_methods,
     clippy::print_stdout,
+    clippy::case_sensitive_file_extension_comparisons,
+    clippy::format_collect,
     clippy::indexing_slicing,
     clippy::panic,
     clippy::unwrap_used,
@@ -12,7 +14,6 @@
 )]
 
 mod common;
-#[allow(dead_code, reason = "the name of the peer is all that is used")]
 mod desk;
 
 use std::collections::HashSet;

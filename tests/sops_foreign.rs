@@ -5,6 +5,8 @@
 //! `scripts/setup`).
 
 #![expect(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
     clippy::disallowed_methods,
     clippy::print_stdout,
     clippy::unwrap_used,

@@ -5,7 +5,6 @@
     clippy::disallowed_methods,
     clippy::print_stdout,
     clippy::unwrap_used,
-    clippy::panic,
     reason = "tests run programs and may panic"
 )]
 
