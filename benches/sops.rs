@@ -60,6 +60,7 @@ fn sealed(store: Store, text: &Plaintext, before: Option<&Opened>, writer: &Writ
         metadata: file.metadata(),
         key: &key(),
         before,
+        wanted: None,
         writer,
         now: "2026-11-21T10:00:00Z",
         version: VersionRule::Keep,

@@ -181,6 +181,7 @@ fn sealing<'a>(
         metadata: file.metadata(),
         key,
         before: None,
+        wanted: None,
         writer,
         now: NOW,
         version: VersionRule::Keep,

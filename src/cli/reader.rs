@@ -361,7 +361,7 @@ fn show(context: &Context, kind: ReaderKind) -> Outcome {
         for reader in source.readers.iter().filter(|reader| wanted(source, reader.kind)) {
             for key in reader.keys() {
                 let name = ui::clean(&reader.name).replace('\n', " ");
-                let _infallible = writeln!(text, "{name}\t{}", ui::clean(&key.name()));
+                let _infallible = writeln!(text, "{name}\t{}", ui::clean(&key.shown()));
             }
         }
     }

@@ -140,7 +140,7 @@ fn differences(comparison: &Comparison) -> Vec<String> {
         lines.push(format!("missing: {count} of the {kind} readers below cannot read it"));
     }
     for key in &comparison.missing_keys {
-        lines.push(format!("missing: {} cannot read it ({})", key.reader, key.key.name()));
+        lines.push(format!("missing: {} cannot read it ({})", key.reader, key.key.shown()));
     }
     if comparison.regrouped {
         lines

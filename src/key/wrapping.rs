@@ -123,13 +123,13 @@ impl WrappingKey {
     pub fn short(&self) -> String {
         match self {
             Self::Age(recipient) => recipient.short(),
-            Self::Pgp(fingerprint) => format!("PGP {fingerprint}"),
+            Self::Pgp(_) => format!("PGP {}", self.shown()),
             Self::AgeUnknown(_)
             | Self::Kms { .. }
             | Self::GcpKms(_)
             | Self::AzureKv { .. }
             | Self::HcVault { .. }
-            | Self::HcKms(_) => self.name(),
+            | Self::HcKms(_) => self.shown(),
         }
     }
 
@@ -145,6 +145,12 @@ impl WrappingKey {
             | Self::HcVault { .. }
             | Self::HcKms(_) => None,
         }
+    }
+
+    /// The name on one line: whoever can write to a file can put a line end into it, and lines
+    /// behind that, which would pass for ours.
+    pub fn shown(&self) -> String {
+        on_one_line(&self.name())
     }
 
     /// The name by which sops compares and prints it: the recipient (without its comment, which
@@ -167,6 +173,14 @@ impl WrappingKey {
             }
         }
     }
+}
+
+/// A name with its control characters escaped.
+pub fn on_one_line(name: &str) -> String {
+    let escaped = |c: char| -> String {
+        if c.is_control() { c.escape_default().collect() } else { c.into() }
+    };
+    name.chars().map(escaped).collect()
 }
 
 /// `ARN[+ROLE][|CONTEXT[|PROFILE]]`; with a profile, an empty context keeps its place.

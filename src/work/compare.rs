@@ -10,7 +10,7 @@ use base64::prelude::BASE64_STANDARD_NO_PAD;
 use super::Expected;
 use crate::format::age::readers::{self, Fingerprint};
 use crate::format::sops::metadata::Metadata;
-use crate::key::wrapping::WrappingKey;
+use crate::key::wrapping::{WrappingKey, on_one_line};
 use crate::rules::sops::{NamedKey, SopsReaders};
 
 /// Somebody who can read a file although the rules do not say so.
@@ -122,7 +122,7 @@ pub fn compare_sops(
     }
     for name in all_present.difference(&all_wanted) {
         let known = known.iter().find(|e| e.recipient.canonical() == name.as_str());
-        let left = known.cloned().map_or(LeftOver::Key((*name).clone()), LeftOver::Known);
+        let left = known.cloned().map_or_else(|| LeftOver::Key(on_one_line(name)), LeftOver::Known);
         comparison.left_over.push(left);
     }
     // Keys may come and go; where the same are left, they must be in the same groups.

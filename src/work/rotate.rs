@@ -46,7 +46,7 @@ pub fn by_itself(path: PathBuf) -> Result<Job, Problem> {
 
 fn readers(metadata: &Metadata, path: &Path) -> SopsReaders {
     let named = |key: WrappingKey| {
-        let reader = key.recipient().map_or_else(|| key.name(), crate::key::Recipient::short);
+        let reader = key.recipient().map_or_else(|| key.shown(), crate::key::Recipient::short);
         NamedKey { key, reader, place: Place::file(path) }
     };
     let groups = metadata.wrapping_keys().into_iter();

@@ -9,7 +9,7 @@ use super::keys::Keys;
 use super::sops::{self, Unlocked};
 use super::{FileError, Job, Problem, seal_into, status};
 use crate::format::age::{self, AgeError, Encrypted, readers};
-use crate::format::sops::file::{MacCheck, SopsError, VersionRule, Writer};
+use crate::format::sops::file::{MacCheck, SopsError, Writer};
 use crate::format::sops::store::Store;
 use crate::fsx::{Staged, replace::Staging, sweep};
 use crate::key::identity::wrap_with_passphrase;
@@ -162,7 +162,11 @@ pub fn seal(
     }
     let sealed = match file {
         Kind::Age { armored } => return seal_age(job, content, *armored, &keys.plugins()),
-        Kind::Sops(before) => sops::seal_again(content, before, writer, VersionRule::Raise),
+        Kind::Sops(before) => {
+            let wanted = job.sops.as_ref();
+            let wanted = wanted.map(|said| sops::rule(said.selector.as_ref()).unwrap_or_default());
+            sops::seal_again(content, before, wanted.as_ref(), writer)
+        }
         Kind::NewSops(store) => {
             let readers = job.sops.as_ref().ok_or_else(|| error(Problem::NoSopsRule))?;
             sops::seal_new(content, *store, readers, keys, writer)

@@ -111,21 +111,25 @@ pub fn key_of(file: &SopsFile, keys: &mut Keys<'_>) -> Result<DataKey, Problem> 
     found.pop().ok_or(Problem::NotEncrypted)?.map_err(Problem::Locked)
 }
 
-/// Encrypts a document in the place of a file, with its key and for its readers.
+/// Encrypts a document in the place of a file, with its key and for its readers. What is new is
+/// not left plain against what the rules say is `wanted` encrypted.
 ///
 /// # Errors
 /// [`Problem::Sops`].
 pub fn seal_again(
     document: &Plaintext,
     before: &Unlocked,
+    wanted: Option<&Rule>,
     writer: &Writer,
-    version: VersionRule,
 ) -> Result<Vec<u8>, Problem> {
-    let output = before.opened.store();
-    seal_for(document, before, before.opened.metadata(), output, writer, version)
+    let (output, version) = (before.opened.store(), VersionRule::Raise);
+    let (metadata, now) = (before.opened.metadata(), now());
+    let sealing = Sealing { wanted, ..sealing(before, metadata, output, writer, version, &now) };
+    file::seal(document, &sealing).map_err(Problem::Sops)
 }
 
 /// As [`seal_again`], with other metadata, which hold the same key, or as a file of another kind.
+/// What is encrypted is what the metadata say.
 ///
 /// # Errors
 /// [`Problem::Sops`].
@@ -137,17 +141,30 @@ pub fn seal_for(
     writer: &Writer,
     version: VersionRule,
 ) -> Result<Vec<u8>, Problem> {
-    let sealing = Sealing {
+    let now = now();
+    let sealing = sealing(before, metadata, output, writer, version, &now);
+    file::seal(document, &sealing).map_err(Problem::Sops)
+}
+
+fn sealing<'a>(
+    before: &'a Unlocked,
+    metadata: &'a Metadata,
+    output: Store,
+    writer: &'a Writer,
+    version: VersionRule,
+    now: &'a str,
+) -> Sealing<'a> {
+    Sealing {
         input: before.opened.store(),
         output,
         metadata,
         key: &before.key,
         before: Some(&before.opened),
+        wanted: None,
         writer,
-        now: &now(),
+        now,
         version,
-    };
-    file::seal(document, &sealing).map_err(Problem::Sops)
+    }
 }
 
 /// Who is to read a new file, and what of it is encrypted.
@@ -223,7 +240,8 @@ pub fn seal_with(
     writer: &Writer,
 ) -> Result<Vec<u8>, Problem> {
     let (now, version) = (&now(), VersionRule::Raise);
-    let sealing = Sealing { input, output, metadata, key, before: None, writer, now, version };
+    let sealing =
+        Sealing { input, output, metadata, key, before: None, wanted: None, writer, now, version };
     file::seal(document, &sealing).map_err(Problem::Sops)
 }
 

@@ -33,6 +33,19 @@ pub(super) fn error(error: &SopsError, file: &str) -> Failure {
             (Class::Error, "cannot encrypt", None)
         }
         SopsError::Value { .. } => (Class::Payload, "cannot decrypt", GIT),
+        SopsError::Bares(_) => (
+            Class::Payload,
+            "cannot write",
+            Some("somebody without the key may have changed its metadata: restore it from git"),
+        ),
+        SopsError::BaresNew(_) => (
+            Class::Error,
+            "cannot write",
+            Some(
+                "restore its metadata from git; or else, where the rules are right, decrypt the \
+                 file, remove it, and encrypt it anew",
+            ),
+        ),
         SopsError::Key => (Class::Hmac, "cannot decrypt", GIT),
         SopsError::Mac | SopsError::NoMac => (
             Class::Hmac,
@@ -74,7 +87,7 @@ pub(super) fn locked(locked: &Locked, file: &str, around: &Around<'_>) -> Failur
     let mut failure = Failure { class: Class::NoMatch, ..Failure::new(headline) };
     failure = tried_lines(failure, around);
     for entry in locked.notable() {
-        failure = failure.detail(format!("tried: {} ({})", entry.key.name(), entry.reason));
+        failure = failure.detail(format!("tried: {} ({})", entry.key.shown(), entry.reason));
     }
     failure = needs_lines(failure, locked.needs().map(|key| need(key, around.needs)));
     let remedy = around.tried.iter().find_map(|tried| tried.remedy.clone());
@@ -92,7 +105,7 @@ pub(super) fn locked(locked: &Locked, file: &str, around: &Around<'_>) -> Failur
 fn need(key: &WrappingKey, known: &[Expected]) -> String {
     let who = known.iter().find(|who| Some(&who.recipient) == key.recipient());
     who.map_or_else(
-        || key.recipient().map_or_else(|| key.name(), crate::key::Recipient::short),
+        || key.recipient().map_or_else(|| key.shown(), crate::key::Recipient::short),
         Expected::label,
     )
 }

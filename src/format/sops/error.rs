@@ -2,6 +2,7 @@
 
 use std::{fmt, io};
 
+pub use super::bared::Bared;
 use super::crypt;
 use super::metadata::MetadataError;
 use super::select::SelectorError;
@@ -44,6 +45,10 @@ pub enum SopsError {
         /// The way.
         way: Vec<Step>,
     },
+    /// What is encrypted would be written plain by the rule in the file: somebody changed it.
+    Bares(Bared),
+    /// What is new would be written plain by the rule in the file, and encrypted by the rules.
+    BaresNew(Bared),
     /// The data key opens neither the MAC nor any value.
     Key,
     /// It was changed without the key.
@@ -76,14 +81,22 @@ impl fmt::Display for SopsError {
             Self::Metadata(error) => write!(f, "`sops.{}` {}", error.field, error.what),
             Self::Store(error) => error.fmt(f),
             Self::Selector(error) => error.fmt(f),
+            Self::Bares(Bared { document, way }) => {
+                spot(f, *document, way)?;
+                f.write_str(
+                    " is encrypted and would not be again: the rule in the file was changed",
+                )
+            }
+            Self::BaresNew(Bared { document, way }) => {
+                spot(f, *document, way)?;
+                f.write_str(
+                    " is new and would not be encrypted: the rule in the file is not that of the \
+                     rules, which encrypts it",
+                )
+            }
             Self::Value { document, way, what, others } => {
-                if *document > 0 {
-                    write!(f, "document {}: ", document.saturating_add(1))?;
-                }
-                match way.as_slice() {
-                    [] => write!(f, "the top of the document {what}")?,
-                    way => write!(f, "`{}` {what}", Way(way))?,
-                }
+                spot(f, *document, way)?;
+                write!(f, " {what}")?;
                 match others {
                     0 => Ok(()),
                     _ => write!(f, " ({others} more like it)"),
@@ -95,6 +108,16 @@ impl fmt::Display for SopsError {
             Self::NoMac => f.write_str("has no MAC, so changes could not be seen"),
             Self::Random(_) => f.write_str("the system has no random bytes to give"),
         }
+    }
+}
+
+fn spot(f: &mut fmt::Formatter<'_>, document: usize, way: &[Step]) -> fmt::Result {
+    if document > 0 {
+        write!(f, "document {}: ", document.saturating_add(1))?;
+    }
+    match way {
+        [] => f.write_str("the top of the document"),
+        way => write!(f, "`{}`", Way(way)),
     }
 }
 
@@ -111,6 +134,8 @@ impl std::error::Error for SopsError {
             | Self::Selector(_)
             | Self::Value { .. }
             | Self::Missing { .. }
+            | Self::Bares(_)
+            | Self::BaresNew(_)
             | Self::Key
             | Self::Mac
             | Self::NoMac => None,

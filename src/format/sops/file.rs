@@ -3,6 +3,7 @@
 //! Follows `cmd/sops` of sops 3.13 where it says what a file must hold; the wire format is in
 //! [`super::crypt`], [`super::value`] and the stores.
 
+use super::bared::{self, Bared};
 use super::crypt::{self, Job};
 use super::data_key::DataKey;
 pub use super::error::SopsError;
@@ -62,6 +63,8 @@ pub struct Opened {
     metadata: Metadata,
     cipher: Cipher,
     comments_left: usize,
+    /// What the rule in the metadata would lay bare, of what it says is encrypted.
+    bared: Option<Bared>,
 }
 
 /// What a document is sealed with.
@@ -78,6 +81,8 @@ pub struct Sealing<'a> {
     /// The file that it replaces: where the key is the same, unchanged values keep their
     /// ciphertext.
     pub before: Option<&'a Opened>,
+    /// What the rules say is encrypted: nothing that is new is left plain against it.
+    pub wanted: Option<&'a Rule>,
     /// How the file is written.
     pub writer: &'a Writer,
     /// The time, RFC 3339 in UTC.
@@ -140,9 +145,10 @@ impl SopsFile {
         Ok(in_the_open::by_rule(&self.tree, &selector))
     }
 
-    /// The first value that is plain and was encrypted in another version of the file.
-    pub fn opens_up(&self, before: &Self) -> Option<Found> {
-        in_the_open::than(&self.tree, &before.tree)
+    /// The first value that is plain and was encrypted in another version of the file, and is not
+    /// plain `elsewhere` too.
+    pub fn opens_up(&self, before: &Self, elsewhere: Option<&Self>) -> Option<Found> {
+        in_the_open::than(&self.tree, &before.tree, elsewhere.map(|file| &file.tree))
     }
 
     /// Decrypts every value and checks the MAC.
@@ -167,10 +173,12 @@ impl SopsFile {
         if check == MacCheck::Verify && !stored?.same_as(&done.mac) {
             return Err(SopsError::Mac);
         }
+        let bared = bared::of_opened(&self.tree, &selector);
         // what was decrypted is printed as sops would print it, by the lossless writer too
         number::as_sops(&mut self.tree, self.store);
         let Self { store, text, tree, metadata } = self;
-        Ok(Opened { store, text, tree, metadata, cipher, comments_left: done.comments_left })
+        let comments_left = done.comments_left;
+        Ok(Opened { store, text, tree, metadata, cipher, comments_left, bared })
     }
 
     /// The file with other metadata: for keys that are wrapped anew, with the same data key.
@@ -261,10 +269,20 @@ impl Opened {
         convert::texts(first.map(|document| document.root).unwrap_or_default())
     }
 
+    /// Refuses to have written by the rule of this file what that would lay bare.
+    fn keeps_all(&self, metadata: &Metadata) -> Result<(), SopsError> {
+        match &self.bared {
+            Some(bared) if self.store != Store::Binary && metadata.rule == self.metadata.rule => {
+                Err(SopsError::Bares(bared.clone()))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
     /// The file with every value encrypted under a new key, which the metadata holds.
     ///
     /// # Errors
-    /// [`SopsError::Store`], [`SopsError::Selector`], [`SopsError::Random`].
+    /// [`SopsError::Bares`], [`SopsError::Store`], [`SopsError::Selector`], [`SopsError::Random`].
     pub fn rotate(
         mut self,
         key: &DataKey,
@@ -273,6 +291,7 @@ impl Opened {
         output: Store,
         now: &str,
     ) -> Result<Vec<u8>, SopsError> {
+        self.keeps_all(metadata)?;
         let version = VersionRule::Keep;
         let how = Encrypting { store: self.store, metadata, key, now, version, exact: false };
         let map = encrypt(&mut self.tree, &how, None)?;
@@ -298,7 +317,8 @@ fn layout_of(writer: &Writer, store: Store, output: Store) -> Option<Layout> {
 ///
 /// # Errors
 /// [`SopsError::Parse`], [`SopsError::AlreadyEncrypted`], [`SopsError::NoDocument`],
-/// [`SopsError::Selector`], [`SopsError::Value`], [`SopsError::Store`], [`SopsError::Random`].
+/// [`SopsError::Selector`], [`SopsError::Value`], [`SopsError::Store`], [`SopsError::Random`],
+/// [`SopsError::Bares`], [`SopsError::BaresNew`].
 pub fn seal(document: &Plaintext, sealing: &Sealing<'_>) -> Result<Vec<u8>, SopsError> {
     seal_with(document, sealing, &[])
 }
@@ -313,7 +333,7 @@ pub fn seal_with(
     sealing: &Sealing<'_>,
     others: &[&Opened],
 ) -> Result<Vec<u8>, SopsError> {
-    let Sealing { input, output, metadata, key, before, writer, now, version } = *sealing;
+    let Sealing { input, output, metadata, key, before, wanted, writer, now, version } = *sealing;
     let mut tree = input.read_plain(document).map_err(SopsError::Parse)?;
     if tree.documents.is_empty() {
         return Err(SopsError::NoDocument);
@@ -327,6 +347,18 @@ pub fn seal_with(
         |document: &Document| document.metadata.is_some() || document.root.entries().any(taken);
     if let Some(document) = tree.documents.iter().position(encrypted) {
         return Err(SopsError::AlreadyEncrypted { document });
+    }
+    for opened in before.into_iter().chain(others.iter().copied()) {
+        opened.keeps_all(metadata)?;
+    }
+    if let Some(before) = before {
+        let usual = Rule::default();
+        let own = metadata.rule.as_ref().unwrap_or(&usual);
+        if let Some(wanted) = wanted.filter(|wanted| output != Store::Binary && *wanted != own) {
+            let [own, wanted] = [own, wanted].map(|rule| Selector::new(Some(rule)));
+            let bared = bared::of_new(&before.tree, &tree, &own?, &wanted?);
+            bared.map_or(Ok(()), |bared| Err(SopsError::BaresNew(bared)))?;
+        }
     }
     let mut stash: Option<Stash<'_>> = None;
     let of_key = |opened: &&Opened| opened.cipher.is_of(key);

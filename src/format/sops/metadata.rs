@@ -111,6 +111,13 @@ impl Metadata {
         if metadata.last_modified.is_empty() {
             return Err(MetadataError::at("lastmodified", "is missing"));
         }
+        // Each is tried in turn, and what gpg holds takes a process.
+        if metadata.keys().nth(MAX_KEYS).is_some() {
+            return Err(MetadataError::at("", "they name more than 4,096 keys"));
+        }
+        if metadata.groups.len() > MAX_GROUPS {
+            return Err(MetadataError::at("key_groups", "has more groups than there are shares"));
+        }
         if metadata.keys().next().is_none() {
             return Err(MetadataError::at("", "they name no key that could open the file"));
         }
@@ -405,6 +412,11 @@ fn sorted(mut fields: Vec<(String, Node)>) -> Map {
     }
     map
 }
+
+/// Most keys of a file.
+const MAX_KEYS: usize = 4096;
+/// Most groups of keys: the number of a share is a byte that is not 0.
+const MAX_GROUPS: usize = 255;
 
 /// A field of the metadata that makes no sense.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,6 +4,7 @@
 //! Follows the wire format of sops 3.13 (`sops.go`, `stores/`, `aes/cipher.go`). [`file`] puts the
 //! parts together; the others each do one thing. Knows no path and no terminal.
 
+mod bared;
 pub mod binary;
 mod canonical;
 pub mod convert;

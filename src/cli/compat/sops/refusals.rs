@@ -80,6 +80,9 @@ fn of_file(error: &SopsError, doing: Doing) -> Refusal {
             "File cannot be completely empty, it must contain at least one document",
         ),
         SopsError::Store(error) => of_printing(error, doing),
+        SopsError::Bares(_) | SopsError::BaresNew(_) => {
+            refusal(Code::EncryptTree, format!("Error encrypting tree: {error}"))
+        }
         SopsError::Selector(_) | SopsError::Value { .. } | SopsError::Key if sealing => {
             refusal(Code::EncryptTree, format!("Error encrypting tree: {error}"))
         }

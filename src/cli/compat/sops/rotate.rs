@@ -27,7 +27,7 @@ pub(super) fn run(rotate: &Rotate) -> Done {
     }
     for key in &remove {
         if !take(&mut groups, key) {
-            ui::say(&format!("warning: the file has no key `{}` to remove", key.name()));
+            ui::say(&format!("warning: the file has no key `{}` to remove", key.shown()));
         }
     }
     let file = desk.unlock(file, subject, opening, &mut keys)?;

@@ -111,7 +111,7 @@ impl Change {
             let known = |keys: &[WrappingKey], key: &WrappingKey| keys.iter().any(|k| k.same(key));
             text.push_str(&format!("Group {}\n", index.saturating_add(1)));
             let mut line = |sign: &str, key: &WrappingKey| {
-                text.push_str(&format!("{sign} {}\n", ui::clean(&key.name())));
+                text.push_str(&format!("{sign} {}\n", ui::clean(&key.shown())));
             };
             theirs.iter().filter(|key| known(&ours, key)).for_each(|key| line("   ", key));
             for (sign, these, others) in [("+++", &theirs, &ours), ("---", &ours, &theirs)] {

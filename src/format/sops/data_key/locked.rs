@@ -156,7 +156,7 @@ impl LockedKey {
             reason.push_str("; tried ");
             reason.push_str(&each.collect::<Vec<_>>().join(", "));
         }
-        let mut text = format!("  {}: FAILED\n", self.key.name());
+        let mut text = format!("  {}: FAILED\n", self.key.shown());
         for (index, line) in wrapped(&reason, 60).iter().enumerate() {
             text.push_str(if index == 0 { "    - | " } else { "      | " });
             text.push_str(line);

@@ -363,7 +363,7 @@ impl fmt::Display for RewrapError {
             Self::Age(error) => error.fmt(f),
             Self::Seal(error) => write!(f, "its data key cannot be wrapped: {error}"),
             Self::Pgp { fingerprint, error } => write!(f, "the PGP key {fingerprint}: {error}"),
-            Self::Service { key, error } => write!(f, "the key `{}`: {error}", key.name()),
+            Self::Service { key, error } => write!(f, "the key `{}`: {error}", key.shown()),
             Self::Random(error) => write!(f, "the system has no random bytes: {error}"),
         }
     }

@@ -84,6 +84,7 @@ fn sealing<'a>(store: Store, file: &'a SopsFile, key: &'a DataKey) -> Sealing<'a
         metadata: file.metadata(),
         key,
         before: None,
+        wanted: None,
         writer: &Writer::Lossless,
         now: NOW,
         version: VersionRule::Keep,

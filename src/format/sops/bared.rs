@@ -1,0 +1,194 @@
+//! What writing a file would lay bare: metadata stand outside of the MAC, so that whoever can
+//! write to a repository can change the rule in a file, and wait for somebody with the key to
+//! write the file anew. Encrypts nothing and decides nothing: it names the first such value.
+//!
+//! Rules of sops that look at comments see them encrypted when a file is read and plain when it is
+//! written. So a rule can be made that fits the file, MAC and all, and leaves everything plain
+//! the next time; [`of_opened`] finds that out. A rule that is as it was for all that is there and
+//! leaves plain what comes next is [`of_new`]'s.
+
+use std::collections::HashMap;
+
+use super::select::{Scope, Selector};
+use super::store::Step;
+use super::tree::{List, ListItem, Map, MapItem, Node, Tree, Value, Write};
+use super::value;
+use crate::plaintext::Plaintext;
+
+/// A value in a tree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bared {
+    /// The document, from 0.
+    pub document: usize,
+    /// The way to it; to what it stands in, where it is a comment.
+    pub way: Vec<Step>,
+}
+
+/// The first value of a tree, or else comment, just decrypted, that the same rule would not encrypt
+/// again.
+pub(super) fn of_opened(tree: &Tree, selector: &Selector) -> Option<Bared> {
+    let decrypted = |write: &Write| matches!(write, Write::Value);
+    let (mut value, mut comment) = (None, None);
+    walk(tree, &[selector], &mut |document, way, scopes, what| {
+        let (found, bare) = match what {
+            What::Leaf(_, write) => {
+                (&mut value, decrypted(write) && !scopes.iter().all(Met::encrypts))
+            }
+            What::Comment(text, write) => {
+                let kept = scopes.iter().all(|met| met.encrypts_comment(text));
+                (&mut comment, decrypted(write) && !kept)
+            }
+        };
+        if bare && found.is_none() {
+            *found = Some(Bared { document, way: way.to_vec() });
+        }
+    });
+    value.or(comment)
+}
+
+/// The first value of a new tree that the rule of its file leaves plain, another rule would
+/// encrypt, and that did not stand in the same place of the old tree.
+pub(super) fn of_new(old: &Tree, new: &Tree, own: &Selector, wanted: &Selector) -> Option<Bared> {
+    let mut known: HashMap<(usize, Vec<u8>), Vec<&Value>> = HashMap::new();
+    walk(old, &[own], &mut |document, way, scopes, what| {
+        if let What::Leaf(value, _) = what
+            && !scopes.iter().any(Met::encrypts)
+        {
+            known.entry((document, place(way))).or_default().push(value);
+        }
+    });
+    let mut found = None;
+    walk(new, &[own, wanted], &mut |document, way, scopes, what| {
+        let (What::Leaf(value, _), [own, wanted]) = (what, scopes) else { return };
+        if found.is_some() || own.encrypts() || !wanted.encrypts() || is_nothing(value) {
+            return;
+        }
+        let before = known.get(&(document, place(way)));
+        if !before.is_some_and(|values| values.iter().any(|old| same(old, value))) {
+            found = Some(Bared { document, way: way.to_vec() });
+        }
+    });
+    found
+}
+
+/// The keys of a way: items of a list share their place.
+fn place(way: &[Step]) -> Vec<u8> {
+    let mut place = Vec::new();
+    for step in way {
+        if let Step::Key(key) = step {
+            place.extend_from_slice(&key.len().to_le_bytes());
+            place.extend_from_slice(key.as_bytes());
+        }
+    }
+    place
+}
+
+/// What is never encrypted: nulls and empty texts.
+fn is_nothing(value: &Value) -> bool {
+    value::bytes_of(value)
+        .is_ok_and(|bytes| bytes.is_none_or(|(_, bytes)| bytes.slice().is_empty()))
+}
+
+fn same(old: &Value, new: &Value) -> bool {
+    match (value::bytes_of(old), value::bytes_of(new)) {
+        (Ok(Some((_, old))), Ok(Some((_, new)))) => old.slice() == new.slice(),
+        _ => false,
+    }
+}
+
+/// What is met on the way through a tree.
+enum What<'a> {
+    Leaf(&'a Value, &'a Write),
+    Comment(&'a [u8], &'a Write),
+}
+
+/// A rule, and what it has met so far.
+#[derive(Clone, Copy)]
+struct Met<'a> {
+    selector: &'a Selector,
+    scope: Scope,
+}
+
+impl Met<'_> {
+    fn encrypts(&self) -> bool {
+        self.selector.encrypts(self.scope)
+    }
+
+    fn encrypts_comment(&self, text: &[u8]) -> bool {
+        self.selector.encrypts_comment(self.scope, text)
+    }
+}
+
+type Visit<'v, 't> = dyn FnMut(usize, &[Step], &[Met<'_>], What<'t>) + 'v;
+
+/// Goes through a tree as encrypting does.
+fn walk<'t>(tree: &'t Tree, selectors: &[&Selector], visit: &mut Visit<'_, 't>) {
+    let met: Vec<Met<'_>> =
+        selectors.iter().map(|selector| Met { selector, scope: Scope::default() }).collect();
+    for (document, content) in tree.documents.iter().enumerate() {
+        let mut walk = Walk { document, way: Vec::new(), visit };
+        walk.map(&content.root, &met);
+    }
+}
+
+struct Walk<'w, 'v, 't> {
+    document: usize,
+    way: Vec<Step>,
+    visit: &'w mut Visit<'v, 't>,
+}
+
+impl<'t> Walk<'_, '_, 't> {
+    fn node(&mut self, node: &'t Node, met: &[Met<'_>]) {
+        match node {
+            Node::Map(map) => self.map(map, met),
+            Node::List(list) => self.list(list, met),
+            Node::Leaf(leaf) => {
+                (self.visit)(self.document, &self.way, met, What::Leaf(&leaf.value, &leaf.write));
+            }
+        }
+    }
+
+    fn map(&mut self, map: &'t Map, met: &[Met<'_>]) {
+        let mut run = met.to_vec();
+        for item in &map.items {
+            match item {
+                MapItem::Comment(comment) => self.comment(&comment.text, &comment.write, &mut run),
+                MapItem::Entry(entry) => {
+                    for met in &mut run {
+                        met.scope = met.selector.below(met.scope, &entry.key);
+                    }
+                    self.way.push(Step::Key(entry.key.clone()));
+                    self.node(&entry.value, &run);
+                    self.way.pop();
+                    run.copy_from_slice(met);
+                }
+            }
+        }
+    }
+
+    fn list(&mut self, list: &'t List, met: &[Met<'_>]) {
+        let mut run = met.to_vec();
+        let mut index = 0_usize;
+        for item in &list.items {
+            match item {
+                ListItem::Comment(comment) => self.comment(&comment.text, &comment.write, &mut run),
+                ListItem::Value(node) => {
+                    self.way.push(Step::Index(index));
+                    self.node(node, &run);
+                    self.way.pop();
+                    run.copy_from_slice(met);
+                    index = index.saturating_add(1);
+                }
+            }
+        }
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "rules look at comments")]
+    fn comment(&mut self, text: &'t Plaintext, write: &'t Write, run: &mut [Met<'_>]) {
+        let text = text.expose();
+        (self.visit)(self.document, &self.way, run, What::Comment(text, write));
+        for met in run {
+            met.scope = met.selector.after(met.scope, text);
+        }
+    }
+}
