@@ -474,6 +474,26 @@ fn a_value_is_not_opened_up_by_a_comment_that_was_left_out() {
     repo.nothing_holds("CANARY-");
 }
 
+/// The rule in a file needs no key to be changed: here it names all that is there, and the merge
+/// takes the change over.
+#[test]
+fn a_value_is_not_opened_up_by_a_rule_that_the_other_side_changed() {
+    let Some(repo) = Repo::new(&[(YAML, DOCUMENT)]) else { return };
+    repo.diverge(
+        |repo| repo.change(YAML, "user: admin\n", "user: admin\ntoken: CANARY-secret\n"),
+        |repo| {
+            let rule = "encrypted_regex: ^(user|password|ports|nested)$";
+            let text = repo.text(YAML).replace("unencrypted_suffix: _unencrypted", rule);
+            assert!(text.contains(rule), "{text}");
+            fs::write(repo.0.path(YAML), text).unwrap();
+            repo.document(YAML);
+        },
+    );
+    let run = repo.git(&["merge", "theirs"]).ended(1);
+    assert!(run.stderr.contains("would leave `[\"token\"]` unencrypted"), "{}", run.stderr);
+    repo.nothing_holds("CANARY-");
+}
+
 #[test]
 fn git_shows_plaintext_where_it_is_asked_and_keeps_none() {
     let Some(repo) = Repo::new(&[(YAML, DOCUMENT)]) else { return };

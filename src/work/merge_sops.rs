@@ -318,6 +318,7 @@ impl Versions {
             metadata: &metadata,
             key,
             before: Some(&self.ours.unlocked.opened),
+            wanted: None,
             writer: &Writer::Lossless,
             now: &sops::now(),
             version: VersionRule::Raise,
@@ -328,14 +329,17 @@ impl Versions {
         Ok(sealed)
     }
 
-    /// A comment that was not merged may have been what had a value encrypted.
+    /// A comment that was not merged may have been what had a value encrypted. A rule that one
+    /// side changed may leave plain what the other has encrypted, and what was added there: it may
+    /// only where it is plain on the side of the rule.
     fn nothing_opens_up(&self, sealed: &[u8]) -> Result<(), Refused> {
         let sealed =
             sops::parse(Plaintext::copy_of(sealed), self.store).map_err(Refused::Problem)?;
         let rule = sealed.metadata().rule.clone().unwrap_or_default();
-        for side in [&self.ours, &self.theirs] {
+        for [side, other] in [[&self.ours, &self.theirs], [&self.theirs, &self.ours]] {
             let same_rule = side.metadata().rule.clone().unwrap_or_default() == rule;
-            if same_rule && let Some(found) = sealed.opens_up(&side.sealed) {
+            let elsewhere = Some(&other.sealed).filter(|_| !same_rule);
+            if let Some(found) = sealed.opens_up(&side.sealed, elsewhere) {
                 return Err(Refused::OpensUp(found));
             }
         }

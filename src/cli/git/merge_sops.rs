@@ -122,7 +122,7 @@ fn refused(context: &Context, error: &Refused, name: &Path, keys: &Keys<'_>) -> 
         Refused::OpensUp((document, way)) => {
             let place = place(*document, way);
             Failure::new(format!("the merge of `{shown}` would leave {place} unencrypted"))
-                .hint("a comment that had it encrypted was changed on the other side")
+                .hint("the rule in the file, or a comment, was changed on one side")
         }
         Refused::Problem(error) => {
             let needs = context.needs(name);

@@ -145,9 +145,10 @@ impl SopsFile {
         Ok(in_the_open::by_rule(&self.tree, &selector))
     }
 
-    /// The first value that is plain and was encrypted in another version of the file.
-    pub fn opens_up(&self, before: &Self) -> Option<Found> {
-        in_the_open::than(&self.tree, &before.tree)
+    /// The first value that is plain and was encrypted in another version of the file, and is not
+    /// plain `elsewhere` too.
+    pub fn opens_up(&self, before: &Self, elsewhere: Option<&Self>) -> Option<Found> {
+        in_the_open::than(&self.tree, &before.tree, elsewhere.map(|file| &file.tree))
     }
 
     /// Decrypts every value and checks the MAC.
@@ -355,8 +356,10 @@ pub fn seal_with(
     if let Some(document) = tree.documents.iter().position(encrypted) {
         return Err(SopsError::AlreadyEncrypted { document });
     }
+    for opened in before.into_iter().chain(others.iter().copied()) {
+        opened.keeps_all(metadata)?;
+    }
     if let Some(before) = before {
-        before.keeps_all(metadata)?;
         let usual = Rule::default();
         let own = metadata.rule.as_ref().unwrap_or(&usual);
         if let Some(wanted) = wanted.filter(|wanted| output != Store::Binary && *wanted != own) {

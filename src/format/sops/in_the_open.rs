@@ -1,6 +1,8 @@
 //! Finds values that are plain where they should be encrypted, without any key: what a rule says,
 //! and what another file with the same values has. Changes and decrypts nothing.
 
+use std::collections::HashMap;
+
 use super::select::{Scope, Selector};
 use super::store::Step;
 use super::tree::{Leaf, List, ListItem, Map, MapItem, Node, Tree, Value};
@@ -20,11 +22,13 @@ pub(super) fn by_rule(tree: &Tree, selector: &Selector) -> Option<Found> {
     None
 }
 
-/// The first value that is encrypted in the one tree and plain at the same place in the other.
-pub(super) fn than(after: &Tree, before: &Tree) -> Option<Found> {
+/// The first value that is encrypted in the one tree and plain at the same place in the other,
+/// unless it is plain `elsewhere` too.
+pub(super) fn than(after: &Tree, before: &Tree, elsewhere: Option<&Tree>) -> Option<Found> {
     for (document, (after, before)) in after.documents.iter().zip(&before.documents).enumerate() {
         let mut way = Vec::new();
-        if maps(&after.root, &before.root, &mut way) {
+        let elsewhere = elsewhere.and_then(|tree| tree.documents.get(document));
+        if maps(&after.root, &before.root, elsewhere.map(|found| &found.root), &mut way) {
             return Some((document, way));
         }
     }
@@ -79,13 +83,12 @@ fn list(list: &List, scope: Scope, selector: &Selector, way: &mut Vec<Step>) -> 
     false
 }
 
-fn maps(after: &Map, before: &Map, way: &mut Vec<Step>) -> bool {
-    let index: std::collections::HashMap<&str, &Node> =
-        before.entries().map(|entry| (entry.key.as_str(), &entry.value)).collect();
+fn maps(after: &Map, before: &Map, elsewhere: Option<&Map>, way: &mut Vec<Step>) -> bool {
+    let [before, elsewhere] = [Some(before), elsewhere].map(index);
     for entry in after.entries() {
-        let Some(old) = index.get(entry.key.as_str()) else { continue };
+        let Some(old) = before.get(entry.key.as_str()) else { continue };
         way.push(Step::Key(entry.key.clone()));
-        if nodes(&entry.value, old, way) {
+        if nodes(&entry.value, old, elsewhere.get(entry.key.as_str()).copied(), way) {
             return true;
         }
         way.pop();
@@ -93,11 +96,25 @@ fn maps(after: &Map, before: &Map, way: &mut Vec<Step>) -> bool {
     false
 }
 
-fn nodes(after: &Node, before: &Node, way: &mut Vec<Step>) -> bool {
+fn index(map: Option<&Map>) -> HashMap<&str, &Node> {
+    let entries = map.into_iter().flat_map(Map::entries);
+    entries.map(|entry| (entry.key.as_str(), &entry.value)).collect()
+}
+
+fn nodes(after: &Node, before: &Node, elsewhere: Option<&Node>, way: &mut Vec<Step>) -> bool {
     match (after, before) {
-        (Node::Map(after), Node::Map(before)) => maps(after, before, way),
+        (Node::Map(after), Node::Map(before)) => {
+            let elsewhere = elsewhere.and_then(|node| match node {
+                Node::Map(map) => Some(map),
+                Node::List(_) | Node::Leaf(_) => None,
+            });
+            maps(after, before, elsewhere, way)
+        }
         // What stands for what is not to be known: items share one place.
-        (after, before) => has(before, is_sealed) && has(after, is_plain) && !has(before, is_plain),
+        (after, before) => {
+            let opened = has(before, is_sealed) && has(after, is_plain) && !has(before, is_plain);
+            opened && !elsewhere.is_some_and(|node| has(node, is_plain))
+        }
     }
 }
 
