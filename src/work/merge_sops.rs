@@ -312,7 +312,6 @@ impl Versions {
                 .map_err(Refused::Problem)?;
         }
         let sealing = Sealing {
-            wanted: None,
             input: self.store,
             output: self.store,
             metadata: &metadata,
