@@ -140,6 +140,34 @@ fn what_is_new_is_not_left_plain_against_the_rules() {
     refused(&fleet, |fleet| fleet.run(&["set", FILE, "/token", "\"canary4\""])).says(what);
 }
 
+#[test]
+fn who_is_put_into_a_file_without_rules_does_not_get_its_new_key_in_silence() {
+    let fleet = desk();
+    fs::remove_file(fleet.path(".sops.yaml")).unwrap();
+    let stranger = fleet.public("stranger");
+    let key = stranger.rsplit_once(' ').unwrap().0;
+    let entry = format!("\nsops:\n    age:\n        - enc: x\n          recipient: {key}\n");
+    tamper(&fleet, FILE, "\nsops:\n    age:\n", &entry);
+    fleet.run(&["rotate", FILE]).done().says("it is for whom it names, ").says(key);
+}
+
+#[test]
+fn a_file_does_not_decide_what_a_command_runs() {
+    let fleet = desk();
+    let script = fleet.script("evil", "echo evil");
+    for name in ["LD_PRELOAD", "PATH", "BASH_ENV", "BASH_FUNC_true%%", "GLIBC_TUNABLES"] {
+        let text = format!("fine: x\n{name}: {}\n", script.display());
+        fleet.feed(&["encrypt", "-o", "secrets/env.yaml"], text.as_bytes()).done();
+        let run = fleet.run(&["exec", "secrets/env.yaml", "--", "bash", "-c", "true"]).ended(2);
+        assert!(run.stdout.is_empty());
+        run.says("would decide what the command runs").says(name);
+    }
+    let arguments = ["exec", "--env", "BASH_ENV=/BASH_ENV", "secrets/env.yaml", "--", "true"];
+    let text = format!("BASH_ENV: {}\n", script.display());
+    fleet.feed(&["encrypt", "-o", "secrets/env.yaml"], text.as_bytes()).done();
+    fleet.run(&arguments).done();
+}
+
 // -- time and memory -------------------------------------------------------------------------
 
 fn json(metadata: &str) -> String {

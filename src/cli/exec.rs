@@ -190,8 +190,21 @@ impl Source {
             Failure::new(format!("`{shown}` does not fit into an environment: {error}"))
                 .hint("take single values with `--env NAME=WAY`, or the whole with `--file`")
         })?;
+        if let Some((name, _)) = values.iter().find(|(name, _)| takes_over(name)) {
+            let headline = format!("`{shown}` would decide what the command runs, with `{name}`");
+            return Err(Failure::new(headline)
+                .hint(format!("if that is meant: `--env {name}=WAY`"))
+                .into());
+        }
         Ok(values)
     }
+}
+
+/// Whether a variable makes another program of a command: of the loader, or of the shells. Whoever
+/// can write to a secret file can put one there, and needs no key for it.
+fn takes_over(name: &str) -> bool {
+    ["LD_", "DYLD_", "GLIBC_", "BASH_FUNC_"].iter().any(|start| name.starts_with(start))
+        || ["PATH", "BASH_ENV", "ENV", "SHELLOPTS", "BASHOPTS", "PS4"].contains(&name)
 }
 
 /// The content of a secret file.

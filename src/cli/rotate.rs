@@ -84,6 +84,13 @@ fn by_itself(context: &Context, file: &Path) -> Result<Job, Failure> {
     if crate::work::status::open(&path).is_ok() {
         context.job(file)?;
     }
-    rotate::by_itself(path.clone())
-        .map_err(|problem| file_error(&FileError { path, problem }, &Around::default()))
+    let job = rotate::by_itself(path.clone()).map_err(|problem| {
+        file_error(&FileError { path: path.clone(), problem }, &Around::default())
+    })?;
+    // Whoever can write to the file could have put a reader there, who gets the new key.
+    let groups = job.sops.iter().flat_map(|readers| readers.groups.iter().flatten());
+    let names: Vec<String> = groups.map(|named| named.key.shown()).collect();
+    let shown = ui::shown(&path);
+    ui::say(&format!("no rule is about `{shown}`: it is for whom it names, {}", names.join(", ")));
+    Ok(job)
 }
