@@ -6,7 +6,7 @@
 
 #![expect(
     clippy::disallowed_methods,
-    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
     clippy::print_stdout,
     clippy::unwrap_used,
     reason = "tests run programs and may panic"
@@ -342,9 +342,8 @@ fn a_time_of_change_without_quotes() {
     let prepare = |bench: &Bench, sops: &Path| {
         bench.encrypt(sops, "f.yaml", SOME);
         let lines = bench.read("f.yaml");
-        let lines = lines.lines().map(|line| match line.contains("lastmodified") {
-            true => line.replace('"', ""),
-            false => line.to_owned(),
+        let lines = lines.lines().map(|line| {
+            if line.contains("lastmodified") { line.replace('"', "") } else { line.to_owned() }
         });
         bench.write("f.yaml", &lines.map(|line| line + "\n").collect::<String>());
     };

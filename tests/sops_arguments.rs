@@ -81,7 +81,10 @@ fn the_version_is_told_without_a_network() {
         let script = run(&ours, folder.path(), &["completion", shell], &[]).ok().out;
         let file = folder.path().join(shell);
         fs::write(&file, &script).unwrap();
-        if !desk::lacks(shell) {
+        // Only bash is everywhere.
+        if shell == "zsh" && !Path::new("/usr/bin/zsh").exists() {
+            println!("skipped: zsh is not installed");
+        } else if !desk::lacks(shell) {
             let file = file.to_str().unwrap();
             let mut check = Command::new(shell);
             check.args(["-n", file]);

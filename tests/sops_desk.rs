@@ -18,6 +18,7 @@ mod desk;
 
 use std::collections::HashSet;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use common::{Fleet, files_below, finish, identity_of};
@@ -528,6 +529,36 @@ fn status_names_every_reader_of_a_sops_file() {
     assert_eq!(keys(&file["readers"]).len(), 4, "{json:#}");
     for key in [pgp, KMS] {
         assert!(keys(&file["missing"]).iter().any(|missing| missing == key), "{json:#}");
+    }
+}
+
+#[test]
+fn a_file_without_a_rule_keeps_its_readers_in_a_change() {
+    let fleet = Fleet::new();
+    let alice = fleet.public("alice");
+    let web = fleet.public("web1");
+    fs::write(fleet.path("editor"), "#!/bin/sh\nsed -i s/two/three/ \"$1\"\n").unwrap();
+    fs::set_permissions(fleet.path("editor"), fs::Permissions::from_mode(0o755)).unwrap();
+    // Where there are rules, none of which is about it, and where there are none at all.
+    for bare in [false, true] {
+        if bare {
+            fs::remove_file(fleet.path("secretctl.yaml")).unwrap();
+        }
+        let arguments = ["encrypt", "-r", &alice, "-r", &web, "--type", "sops", "-o", "x.json"];
+        fleet.feed(&arguments, b"{\"a\": \"one\"}").done();
+        let before = entries(&fleet, "x.json");
+        fleet.run(&["set", "x.json", "/a", "\"two\""]).done();
+        let mut command = fleet.command(&["edit", "x.json"]);
+        command.env("EDITOR", fleet.path("editor"));
+        finish(command, b"").done();
+        assert_eq!(fleet.run(&["get", "x.json", "/a"]).done().stdout, b"three");
+        assert_eq!(entries(&fleet, "x.json"), before, "nobody's key is wrapped anew");
+        // A new file needs a rule.
+        let mut command = fleet.command(&["edit", "new.json"]);
+        command.env("EDITOR", fleet.path("editor"));
+        let run = finish(command, b"").ended(2);
+        assert!(run.stderr.contains("rule"), "{}", run.stderr);
+        fs::remove_file(fleet.path("x.json")).unwrap();
     }
 }
 

@@ -26,7 +26,7 @@ use crate::process::Interrupts;
 use crate::rules::{self, RuleSet, RulesError, Source as RulesSource, Wanted, native_edit};
 use crate::work::keys::Keys;
 use crate::work::sops;
-use crate::work::{Expected, FileError, Job, everybody};
+use crate::work::{Expected, FileError, Job, everybody, rotate};
 
 /// Options and environment, resolved.
 pub(crate) struct Context {
@@ -148,6 +148,21 @@ impl Context {
         let Some((source, rule)) = found else { return Err(no_rule(&path, &rules)) };
         let job = Job::new(path, source, rule);
         Ok((rules, job))
+    }
+
+    /// As [`Context::job`], and as in sops where no rule is about a sops file that is there: it keeps
+    /// the readers that it names.
+    pub(crate) fn job_to_change(&self, file: &Path) -> Result<Job, Failure> {
+        let path = self.absolute(file);
+        let no_rule = match self.try_rules(Wanted::File(&path)) {
+            Ok(rules) => match rules.for_file(&path).map_err(|error| rules_failure(&error))? {
+                Some((source, rule)) => return Ok(Job::new(path, source, rule)),
+                None => no_rule(&path, &rules),
+            },
+            Err(error @ RulesError::NoRules { .. }) => rules_failure(&error),
+            Err(error) => return Err(rules_failure(&error)),
+        };
+        rotate::by_itself(path).map_err(|_| no_rule)
     }
 
     /// As [`Context::job`], with every rule read where all of them can be: the header of the file

@@ -54,7 +54,7 @@ impl Edit {
         }
         for file in &self.files {
             let _lock = context.lock_for(file, &format!("edit {}", ui::shown(file)))?;
-            let (_, job) = context.job(file)?;
+            let job = context.job_to_change(file)?;
             let ending = match &input {
                 Some(content) => replace(context, &job, content, &self.writer.of(&job))?,
                 None => self.with_editor(context, &job)?,

@@ -10,15 +10,15 @@ use std::time::{Duration, Instant};
 pub(crate) struct Progress {
     total: usize,
     done: AtomicUsize,
-    /// When the last count was written; `None` where none is to be.
-    last: Option<Mutex<Instant>>,
+    /// When the last count was written, if one was; `None` where none is to be.
+    last: Option<Mutex<Option<Instant>>>,
 }
 
 impl Progress {
-    /// Nothing is written until the first interval is over.
+    /// The first file that is done is told at once, others not more often than people can read.
     pub(crate) fn new(total: usize) -> Self {
         let watched = total >= ENOUGH && io::stderr().is_terminal();
-        let last = watched.then(|| Mutex::new(Instant::now()));
+        let last = watched.then(Mutex::default);
         Self { total, done: AtomicUsize::new(0), last }
     }
 
@@ -26,8 +26,8 @@ impl Progress {
     pub(crate) fn step(&self) {
         let done = self.done.fetch_add(1, Ordering::Relaxed).saturating_add(1);
         let Some(Ok(mut last)) = self.last.as_ref().map(Mutex::try_lock) else { return };
-        if last.elapsed() >= INTERVAL {
-            *last = Instant::now();
+        if last.is_none_or(|last| last.elapsed() >= INTERVAL) {
+            *last = Some(Instant::now());
             let _nobody_listens = write!(io::stderr(), "\r{done} of {} files", self.total);
         }
     }

@@ -147,7 +147,7 @@ impl Target<'_> {
     ) -> Result<bool, Vec<Failure>> {
         let command = format!("{command} {}", ui::shown(self.file));
         let _lock = context.lock_for(self.file, &command)?;
-        let (_, job) = context.job(self.file)?;
+        let job = context.job_to_change(self.file)?;
         let writer = self.writer.of(&job);
         let mut keys = context.keys();
         let error = |problem| FileError { path: job.path.clone(), problem };
