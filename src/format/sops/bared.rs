@@ -27,6 +27,9 @@ pub struct Bared {
 /// The first value of a tree, or else comment, just decrypted, that the same rule would not encrypt
 /// again.
 pub(super) fn of_opened(tree: &Tree, selector: &Selector) -> Option<Bared> {
+    if !selector.looks_at_comments() {
+        return None;
+    }
     let decrypted = |write: &Write| matches!(write, Write::Value);
     let (mut value, mut comment) = (None, None);
     walk(tree, &[selector], &mut |document, way, scopes, what| {

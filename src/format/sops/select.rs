@@ -147,6 +147,11 @@ impl Selector {
         matches!(&self.0, Test::UnencryptedCommentRegex(regex) if regex.is_match(ciphertext))
     }
 
+    /// Whether comments decide, which are encrypted at one time and plain at another.
+    pub fn looks_at_comments(&self) -> bool {
+        matches!(&self.0, Test::UnencryptedCommentRegex(_) | Test::EncryptedCommentRegex(_))
+    }
+
     fn names_comment(&self, comment: &[u8]) -> bool {
         match &self.0 {
             Test::UnencryptedCommentRegex(regex) | Test::EncryptedCommentRegex(regex) => {
