@@ -205,7 +205,7 @@ fn documents_of_10000_levels_and_bombs_end_in_an_error() {
         format!("a: {}1{}\n", "{a: ".repeat(deep), "}".repeat(deep)),
         format!("a:\n  {}x\n", "- ".repeat(deep)),
         format!("{}x\n", "? ".repeat(deep)),
-        (0..1_000).map(|n| format!("{}a:\n", " ".repeat(n))).collect(),
+        (0..1_000).fold(String::new(), |text, n| text + &" ".repeat(n) + "a:\n"),
         "a: &a [*a]\n".to_owned(),
         (0..9).fold("a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n".to_owned(), |text, n| {
             let ten = vec![format!("*a{n}"); 10].join(",");
