@@ -57,7 +57,8 @@ impl Pgp {
     /// # Errors
     /// [`PgpError`]; also where `gpg` gives nothing, as old ones do with what they do not know.
     pub fn decrypt(&self, message: &str) -> Result<Plaintext, PgpError> {
-        let secret = self.run(&["-d"], &Plaintext::copy_of(message.as_bytes()))?;
+        let secret =
+            self.run(&["--no-auto-key-retrieve", "-d"], &Plaintext::copy_of(message.as_bytes()))?;
         if secret.is_empty() { Err(PgpError::Nothing) } else { Ok(secret) }
     }
 

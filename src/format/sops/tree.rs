@@ -11,7 +11,7 @@ use crate::plaintext::Plaintext;
 /// Most levels of maps and lists.
 pub const MAX_DEPTH: usize = 256;
 /// Most values, entries and comments of a file, aliases spread out.
-pub const MAX_NODES: usize = 4_000_000;
+pub const MAX_NODES: usize = 1_000_000;
 
 /// All documents of a file. Only YAML has more than one.
 #[derive(Debug, Default)]
