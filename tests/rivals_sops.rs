@@ -824,3 +824,20 @@ fn the_version_needs_no_network() {
     assert!(!asked(&bench, &assert_cmd::cargo::cargo_bin("secretctl")));
     theirs(|bench, sops| assert!(asked(bench, sops)));
 }
+
+/// sops loses it without a word.
+#[test]
+fn an_ini_comment_behind_the_last_key() {
+    let text = "[s]\nk = v\n; kept by nobody\n";
+    let bench = Bench::new();
+    bench.write("a.ini", text);
+    let ran = bench.own(&["encrypt", "--in-place", "a.ini"]);
+    assert!(ran.code == 2 && ran.err.contains("comment behind the last key"), "{ran:?}");
+    assert_eq!(bench.read("a.ini"), text);
+    theirs(|bench, program| {
+        bench.write("a.ini", text);
+        bench.run(program, &["-e", "-i", "a.ini"]).ok();
+        let shown = bench.run(program, &["-d", "a.ini"]).ok().out;
+        assert!(!shown.contains("kept by nobody"), "{shown}");
+    });
+}

@@ -499,3 +499,27 @@ fn every_kind_by_its_name() {
         }
     }
 }
+
+/// Post-quantum keys, which sops takes since it uses age 1.3.
+#[test]
+fn a_post_quantum_key() {
+    let Some(bench) = Bench::new() else { return };
+    let Some(age) = peer("SECRETCTL_TEST_AGE_NEW", true) else { return };
+    let keygen = age.with_file_name("age-keygen");
+    let made = bench.run(&keygen, &["-pq", "-o", "pq.txt"], b"").ok();
+    let recipient = made.err.split_whitespace().find(|word| word.starts_with("age1pq1")).unwrap();
+    for (writer, reader) in [(&bench.new, &bench.ours), (&bench.ours, &bench.new)] {
+        fs::write(bench.path("pq.yaml"), "a: secret\n").unwrap();
+        bench.run(writer, &["--age", recipient, "-e", "-i", "pq.yaml"], b"").ok();
+        let mut command = Command::new(reader);
+        command
+            .args(["-d", "pq.yaml"])
+            .env_clear()
+            .env("HOME", bench.folder.path())
+            .env("PATH", std::env::var_os("PATH").unwrap())
+            .env("SOPS_AGE_KEY_FILE", bench.path("pq.txt"))
+            .env("SOPS_DISABLE_VERSION_CHECK", "1")
+            .current_dir(bench.folder.path());
+        assert_eq!(finish(command, b"").ok().out, "a: secret\n");
+    }
+}

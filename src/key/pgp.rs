@@ -145,7 +145,11 @@ mod tests {
             "--no-default-recipient --yes --encrypt -a -r AAAABBBBCCCCDDDDEEEE! --trusted-key \
              BBBBCCCCDDDDEEEE! --no-encrypt-to\ncanary"
         );
-        assert!(pgp.decrypt("message").unwrap().same_as(&Plaintext::copy_of(b"-d\nmessage\n")));
+        assert!(
+            pgp.decrypt("message")
+                .unwrap()
+                .same_as(&Plaintext::copy_of(b"--no-auto-key-retrieve -d\nmessage\n"))
+        );
         assert!(matches!(pgp.encrypt(" ", &secret), Err(PgpError::Fingerprint)));
     }
 

@@ -1,7 +1,7 @@
 //! sops files: documents whose values are encrypted one by one, with the keys to them in metadata
 //! beside them.
 //!
-//! Follows the wire format of sops 3.13 (`sops.go`, `stores/`, `aes/cipher.go`). [`file`] puts the
+//! Follows the wire format of sops 3.13 (`sops.go`, `stores/`, `aes/cipher.go`). [`mod@file`] puts the
 //! parts together; the others each do one thing. Knows no path and no terminal.
 
 mod bared;

@@ -13,8 +13,8 @@ use crate::format::sops::text::{self, Edits, part};
 use crate::format::sops::tree::{Comment, Leaf, Map, MapItem, Node, Style, Tree, Value, Write};
 use crate::plaintext::Plaintext;
 
-/// Puts changed values back. Where metadata is put into a text that has none, what sops passes over
-/// is taken out, so that nothing stays readable in it.
+/// Puts changed values back. Where metadata is put into a text that has none, a text in which sops
+/// passes something over is refused: it can neither stay readable nor be kept in the file.
 pub(in crate::format::sops) fn splice(
     text: &Plaintext,
     tree: &Tree,
@@ -300,6 +300,14 @@ fn change_metadata(
             let mut out = Plaintext::default();
             Printed::of_metadata(metadata)?.print(&mut out, false, true)?;
             append(text, &out, edits);
+            let blank = |span: &Range<usize>| part(text, span).trim_ascii().is_empty();
+            if !scan.junk.iter().all(blank) {
+                return Err(by_canonical(
+                    &[],
+                    "a comment behind the last key of this INI, or text behind a header, has no place in \
+                     a sops file: put it as a comment before a key",
+                ));
+            }
             scan.junk.into_iter().for_each(|span| edits.cut(span));
         }
     }

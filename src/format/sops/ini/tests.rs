@@ -62,11 +62,17 @@ fn metadata_has_line_breaks_of_both_kinds() {
 }
 
 #[test]
-fn nothing_stays_readable_that_sops_passes_over() {
-    let ini = text("[a] hidden\nk = v\n; hidden\n");
-    let tree = read(&ini).unwrap();
-    let put = splice(&ini, &tree, MetadataEdit::Put(&mac())).unwrap();
-    assert_eq!(shown(&put), "[a]\nk = v\n\n[sops]\nmac = m\n");
+fn nothing_is_lost_or_stays_readable_that_sops_passes_over() {
+    for passed_over in ["[a] hidden\nk = v\n", "k = v\n; hidden\n"] {
+        let ini = text(passed_over);
+        let tree = read(&ini).unwrap();
+        let error = splice(&ini, &tree, MetadataEdit::Put(&mac())).unwrap_err();
+        assert!(error.canonical_can && error.to_string().contains("before a key"), "{error}");
+    }
+    let blank = text("[a]  \nk = v\n\n\n");
+    let tree = read(&blank).unwrap();
+    let put = splice(&blank, &tree, MetadataEdit::Put(&mac())).unwrap();
+    assert!(shown(&put).starts_with("[a]") && shown(&put).ends_with("[sops]\nmac = m\n"));
     let twice = text("k = hidden\nk = v\n");
     let tree = read(&twice).unwrap();
     let error = splice(&twice, &tree, MetadataEdit::Put(&mac())).unwrap_err();
