@@ -3,23 +3,28 @@
 
 use std::collections::HashMap;
 
-use super::select::{Scope, Selector};
+use super::select::Selector;
 use super::store::Step;
-use super::tree::{Leaf, List, ListItem, Map, MapItem, Node, Tree, Value};
+use super::tree::{Map, Node, Tree, Value};
 use super::value::looks_encrypted;
+use super::walk::{Met, What, walk};
 
 /// A document, from 0, and the way to a value in it.
 pub type Found = (usize, Vec<Step>);
 
 /// The first value that a selector says is encrypted and is not.
 pub(super) fn by_rule(tree: &Tree, selector: &Selector) -> Option<Found> {
-    for (document, found) in tree.documents.iter().enumerate() {
-        let mut way = Vec::new();
-        if map(&found.root, Scope::default(), selector, &mut way) {
-            return Some((document, way));
+    let mut found = None;
+    walk(tree, &[selector], &mut |document, way, met, what| {
+        if let What::Leaf(value, _) = what
+            && found.is_none()
+            && met.iter().all(Met::encrypts)
+            && is_plain(value)
+        {
+            found = Some((document, way.to_vec()));
         }
-    }
-    None
+    });
+    found
 }
 
 /// The first value that is encrypted in the one tree and plain at the same place in the other,
@@ -33,54 +38,6 @@ pub(super) fn than(after: &Tree, before: &Tree, elsewhere: Option<&Tree>) -> Opt
         }
     }
     None
-}
-
-fn node(node: &Node, scope: Scope, selector: &Selector, way: &mut Vec<Step>) -> bool {
-    match node {
-        Node::Map(found) => map(found, scope, selector, way),
-        Node::List(found) => list(found, scope, selector, way),
-        Node::Leaf(leaf) => selector.encrypts(scope) && is_plain(leaf),
-    }
-}
-
-#[expect(clippy::disallowed_methods, reason = "rules look at comments")]
-fn map(map: &Map, scope: Scope, selector: &Selector, way: &mut Vec<Step>) -> bool {
-    let mut run = scope;
-    for item in &map.items {
-        match item {
-            MapItem::Comment(comment) => run = selector.after(run, comment.text.expose()),
-            MapItem::Entry(entry) => {
-                way.push(Step::Key(entry.key.clone()));
-                if node(&entry.value, selector.below(run, &entry.key), selector, way) {
-                    return true;
-                }
-                way.pop();
-                run = scope;
-            }
-        }
-    }
-    false
-}
-
-#[expect(clippy::disallowed_methods, reason = "rules look at comments")]
-fn list(list: &List, scope: Scope, selector: &Selector, way: &mut Vec<Step>) -> bool {
-    let mut run = scope;
-    let mut index = 0_usize;
-    for item in &list.items {
-        match item {
-            ListItem::Comment(comment) => run = selector.after(run, comment.text.expose()),
-            ListItem::Value(value) => {
-                way.push(Step::Index(index));
-                if node(value, run, selector, way) {
-                    return true;
-                }
-                way.pop();
-                index = index.saturating_add(1);
-                run = scope;
-            }
-        }
-    }
-    false
 }
 
 fn maps(after: &Map, before: &Map, elsewhere: Option<&Map>, way: &mut Vec<Step>) -> bool {
@@ -118,18 +75,18 @@ fn nodes(after: &Node, before: &Node, elsewhere: Option<&Node>, way: &mut Vec<St
     }
 }
 
-fn has(node: &Node, what: fn(&Leaf) -> bool) -> bool {
+fn has(node: &Node, what: fn(&Value) -> bool) -> bool {
     match node {
         Node::Map(map) => map.entries().any(|entry| has(&entry.value, what)),
         Node::List(list) => list.values().any(|item| has(item, what)),
-        Node::Leaf(leaf) => what(leaf),
+        Node::Leaf(leaf) => what(&leaf.value),
     }
 }
 
 /// Empty texts and nulls are never encrypted.
 #[expect(clippy::disallowed_methods, reason = "whether it looks encrypted, and nothing else")]
-fn is_plain(leaf: &Leaf) -> bool {
-    match &leaf.value {
+fn is_plain(value: &Value) -> bool {
+    match value {
         Value::Null => false,
         Value::Str(text) => !text.is_empty() && !looks_encrypted(text.expose()),
         Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Time(_) => true,
@@ -137,6 +94,6 @@ fn is_plain(leaf: &Leaf) -> bool {
 }
 
 #[expect(clippy::disallowed_methods, reason = "whether it looks encrypted, and nothing else")]
-fn is_sealed(leaf: &Leaf) -> bool {
-    matches!(&leaf.value, Value::Str(text) if looks_encrypted(text.expose()))
+fn is_sealed(value: &Value) -> bool {
+    matches!(value, Value::Str(text) if looks_encrypted(text.expose()))
 }

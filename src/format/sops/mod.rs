@@ -31,4 +31,5 @@ mod text;
 pub mod time;
 pub mod tree;
 pub mod value;
+mod walk;
 pub mod yaml;

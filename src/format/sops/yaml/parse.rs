@@ -227,28 +227,9 @@ impl Parser<'_> {
             begin = self.tokens.get(self.next).map_or(begin, |token| token.end);
             self.skip();
         }
-        let root = match self.peek() {
-            Peek::Directive | Peek::DocumentStart | Peek::DocumentEnd | Peek::StreamEnd
-                if !implicit =>
-            {
-                self.empty()
-            }
-            Peek::Key
-            | Peek::Value
-            | Peek::Entry
-            | Peek::FlowEntry
-            | Peek::BlockEnd
-            | Peek::FlowSequenceEnd
-            | Peek::FlowMappingEnd
-            | Peek::SequenceStart
-            | Peek::MappingStart
-            | Peek::Scalar
-            | Peek::Directive
-            | Peek::DocumentStart
-            | Peek::DocumentEnd
-            | Peek::StreamEnd
-            | Peek::Other => self.node(true, false, 0)?,
-        };
+        let ends = [Peek::Directive, Peek::DocumentStart, Peek::DocumentEnd, Peek::StreamEnd];
+        let ends = if implicit { &[] } else { ends.as_slice() };
+        let root = self.node_or_empty(ends, true, false, 0)?;
         let end_kind = self.peek();
         let end = self.start();
         if end_kind == Peek::DocumentEnd {
@@ -300,6 +281,20 @@ impl Parser<'_> {
     pub(super) fn empty(&mut self) -> Id {
         let at = self.next.checked_sub(1).and_then(|i| self.tokens.get(i)).map_or(0, |t| t.end);
         self.add(What::Scalar(None, Plaintext::default()), at..at, None)
+    }
+
+    /// What stands here, or nothing where one of these tokens follows.
+    pub(super) fn node_or_empty(
+        &mut self,
+        ends: &[Peek],
+        block: bool,
+        indentless: bool,
+        depth: usize,
+    ) -> Result<Id, ParseError> {
+        if ends.contains(&self.peek()) {
+            return Ok(self.empty());
+        }
+        self.node(block, indentless, depth)
     }
 
     pub(super) fn node(

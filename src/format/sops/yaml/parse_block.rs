@@ -43,68 +43,27 @@ impl Parser<'_> {
         self.peek();
         self.skip();
         loop {
-            match self.peek() {
-                Peek::Entry => {
-                    self.pass_entry();
-                    let item = match self.peek() {
-                        Peek::Entry | Peek::BlockEnd => self.empty(),
-                        Peek::Key
-                        | Peek::Value
-                        | Peek::FlowEntry
-                        | Peek::FlowSequenceEnd
-                        | Peek::FlowMappingEnd
-                        | Peek::SequenceStart
-                        | Peek::MappingStart
-                        | Peek::Scalar
-                        | Peek::Directive
-                        | Peek::DocumentStart
-                        | Peek::DocumentEnd
-                        | Peek::StreamEnd
-                        | Peek::Other => self.node(true, false, depth.saturating_add(1))?,
-                    };
-                    self.push_item(list, item);
-                }
-                Peek::BlockEnd => {
-                    self.skip();
-                    self.indents.pop();
-                    return Ok(());
-                }
-                Peek::Key
-                | Peek::Value
-                | Peek::FlowEntry
-                | Peek::FlowSequenceEnd
-                | Peek::FlowMappingEnd
-                | Peek::SequenceStart
-                | Peek::MappingStart
-                | Peek::Scalar
-                | Peek::Directive
-                | Peek::DocumentStart
-                | Peek::DocumentEnd
-                | Peek::StreamEnd
-                | Peek::Other => {
-                    return Err(self.error("an item of a list must begin with `-` here"));
-                }
+            let peek = self.peek();
+            if peek == Peek::BlockEnd {
+                self.skip();
+                self.indents.pop();
+                return Ok(());
             }
+            if peek != Peek::Entry {
+                return Err(self.error("an item of a list must begin with `-` here"));
+            }
+            self.pass_entry();
+            let ends = [Peek::Entry, Peek::BlockEnd];
+            let item = self.node_or_empty(&ends, true, false, depth.saturating_add(1))?;
+            self.push_item(list, item);
         }
     }
 
     pub(super) fn indentless_list(&mut self, list: Id, depth: usize) -> Result<(), ParseError> {
         while self.peek() == Peek::Entry {
             self.pass_entry();
-            let item = match self.peek() {
-                Peek::Entry | Peek::Key | Peek::Value | Peek::BlockEnd => self.empty(),
-                Peek::FlowEntry
-                | Peek::FlowSequenceEnd
-                | Peek::FlowMappingEnd
-                | Peek::SequenceStart
-                | Peek::MappingStart
-                | Peek::Scalar
-                | Peek::Directive
-                | Peek::DocumentStart
-                | Peek::DocumentEnd
-                | Peek::StreamEnd
-                | Peek::Other => self.node(true, false, depth.saturating_add(1))?,
-            };
+            let ends = [Peek::Entry, Peek::Key, Peek::Value, Peek::BlockEnd];
+            let item = self.node_or_empty(&ends, true, false, depth.saturating_add(1))?;
             self.push_item(list, item);
         }
         Ok(())
@@ -117,62 +76,36 @@ impl Parser<'_> {
         self.skip();
         let mut prior: Option<Id> = None;
         loop {
-            match self.peek() {
-                Peek::Key => {
-                    self.skip();
-                    let key = match self.peek() {
-                        Peek::Key | Peek::Value | Peek::BlockEnd => self.empty(),
-                        Peek::Entry
-                        | Peek::FlowEntry
-                        | Peek::FlowSequenceEnd
-                        | Peek::FlowMappingEnd
-                        | Peek::SequenceStart
-                        | Peek::MappingStart
-                        | Peek::Scalar
-                        | Peek::Directive
-                        | Peek::DocumentStart
-                        | Peek::DocumentEnd
-                        | Peek::StreamEnd
-                        | Peek::Other => self.node(true, true, deeper)?,
-                    };
-                    // A foot that comes with a key is that of the entry before.
-                    let foot = self.foot_of(key);
-                    match prior {
-                        Some(prior) if !foot.is_empty() => self.set_foot(prior, foot),
-                        _ => self.set_foot(key, foot),
-                    }
-                    let value = self.block_value(deeper)?;
-                    self.move_foot(key, value);
-                    self.push_pair(map, key, value);
-                    prior = Some(key);
+            let peek = self.peek();
+            if peek == Peek::BlockEnd {
+                let [_, line, foot] = self.comments();
+                if let Some(node) = self.nodes.all.get_mut(map) {
+                    node.line = line;
                 }
-                Peek::BlockEnd => {
-                    let [_, line, foot] = self.comments();
-                    if let Some(node) = self.nodes.all.get_mut(map) {
-                        node.line = line;
-                    }
-                    match prior {
-                        Some(prior) if !foot.is_empty() => self.set_foot(prior, foot),
-                        _ => self.set_foot(map, foot),
-                    }
-                    self.skip();
-                    self.indents.pop();
-                    return Ok(());
+                match prior {
+                    Some(prior) if !foot.is_empty() => self.set_foot(prior, foot),
+                    _ => self.set_foot(map, foot),
                 }
-                Peek::Value
-                | Peek::Entry
-                | Peek::FlowEntry
-                | Peek::FlowSequenceEnd
-                | Peek::FlowMappingEnd
-                | Peek::SequenceStart
-                | Peek::MappingStart
-                | Peek::Scalar
-                | Peek::Directive
-                | Peek::DocumentStart
-                | Peek::DocumentEnd
-                | Peek::StreamEnd
-                | Peek::Other => return Err(self.error("a key is missing here")),
+                self.skip();
+                self.indents.pop();
+                return Ok(());
             }
+            if peek != Peek::Key {
+                return Err(self.error("a key is missing here"));
+            }
+            self.skip();
+            let ends = [Peek::Key, Peek::Value, Peek::BlockEnd];
+            let key = self.node_or_empty(&ends, true, true, deeper)?;
+            // A foot that comes with a key is that of the entry before.
+            let foot = self.foot_of(key);
+            match prior {
+                Some(prior) if !foot.is_empty() => self.set_foot(prior, foot),
+                _ => self.set_foot(key, foot),
+            }
+            let value = self.block_value(deeper)?;
+            self.move_foot(key, value);
+            self.push_pair(map, key, value);
+            prior = Some(key);
         }
     }
 
@@ -181,21 +114,7 @@ impl Parser<'_> {
             return Ok(self.empty());
         }
         self.skip();
-        match self.peek() {
-            Peek::Key | Peek::Value | Peek::BlockEnd => Ok(self.empty()),
-            Peek::Entry
-            | Peek::FlowEntry
-            | Peek::FlowSequenceEnd
-            | Peek::FlowMappingEnd
-            | Peek::SequenceStart
-            | Peek::MappingStart
-            | Peek::Scalar
-            | Peek::Directive
-            | Peek::DocumentStart
-            | Peek::DocumentEnd
-            | Peek::StreamEnd
-            | Peek::Other => self.node(true, true, depth),
-        }
+        self.node_or_empty(&[Peek::Key, Peek::Value, Peek::BlockEnd], true, true, depth)
     }
 
     /// The foot of a value is that of its key.

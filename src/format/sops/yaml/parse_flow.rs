@@ -20,49 +20,23 @@ impl Parser<'_> {
                 peek = self.peek();
             }
             first = false;
-            match peek {
-                Peek::FlowSequenceEnd => return Ok(self.start().saturating_add(1)),
-                Peek::Key => {
-                    let at = self.start();
-                    self.skip();
-                    let map = self.add(What::Map(Vec::new()), at..at, None);
-                    let key = match self.peek() {
-                        Peek::Value | Peek::FlowEntry | Peek::FlowSequenceEnd => self.empty(),
-                        Peek::Key
-                        | Peek::Entry
-                        | Peek::BlockEnd
-                        | Peek::FlowMappingEnd
-                        | Peek::SequenceStart
-                        | Peek::MappingStart
-                        | Peek::Scalar
-                        | Peek::Directive
-                        | Peek::DocumentStart
-                        | Peek::DocumentEnd
-                        | Peek::StreamEnd
-                        | Peek::Other => self.node(false, false, deeper)?,
-                    };
-                    let value = self.flow_value(Peek::FlowSequenceEnd, deeper)?;
-                    self.move_foot(key, value);
-                    self.push_pair(map, key, value);
-                    self.push_item(list, map);
-                }
-                Peek::Value
-                | Peek::Entry
-                | Peek::FlowEntry
-                | Peek::BlockEnd
-                | Peek::FlowMappingEnd
-                | Peek::SequenceStart
-                | Peek::MappingStart
-                | Peek::Scalar
-                | Peek::Directive
-                | Peek::DocumentStart
-                | Peek::DocumentEnd
-                | Peek::StreamEnd
-                | Peek::Other => {
-                    let item = self.node(false, false, deeper)?;
-                    self.push_item(list, item);
-                }
+            if peek == Peek::FlowSequenceEnd {
+                return Ok(self.start().saturating_add(1));
             }
+            if peek != Peek::Key {
+                let item = self.node(false, false, deeper)?;
+                self.push_item(list, item);
+                continue;
+            }
+            let at = self.start();
+            self.skip();
+            let map = self.add(What::Map(Vec::new()), at..at, None);
+            let ends = [Peek::Value, Peek::FlowEntry, Peek::FlowSequenceEnd];
+            let key = self.node_or_empty(&ends, false, false, deeper)?;
+            let value = self.flow_value(Peek::FlowSequenceEnd, deeper)?;
+            self.move_foot(key, value);
+            self.push_pair(map, key, value);
+            self.push_item(list, map);
         }
     }
 
@@ -81,40 +55,16 @@ impl Parser<'_> {
                 peek = self.peek();
             }
             first = false;
-            let (key, value) = match peek {
-                Peek::FlowMappingEnd => return Ok(self.start().saturating_add(1)),
-                Peek::Key => {
-                    self.skip();
-                    let key = match self.peek() {
-                        Peek::Value | Peek::FlowEntry | Peek::FlowMappingEnd => self.empty(),
-                        Peek::Key
-                        | Peek::Entry
-                        | Peek::BlockEnd
-                        | Peek::FlowSequenceEnd
-                        | Peek::SequenceStart
-                        | Peek::MappingStart
-                        | Peek::Scalar
-                        | Peek::Directive
-                        | Peek::DocumentStart
-                        | Peek::DocumentEnd
-                        | Peek::StreamEnd
-                        | Peek::Other => self.node(false, false, deeper)?,
-                    };
-                    (key, self.flow_value(Peek::FlowMappingEnd, deeper)?)
-                }
-                Peek::Value
-                | Peek::Entry
-                | Peek::FlowEntry
-                | Peek::BlockEnd
-                | Peek::FlowSequenceEnd
-                | Peek::SequenceStart
-                | Peek::MappingStart
-                | Peek::Scalar
-                | Peek::Directive
-                | Peek::DocumentStart
-                | Peek::DocumentEnd
-                | Peek::StreamEnd
-                | Peek::Other => (self.node(false, false, deeper)?, self.empty()),
+            if peek == Peek::FlowMappingEnd {
+                return Ok(self.start().saturating_add(1));
+            }
+            let (key, value) = if peek == Peek::Key {
+                self.skip();
+                let ends = [Peek::Value, Peek::FlowEntry, Peek::FlowMappingEnd];
+                let key = self.node_or_empty(&ends, false, false, deeper)?;
+                (key, self.flow_value(Peek::FlowMappingEnd, deeper)?)
+            } else {
+                (self.node(false, false, deeper)?, self.empty())
             };
             self.move_foot(key, value);
             self.push_pair(map, key, value);
@@ -122,13 +72,10 @@ impl Parser<'_> {
     }
 
     pub(super) fn flow_value(&mut self, end: Peek, depth: usize) -> Result<Id, ParseError> {
-        if self.peek() == Peek::Value {
-            self.skip();
-            let peek = self.peek();
-            if peek != Peek::FlowEntry && peek != end {
-                return self.node(false, false, depth);
-            }
+        if self.peek() != Peek::Value {
+            return Ok(self.empty());
         }
-        Ok(self.empty())
+        self.skip();
+        self.node_or_empty(&[Peek::FlowEntry, end], false, false, depth)
     }
 }

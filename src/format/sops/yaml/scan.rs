@@ -348,29 +348,10 @@ impl Placer<'_> {
     }
 
     fn count_flow(&mut self, kind: &Kind) {
-        match kind {
-            Kind::FlowSequenceStart | Kind::FlowMappingStart => {
-                self.flow = self.flow.saturating_add(1);
-            }
-            Kind::FlowSequenceEnd | Kind::FlowMappingEnd => {
-                self.flow = self.flow.saturating_sub(1);
-            }
-            Kind::StreamStart
-            | Kind::StreamEnd
-            | Kind::Directive(_)
-            | Kind::DocumentStart
-            | Kind::DocumentEnd
-            | Kind::SequenceStart
-            | Kind::MappingStart
-            | Kind::BlockEnd
-            | Kind::Entry
-            | Kind::FlowEntry
-            | Kind::Key
-            | Kind::Value
-            | Kind::Alias(_)
-            | Kind::Anchor(_)
-            | Kind::Tag(..)
-            | Kind::Scalar(..) => {}
+        if matches!(kind, Kind::FlowSequenceStart | Kind::FlowMappingStart) {
+            self.flow = self.flow.saturating_add(1);
+        } else if matches!(kind, Kind::FlowSequenceEnd | Kind::FlowMappingEnd) {
+            self.flow = self.flow.saturating_sub(1);
         }
     }
 
