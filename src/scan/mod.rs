@@ -8,3 +8,23 @@ pub mod form;
 pub mod matcher;
 pub mod needle;
 pub mod shape;
+
+mod armor;
+mod base64;
+mod der;
+mod entropy;
+mod escape;
+mod filter;
+mod forms;
+mod groups;
+mod names;
+mod pairs;
+mod pgp;
+mod shapes;
+mod split;
+mod urls;
+mod verify;
+mod words;
+
+#[cfg(test)]
+mod matcher_tests;
