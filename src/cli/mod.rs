@@ -19,6 +19,7 @@ mod progress;
 mod reader;
 mod rekey;
 mod rotate;
+mod scan;
 mod set;
 mod status;
 mod ui;
@@ -88,6 +89,7 @@ enum Command {
     Status(status::Status),
     Host(reader::Host),
     User(reader::User),
+    Scan(Box<scan::Scan>),
     Exec(exec::Exec),
     Git(git::Git),
     Keys(keys::Keys),
@@ -114,6 +116,7 @@ fn definition(name: &str) -> Option<fn(clap::Command) -> clap::Command> {
         "keys" => keys::Keys::augment_args,
         "completions" => completions::Completions::augment_args,
         "man" => man::Man::augment_args,
+        "scan" => scan::Scan::augment_args,
         "exec" => exec::Exec::augment_args,
         "git" => git::Git::augment_args,
         _ => return None,
@@ -188,6 +191,7 @@ fn run(common: &Common, command: Command) -> Outcome {
         Command::Rekey(command) => command.run(&context),
         Command::Status(command) => command.run(&context),
         Command::Git(command) => command.run(&context),
+        Command::Scan(command) => command.run(&context),
         Command::Exec(command) => command.run(&context),
         Command::Keys(command) => command.run(&context),
         Command::Completions(command) => command.run(),

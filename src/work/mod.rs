@@ -5,6 +5,7 @@ pub mod compare;
 pub mod decrypt;
 pub mod edit;
 pub mod keys;
+pub mod known;
 pub mod links;
 pub mod merge;
 pub mod merge_readers;
