@@ -104,6 +104,9 @@ struct PlaceOptions {
     /// What git is about to commit
     #[arg(long)]
     staged: bool,
+    /// What a build has just made; for `post-build-hook` of Nix, which names it in the environment
+    #[arg(long)]
+    post_build_hook: bool,
 }
 
 /// What to look for.

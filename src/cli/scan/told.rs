@@ -217,6 +217,7 @@ impl<'a> Surroundings<'a> {
         let cause = cause::of(scope, store_name.as_deref(), &inner, &finding.chain);
         let (deriver, chain) = match &here {
             Some(name) => (self.deriver(name), self.chain(name)),
+            None if scope == Scope::Log => (self.deriver_of_log(&path), None),
             None => (None, None),
         };
         let id = id(key, &found, store_name.as_deref(), &inner, &path, &finding);
@@ -235,6 +236,17 @@ impl<'a> Surroundings<'a> {
         let deriver = deriver.filter(|deriver| deriver != "unknown-deriver");
         self.derivers.insert(name.to_owned(), deriver.clone());
         deriver
+    }
+
+    /// A log is named like its derivation, in a folder of the first two letters.
+    fn deriver_of_log(&self, log: &Path) -> Option<String> {
+        let folder = log.parent()?.file_name()?.to_str()?;
+        let rest = log.file_name()?.to_str()?.trim_end_matches(".bz2");
+        let name = format!("{folder}{rest}");
+        let logical = self.plan.known.as_ref().map(|known| known.logical.clone());
+        let logical = logical.filter(|logical| !logical.is_empty());
+        let store = logical.unwrap_or_else(|| self.places.folder.to_string_lossy().into_owned());
+        name.ends_with(".drv").then(|| format!("{store}/{name}"))
     }
 
     /// The shortest chain by the database; where that cannot be read, the root that Nix tells.
