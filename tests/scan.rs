@@ -8,6 +8,9 @@
     clippy::indexing_slicing,
     clippy::panic,
     clippy::print_stdout,
+    clippy::cast_possible_wrap,
+    clippy::format_push_string,
+    clippy::unused_self,
     clippy::unwrap_used,
     reason = "a test stops at the first surprise and says what it skips"
 )]

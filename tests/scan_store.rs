@@ -7,6 +7,9 @@
     clippy::indexing_slicing,
     clippy::panic,
     clippy::print_stdout,
+    clippy::format_collect,
+    clippy::items_after_statements,
+    clippy::map_unwrap_or,
     clippy::unwrap_used,
     reason = "a test stops at the first surprise and says what it skips"
 )]

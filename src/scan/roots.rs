@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::{Path, PathBuf};
 
-use super::store::{Known, Places, References, top};
+use super::store::{Known, Places, References, is_derivation, top};
 
 /// The way from a root to a store path.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,7 +69,7 @@ impl Roots {
     /// The shortest chain to a store path; `None` where nothing keeps it.
     pub fn chain(&self, known: &Known, references: &References, name: &str) -> Option<Chain> {
         let chain = self.chain_of(known, references, name);
-        if chain.is_some() || !name.ends_with(".drv") {
+        if chain.is_some() || !is_derivation(name) {
             return chain;
         }
         // Nix keeps the derivations of what it keeps.

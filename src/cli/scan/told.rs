@@ -246,7 +246,7 @@ impl<'a> Surroundings<'a> {
         let logical = self.plan.known.as_ref().map(|known| known.logical.clone());
         let logical = logical.filter(|logical| !logical.is_empty());
         let store = logical.unwrap_or_else(|| self.places.folder.to_string_lossy().into_owned());
-        name.ends_with(".drv").then(|| format!("{store}/{name}"))
+        store::is_derivation(&name).then(|| format!("{store}/{name}"))
     }
 
     /// The shortest chain by the database; where that cannot be read, the root that Nix tells.
