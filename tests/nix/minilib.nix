@@ -71,7 +71,7 @@ let
       isStr = x: isString x || isDerivationLike x; isDerivationLike = x: isAttrs x && x ? __toString;
       strLike = name: sep: mkOptionType { inherit name; check = isString; merge = _: concatStringsSep sep; };
       sub = { modules, specialArgs ? { }, shorthandOnlyDefinesConfig ? false, ... }: mkOptionType {
-        name = "submodule"; check = x: isAttrs x || isFunction x || isPath x;
+        name = "submodule"; check = x: isAttrs x || isFunction x || isPath x; inherit modules;
         merge = loc: vs: (evalModules { modules = modules ++ [ { _module.args.name = mkOptionDefault (last loc); } ] ++ map (v: if isFunction v || isPath v then v else { config = v; }) vs; inherit specialArgs; prefix = loc; }).config; };
       attrs' = elemType: mkOptionType { name = "attribute set of ${elemType.description}"; check = isAttrs; nested = elemType;
         merge = loc: vs: mapAttrs (_: v: v.value) (filterAttrs (_: v: v ? value) (zipAttrsWith (n: ds: let r = resolve ds; in if r == [ ] then { } else { value = mergeDefs (loc ++ [ n ]) elemType r; }) vs)); };
@@ -86,26 +86,33 @@ let
       attrs = mkOptionType { name = "attribute set"; check = isAttrs; merge = _: foldl' (a: v: a // v) { }; }; attrsOf = attrs'; lazyAttrsOf = attrs'; attrsWith = a: attrs' a.elemType;
       listOf = e: mkOptionType { name = "list of ${e.description}"; check = isList; merge = loc: vs: concatLists (imap0 (i: l: concatLists (imap0 (j: x: let r = resolve [ x ]; in if r == [ ] then [ ] else [ (mergeDefs (loc ++ [ "[definition ${toString i}-entry ${toString j}]" ]) e r) ]) l)) vs); };
       nonEmptyListOf = e: types.addCheck (types.listOf e) (l: l != [ ]);
-      nullOr = e: mkOptionType { name = "null or ${e.description}"; check = x: x == null || e.check x; merge = loc: vs: if all (v: v == null) vs then null else if any (v: v == null) vs then throw "The option `${showOption loc}' is defined both null and not null" else e.merge loc vs; };
+      nullOr = e: mkOptionType { name = "null or ${e.description}"; inner = e; check = x: x == null || e.check x; merge = loc: vs: if all (v: v == null) vs then null else if any (v: v == null) vs then throw "The option `${showOption loc}' is defined both null and not null" else e.merge loc vs; };
       either = l: r: mkOptionType { name = "${l.description} or ${r.description}"; check = x: l.check x || r.check x; merge = loc: vs: if all l.check vs then l.merge loc vs else if all r.check vs then r.merge loc vs else mergeEqualOption loc vs; };
       oneOf = ts: foldl' types.either (head ts) (tail ts); addCheck = e: c: e // { check = x: e.check x && c x; }; coercedTo = from: f: to: mkOptionType { name = "${to.description} or ${from.description} convertible to it"; check = x: (from.check x && to.check (f x)) || to.check x; merge = loc: vs: to.merge loc (map (v: if from.check v then f v else v) vs); };
       functionTo = e: mkOptionType { name = "function to ${e.description}"; check = isFunction; merge = loc: fs: x: mergeDefs loc e (map (f: f x) fs); };
       submodule = m: sub { modules = toList m; }; submoduleWith = sub; deferredModule = mkOptionType { name = "module"; merge = _: vs: { imports = vs; }; }; optionType = types.raw;
     };
+    # Two declarations of one option: what submodules declare is joined.
+    mergeTypes = a: c: if a ? nested && c ? nested then types.attrsOf (mergeTypes a.nested c.nested)
+      else if a ? modules && c ? modules then types.submoduleWith { modules = a.modules ++ c.modules; } else c;
+    mergeDeclarations = a: c: a // c // optionalAttrs (a ? type && c ? type) { type = mergeTypes a.type c.type; };
     evalModules = { modules, specialArgs ? { }, prefix ? [ ], class ? null, ... }: let
       base = { inherit lib config options; } // specialArgs;
       call = f: f (base // mapAttrs (n: _: base.${n} or config._module.args.${n}) (functionArgs f));
       reserved = [ "imports" "options" "config" "_file" "key" "_class" "disabledModules" "freeformType" "meta" ];
-      load = m: let r = if isFunction m || (isAttrs m && m ? __functor) then call m else m; in
-        if isPath r || isString r then load (import r)
-        else if (r._type or "") == "if" || (r._type or "") == "merge" || (r._type or "") == "override" then [ { options = { }; config = r; free = null; } ]
-        else concatMap load (r.imports or [ ]) ++ [ (if r ? options || r ? config
+      # a module that is given by its path is taken once, however many import it
+      load = key: m: let
+          given = isPath m || isString m; k = if given then toString m else key; f = if given then import m else m;
+          r = if isFunction f || (isAttrs f && f ? __functor) then call f else f;
+        in if (r._type or "") == "if" || (r._type or "") == "merge" || (r._type or "") == "override" then [ { inherit key; options = { }; config = r; free = null; } ]
+        else concatLists (imap0 (i: load "${k}:${toString i}") (r.imports or [ ])) ++ [ ((if r ? options || r ? config
           then { options = r.options or { }; config = r.config or { }; free = r.freeformType or null; }
-          else { options = { }; config = removeAttrs r [ "imports" "_file" "key" "_class" "disabledModules" "freeformType" ]; free = r.freeformType or null; }) ];
-      ms = concatMap load ([ { options._module = { args = mkOption { type = types.lazyAttrsOf types.raw; default = { }; }; check = mkOption { type = types.bool; default = true; }; freeformType = mkOption { type = types.nullOr types.raw; default = null; }; }; } ] ++ modules);
+          else { options = { }; config = removeAttrs r [ "imports" "_file" "key" "_class" "disabledModules" "freeformType" ]; free = r.freeformType or null; }) // { key = k; }) ];
+      once = found: (foldl' (acc: m: if acc.seen ? ${m.key} then acc else { seen = acc.seen // { ${m.key} = null; }; kept = acc.kept ++ [ m ]; }) { seen = { }; kept = [ ]; } found).kept;
+      ms = once (concatLists (imap0 (i: load "module ${toString i}") ([ { options._module = { args = mkOption { type = types.lazyAttrsOf types.raw; default = { }; }; check = mkOption { type = types.bool; default = true; }; freeformType = mkOption { type = types.nullOr types.raw; default = null; }; }; } ] ++ modules)));
       frees = filter (x: x != null) (map (m: m.free) ms); free = if frees != [ ] then head frees else null;
       # the option tree: leaf = list of declarations
-      tree = ts: let os = concatMap toList ts; in zipAttrsWith (n: vs: if any isOption vs then foldl' (a: v: a // v) { } vs else tree vs) os;
+      tree = ts: let os = concatMap toList ts; in zipAttrsWith (n: vs: if any isOption vs then foldl' mergeDeclarations { } vs else tree vs) os;
       opts = tree (map (m: m.options) ms);
       push = d: let ty = if isAttrs d then d._type or "" else ""; in
         if ty == "merge" then concatMap push d.contents
