@@ -139,13 +139,11 @@ in
     validationPackage = mkOption {
       type = types.package;
       default =
-        if pkgs.stdenv.buildPlatform == pkgs.stdenv.hostPlatform then
+        if pkgs.stdenv.buildPlatform.canExecute pkgs.stdenv.hostPlatform then
           cfg.package
         else
           pkgs.buildPackages.callPackage ./package.nix { };
-      defaultText = literalExpression ''
-        config.secretctl.package, built for the machine that builds
-      '';
+      defaultText = literalExpression "config.secretctl.package, for the machine that builds";
       description = "The package whose `secretctl` checks the secrets during the build.";
       example = literalExpression "pkgs.buildPackages.secretctl";
     };
