@@ -124,14 +124,31 @@ in
       ${service.systemdService} = {
         after = [ keysUnit ];
         bindsTo = [ keysUnit ];
-        serviceConfig = {
-          LoadCredential = map (
-            secret: "${credentialName secret}:${folder}/${hiddenName secret}"
-          ) (dynamic service);
-        }
-        // lib.optionalAttrs (service.additionalRuntimeDirNames != [ ] || service.forceRuntimeDirs) {
-          RuntimeDirectory = (if service.forceRuntimeDirs then lib.mkForce else lib.id) service.additionalRuntimeDirNames;
-        };
+        serviceConfig =
+          lib.mkIf (service.additionalRuntimeDirNames != [ ] || service.forceRuntimeDirs)
+            {
+              RuntimeDirectory =
+                (if service.forceRuntimeDirs then lib.mkForce else lib.id)
+                  service.additionalRuntimeDirNames;
+            };
       };
     };
+
+  # A drop-in and no definition of the service: whether its user is made up is known from the service
+  # itself, which cannot depend on that.
+  dropIns =
+    service:
+    let
+      lines = map (
+        secret:
+        "LoadCredential=${credentialName secret}:/run/${service.secretsDirName}/${hiddenName secret}\n"
+      ) (dynamic service);
+    in
+    lib.optional (lines != [ ]) (
+      pkgs.writeTextFile {
+        name = "secrix-${service.systemdService}";
+        destination = "/etc/systemd/system/${service.systemdService}.service.d/secrix.conf";
+        text = "[Service]\n${lib.concatStrings lines}";
+      }
+    );
 }

@@ -72,6 +72,7 @@ in
         ]
         ++ lib.mapAttrsToList service.units cfg.services
       );
+      systemd.packages = builtins.concatMap service.dropIns (attrValues cfg.services);
     }
     (lib.mkIf isUsed {
       assertions = import ./secrix-assertions.nix {

@@ -42,6 +42,7 @@ let
       name,
       text,
       executable ? false,
+      destination ? "",
       checkPhase ? "",
     }:
     derivation {
@@ -56,7 +57,8 @@ let
       args = [
         "-euc"
         ''
-          target=$out
+          target=$out${destination}
+          mkdir -p "''${target%/*}"
           cp "$textPath" "$target"
           chmod ${if executable then "755" else "644"} "$target"
           eval "$checkPhase"
@@ -71,6 +73,7 @@ let
     "cargo-deny"
     "clippy"
     "coreutils"
+    "getconf"
     "git"
     "gnupg"
     "nixfmt-rfc-style"
@@ -79,6 +82,7 @@ let
     "rustc"
     "rustfmt"
     "systemd"
+    "util-linux"
   ];
   self = lib.genAttrs names package // {
     inherit lib system;
