@@ -130,8 +130,8 @@ let
         group = common.account secret.group 0;
       }
     );
-  # agenix-rekey gives what only other secrets are made of no file for this host
-  installed = lib.filterAttrs (_: secret: !(secret.intermediary or false)) cfg.secrets;
+  # with agenix-rekey, some are not for this host
+  installed = lib.filterAttrs (_: secret: secret.installed or true) cfg.secrets;
 
   program =
     if isHome then
