@@ -3,11 +3,13 @@
   lib,
   config,
   scope,
+  pkgs ? null,
 }:
 let
   inherit (builtins) filter isString map;
   cfg = config.secretctl;
   isHome = scope == "home";
+  persisted = import ./persistence.nix { inherit lib config; };
   home = config.home.homeDirectory;
 in
 {
@@ -26,7 +28,7 @@ in
       ''"/run/<name>", and "/run/secrets-early" for `early`'';
   mountPoint = name: store: if isHome then "%r/secretctl/${name}.d" else "${store.path}.d";
   mountPointText = if isHome then ''"%r/secretctl/<name>.d"'' else ''"''${path}.d"'';
-  filesystem = if isHome then "directory" else "ramfs";
+  filesystem = if isHome && !pkgs.stdenv.hostPlatform.isDarwin then "directory" else "ramfs";
   storeMode = if isHome then "0700" else "0751";
   storeGroup = if scope == "nixos" then "keys" else 0;
 
@@ -49,6 +51,9 @@ in
     else
       user.group or 0;
 
+  # The name of the program of a package.
+  program = package: package.meta.mainProgram or package.pname or (lib.getName package);
+
   serviceUnit = service: "${lib.removeSuffix ".service" service}.service";
 
   # Keys of SSH that openssh makes. One that is a secret itself cannot open secrets.
@@ -64,7 +69,7 @@ in
         && !(builtins.any (store: lib.hasPrefix "${store.path}/" key.path) (
           builtins.attrValues cfg.stores
         ));
-      hostKeys = map (key: key.path) (filter fits (openssh.hostKeys or [ ]));
+      hostKeys = map (key: persisted key.path) (filter fits (openssh.hostKeys or [ ]));
     in
     if isHome then
       [ "${home}/.ssh/id_ed25519" ]
@@ -80,7 +85,7 @@ in
     else if scope == "darwin" then
       ''[ "/etc/ssh/ssh_host_ed25519_key" ]''
     else
-      "the keys ed25519 and rsa of config.services.openssh.hostKeys, if it is enabled";
+      "the keys of kind ed25519 and rsa in config.services.openssh.hostKeys, if it is enabled, where impermanence keeps them";
 
   placeholders = import ./placeholders.nix { inherit lib cfg; };
 }

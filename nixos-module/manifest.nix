@@ -79,7 +79,7 @@ let
   plugin =
     package:
     let
-      program = package.meta.mainProgram or package.pname or (lib.getName package);
+      program = base.program package;
     in
     {
       name = lib.removePrefix "age-plugin-" program;

@@ -36,7 +36,35 @@ let
     )
   );
 
-  keyPaths = cfg.identities ++ lib.optional (cfg.gnupg.home != null) cfg.gnupg.home;
+  # A path with blanks in it is quoted, and `%` begins a specifier.
+  word =
+    path:
+    let
+      text = lib.replaceStrings [ "%" ] [ "%%" ] path;
+    in
+    if builtins.match "[^[:space:]'\"\\]+" text == null then builtins.toJSON text else text;
+  keyPaths = map word (cfg.identities ++ lib.optional (cfg.gnupg.home != null) cfg.gnupg.home);
+
+  # Mounted by systemd: a service that may not see all of the system could not do it for the others.
+  mounted = filterStores (store: store.filesystem != "directory");
+  filterStores = fits: builtins.filter fits (builtins.attrValues cfg.stores);
+  mount = store: {
+    description = "Memory For Secrets";
+    where = store.mountPoint;
+    what = store.filesystem;
+    type = store.filesystem;
+    options = lib.concatStringsSep "," (
+      [
+        "nodev"
+        "nosuid"
+        "noexec"
+        "mode=${store.mode}"
+      ]
+      ++ lib.optional (store.filesystem == "tmpfs" && !store.allowSwap) "noswap"
+    );
+    unitConfig.DefaultDependencies = false;
+  };
+  mountPoints = stores: map (store: word store.mountPoint) stores;
 
   # Before everything that is not needed to have the secrets: the default dependencies of a unit would
   # put it behind sysinit.target.
@@ -49,20 +77,24 @@ let
       "shutdown.target"
     ];
     conflicts = [ "shutdown.target" ];
-    unitConfig = {
-      DefaultDependencies = false;
-      RequiresMountsFor = keyPaths;
-    };
+    unitConfig.DefaultDependencies = false;
   };
 
-  hardening = import ./hardening.nix;
+  hardening = import ./hardening.nix {
+    inherit lib;
+    runsPrograms =
+      cfg.plugins != [ ]
+      || cfg.gnupg.home != null
+      || builtins.any (secret: secret.transform != null) (builtins.attrValues cfg.secrets);
+  };
 
   install =
-    arguments:
+    arguments: stores:
     mkMerge [
       beforeSysinit
       {
         restartTriggers = [ manifest ];
+        unitConfig.RequiresMountsFor = keyPaths ++ mountPoints stores;
         serviceConfig = hardening.activate // {
           Type = "oneshot";
           RemainAfterExit = true;
@@ -82,8 +114,9 @@ in
 
   config = mkMerge [
     {
+      systemd.mounts = map mount mounted;
       systemd.services.secretctl-early = mkMerge [
-        (install "--early ")
+        (install "--early " (builtins.filter isEarly mounted))
         {
           description = "Secrets That Users Are Made With";
           after = [ "systemd-remount-fs.service" ];
@@ -95,7 +128,7 @@ in
         }
       ];
       systemd.services.secretctl = mkMerge [
-        (install "")
+        (install "" (builtins.filter (store: store.phase != "early") mounted))
         {
           description = "Secrets";
           # the users are there, and the disks on which the keys are
@@ -172,12 +205,16 @@ in
           SocketMode = "0600";
           DirectoryMode = "0755";
           RemoveOnStop = true;
+          # a storm of restarts is no reason to answer nobody any more
+          TriggerLimitIntervalSec = 0;
         };
       };
       systemd.services = mkMerge [
         {
           secretctl-credentials = {
             description = "Decrypt Secrets of Services";
+            # It finishes what it has begun, and the socket stays.
+            stopIfChanged = false;
             requires = [ "secretctl-credentials.socket" ];
             after = [ "secretctl-credentials.socket" ];
             before = [ "shutdown.target" ];
@@ -185,6 +222,7 @@ in
             unitConfig = {
               DefaultDependencies = false;
               RequiresMountsFor = keyPaths;
+              StartLimitIntervalSec = 0;
             };
             serviceConfig = hardening.credentials // {
               Type = "exec";
@@ -195,7 +233,7 @@ in
         (lib.mapAttrs' (name: service: {
           name = unitName name;
           value = {
-            wants = [ "secretctl-credentials.socket" ];
+            requires = [ "secretctl-credentials.socket" ];
             after = [ "secretctl-credentials.socket" ];
             # A new file is a new secret, as far as can be known here.
             restartTriggers = lib.mapAttrsToList (_: secret: "${secret.file}") service.secrets;

@@ -14,7 +14,14 @@ let
   isHome = scope == "home";
   our = import ./types.nix { inherit lib; };
   cfg = config.secretctl;
-  base = import ./defaults.nix { inherit lib config scope; };
+  base = import ./defaults.nix {
+    inherit
+      lib
+      config
+      scope
+      pkgs
+      ;
+  };
   inherit (import ./secret-options.nix { inherit lib config scope; })
     secret
     template
@@ -52,7 +59,7 @@ let
             "directory"
           ];
           default = base.filesystem;
-          defaultText = literalExpression ''"ramfs", and "directory" in home-manager'';
+          defaultText = literalExpression ''"ramfs", and "directory" in home-manager on Linux'';
           description = ''
             What is mounted: `ramfs`, which is never swapped out (on macOS, a disk in memory),
             `tmpfs` with `noswap`, which has a limit of size but needs Linux 6.4, or `directory`:

@@ -50,6 +50,15 @@ let
   isEncryptedSomehow = text: any (test: test text) (builtins.attrValues isEncrypted);
   isAge = text: match "age-encryption[.]org/v1\n.*" text != null;
 
+  # Whether the file is there already, and is not to be built first.
+  isHere =
+    file:
+    builtins.isPath file
+    || (
+      builtins.isString file
+      && !(any (context: context ? outputs) (builtins.attrValues (builtins.getContext file)))
+    );
+
   # What is wrong with the source of a secret, as far as it can be seen now; null if nothing.
   problem =
     secret:
@@ -60,14 +69,19 @@ let
       );
       file = toString secret.file;
     in
-    if !(isEncrypted ? ${format}) then
+    if !(isHere secret.file) then
+      null
+    else if !(builtins.pathExists secret.file) then
+      "`${secret.declaredAs}.file` is ${file}, which does not exist: create it with `secretctl edit`, "
+      + "and in a flake add it to git"
+    else if !(isEncrypted ? ${format}) then
       null
     else if isEncryptedSomehow text || isAge text then
       null
     else
       "`${secret.declaredAs}.file` is not encrypted: ${file} would be readable by everybody in the store. "
-      + "Encrypt it with `secretctl encrypt`, and give what it holds a new value if it was ever "
-      + "committed or built with.";
+      + "encrypt it with `secretctl encrypt`, and give what it holds a new value if it was ever "
+      + "committed or built with";
 in
 {
   inherit formatOf problem;

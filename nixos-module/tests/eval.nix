@@ -8,6 +8,7 @@
   modules ? [ ],
   # "nixos", "home-manager" or "nix-darwin"
   system ? "nixos",
+  platform ? if system == "nix-darwin" then "aarch64-darwin" else "x86_64-linux",
   lib ? import (
     let
       named = builtins.getEnv "NIXPKGS_LIB";
@@ -18,7 +19,25 @@
 let
   pkgs = import ../../tests/nix/pkgs.nix {
     inherit lib;
-    system = if system == "nix-darwin" then "aarch64-darwin" else "x86_64-linux";
+    system = platform;
+  };
+  # What home-manager has in its `lib`: what is done at a switch, and after what.
+  withHome = lib // {
+    hm.dag = {
+      entryAnywhere = data: {
+        inherit data;
+        after = [ ];
+        before = [ ];
+      };
+      entryAfter = after: data: {
+        inherit after data;
+        before = [ ];
+      };
+      entryBefore = before: data: {
+        inherit before data;
+        after = [ ];
+      };
+    };
   };
   evaluated = lib.evalModules {
     class =
@@ -28,6 +47,7 @@ let
         nix-darwin = "darwin";
       }
       .${system};
+    specialArgs = lib.optionalAttrs (system == "home-manager") { lib = withHome; };
     modules = [
       (./stand-in + "/${system}.nix")
       { _module.args = { inherit pkgs; }; }
@@ -52,8 +72,16 @@ in
   };
 
   out = {
+    inherit (config.secretctl) manifest;
+    # where the units look for it
+    manifestPath = "${config.secretctl.manifestFile}";
+    # the messages of those that fail
+    assertions = map (one: one.message) (builtins.filter (one: !one.assertion) config.assertions);
+    inherit (config) warnings;
+  }
+  // lib.optionalAttrs (system == "nixos") {
     # { "x.service" = the text of it; }
-    units = builtins.mapAttrs (_: unit: unit.text) (config.systemd.units or { });
+    units = builtins.mapAttrs (_: unit: unit.text) config.systemd.units;
     # the links that NixOS makes beside them: { "sysinit.target.wants" = [ "x.service" ]; }
     links =
       let
@@ -71,13 +99,16 @@ in
         all = links "wants" "wantedBy" ++ links "requires" "requiredBy";
       in
       builtins.mapAttrs (_: map (link: link.value)) (builtins.groupBy (link: link.name) all);
-    inherit (config.secretctl) manifest;
-    # where the units look for it
-    manifestPath = "${config.secretctl.manifestFile}";
-    # the messages of those that fail
-    assertions = map (one: one.message) (builtins.filter (one: !one.assertion) config.assertions);
-    inherit (config) warnings;
-    activation = config.system.activationScripts.script or "";
+    activation = config.system.activationScripts.script;
     preSwitchChecks = config.system.preSwitchChecks or { };
+  }
+  // lib.optionalAttrs (system == "home-manager") {
+    inherit (config.home) activation;
+    units = config.systemd.user.services;
+    inherit (config.launchd) agents;
+  }
+  // lib.optionalAttrs (system == "nix-darwin") {
+    inherit (config.launchd) daemons;
+    activation = builtins.mapAttrs (_: one: one.text) config.system.activationScripts;
   };
 }

@@ -3,13 +3,13 @@
 let
   b = builtins;
   lib = rec {
-    inherit (b) attrNames attrValues concatLists concatMap concatStringsSep elem elemAt filter foldl' fromJSON genList
+    inherit (b) groupBy attrNames attrValues concatLists concatMap concatStringsSep elem elemAt filter foldl' fromJSON genList
       getAttr hasAttr head intersectAttrs isAttrs isBool isFloat isFunction isInt isList isPath isString length listToAttrs map
       mapAttrs match readFile removeAttrs replaceStrings sort split stringLength substring tail toJSON tryEval unsafeDiscardStringContext any all functionArgs seq deepSeq trace baseNameOf dirOf typeOf toString isNull;
     id = x: x; const = x: _: x; flip = f: x: y: f y x;
     # lists
     optional = c: x: if c then [ x ] else [ ]; optionals = c: x: if c then x else [ ];
-    toList = x: if isList x then x else [ x ]; flatten = x: if isList x then concatMap flatten x else [ x ];
+    toList = x: if isList x then x else [ x ]; take = n: l: genList (elemAt l) (if n < length l then n else length l); drop = n: l: genList (i: elemAt l (n + i)) (if n < length l then length l - n else 0); flatten = x: if isList x then concatMap flatten x else [ x ];
     reverseList = l: let n = length l; in genList (i: elemAt l (n - 1 - i)) n; last = l: elemAt l (length l - 1); init = l: genList (elemAt l) (length l - 1);
     unique = foldl' (acc: x: if elem x acc then acc else acc ++ [ x ]) [ ];
     foldr = f: z: l: let n = length l; go = i: if i == n then z else f (elemAt l i) (go (i + 1)); in go 0;
@@ -33,7 +33,7 @@ let
     removeSuffix = x: s: if hasSuffix x s then substring 0 (stringLength s - stringLength x) s else s; splitString = sep: s: filter isString (split (escapeRegex sep) s);
     stringToCharacters = s: genList (i: substring i 1 s) (stringLength s); escape = cs: replaceStrings cs (map (c: "\\" + c) cs); escapeRegex = escape (stringToCharacters "\\[{()^$?*+|.");
     escapeShellArg = a: let s = toString a; in if match "[[:alnum:],._+:@%/-]+" s != null then s else "'${replaceStrings [ "'" ] [ "'\\''" ] s}'"; escapeShellArgs = concatMapStringsSep " " escapeShellArg;
-    makeSearchPath = sub: ps: concatStringsSep ":" (map (p: "${p}/${sub}") ps); makeBinPath = makeSearchPath "bin"; hasSuffixAny = xs: s: any (x: hasSuffix x s) xs; toLower = s: s;
+    makeSearchPath = sub: ps: concatStringsSep ":" (map (p: "${p}/${sub}") ps); makeBinPath = makeSearchPath "bin"; hasSuffixAny = xs: s: any (x: hasSuffix x s) xs; toLower = s: s; getName = x: if isAttrs x then x.pname or (b.parseDrvName x.name).name else (b.parseDrvName x).name;
     warn = m: v: trace "warning: ${m}" v; warnIf = c: m: if c then warn m else id; throwIf = c: m: if c then throw m else id; throwIfNot = c: throwIf (!c); assertMsg = c: m: c || throw m;
     path = { hasStorePathPrefix = p: hasPrefix (b.storeDir + "/") (toString p); }; versionAtLeast = a: c: b.compareVersions a c >= 0; versionOlder = a: c: b.compareVersions a c < 0;
     strings = lib // { escapeNixIdentifier = s: if match "[a-zA-Z_][a-zA-Z0-9_'-]*" s != null then s else toJSON s; }; lists = lib; attrsets = lib; trivial = lib // { release = "26.11"; }; modules = lib; options = lib;

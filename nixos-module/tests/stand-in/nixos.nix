@@ -72,6 +72,7 @@ in
       services = option systemd.services { };
       sockets = option systemd.sockets { };
       targets = option systemd.targets { };
+      mounts = option systemd.mounts [ ];
       units = option (types.attrsOf types.unspecified) { };
       user.services = option systemd.services { };
       tmpfiles.rules = option (types.listOf types.str) [ ];
@@ -139,7 +140,12 @@ in
         users.text = "update-users-groups";
       };
     systemd.units = systemd.render {
-      inherit (config.systemd) services sockets targets;
+      inherit (config.systemd)
+        services
+        sockets
+        targets
+        mounts
+        ;
     };
     # A system is not made while an assertion fails.
     system.build.toplevel =

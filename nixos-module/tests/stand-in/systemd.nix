@@ -164,6 +164,34 @@ let
     + "\n"
     + install unit;
 
+  # As `systemd-escape --path` does it.
+  escapePath =
+    path:
+    let
+      plain = lib.removePrefix "/" path;
+      escaped = lib.stringToCharacters plain;
+      one = c: if c == "/" then "-" else if c == "-" then "\\x2d" else if c == " " then "\\x20" else c;
+    in
+    lib.concatStrings (map one escaped);
+  mountText =
+    name: unit:
+    unitLines name unit
+    + "\n[Mount]\n"
+    + lines (
+      {
+        What = unit.what;
+        Where = unit.where;
+      }
+      // lib.optionalAttrs (unit.type != "") { Type = unit.type; }
+      // lib.optionalAttrs (unit.options != "") { Options = unit.options; }
+      // unit.mountConfig
+    )
+    + install unit;
+
+  text = mkOption {
+    type = types.str;
+    default = "";
+  };
   flag =
     default:
     mkOption {
@@ -198,6 +226,17 @@ in
     };
   };
   targets = of { };
+  mounts = types.listOf (
+    types.submodule {
+      options = common // {
+        what = text;
+        where = text;
+        type = text;
+        options = text;
+        mountConfig = section;
+      };
+    }
+  );
 
   # All units of a manager: { "x.service" = { text; wantedBy; requiredBy; }; }.
   render =
@@ -205,6 +244,7 @@ in
       services,
       sockets,
       targets,
+      mounts,
       globalEnvironment ? { },
     }:
     let
@@ -220,5 +260,13 @@ in
     in
     all "service" (serviceText globalEnvironment) services
     // all "socket" socketText sockets
-    // all "target" unitLines targets;
+    // all "target" unitLines targets
+    // all "mount" mountText (
+      builtins.listToAttrs (
+        map (value: {
+          name = escapePath value.where;
+          inherit value;
+        }) mounts
+      )
+    );
 }
