@@ -119,7 +119,9 @@ let
     lib.nameValuePair "age.secrets.${attribute}" (
       {
         inherit declaredAs;
-        inherit (secret) name file symlink;
+        inherit (secret) name file;
+        # at its own place it is a file already
+        symlink = secret.symlink || secret.path == "${cfg.secretsDir}/${secret.name}";
         store = "agenix";
         format = "age";
         path = absolute secret.path;
@@ -132,6 +134,14 @@ let
     );
   # with agenix-rekey, some are not for this host
   installed = lib.filterAttrs (_: secret: secret.installed or true) cfg.secrets;
+
+  # Passwords of users want secrets early. Where units make the users, keys on a file system that is
+  # mounted later are waited for instead.
+  mountedLate = import ../boot-file-systems.nix { inherit lib config; };
+  comeLate =
+    isNixos
+    && !(common.usersByScript config options)
+    && builtins.any (path: mountedLate path != null) (common.outsideStore cfg.identityPaths);
 
   program =
     if isHome then
@@ -225,7 +235,7 @@ in
         path = absolute cfg.secretsDir;
         mountPoint = absolute cfg.secretsMountPoint;
       }
-      // lib.optionalAttrs isNixos { phase = "both"; };
+      // lib.optionalAttrs isNixos { phase = if comeLate then "normal" else "both"; };
     }
     (lib.mkIf (cfg.secrets != { }) {
       assertions = [

@@ -105,12 +105,6 @@ rec {
     Install.WantedBy = [ "default.target" ];
   };
 
-  # An entry of `home.activation`, as home-manager writes down its place.
-  entryAfter = after: data: {
-    inherit after data;
-    before = [ ];
-  };
-
   # What others define for a daemon of the original has nothing to act on.
   noDaemon =
     options: name:

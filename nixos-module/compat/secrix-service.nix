@@ -12,7 +12,8 @@
   shared,
 }:
 let
-  inherit (builtins) attrValues map;
+  inherit (builtins) any attrValues map;
+  inherit (import ../mounts.nix { inherit lib; }) mount word;
   cfg = config.secrix;
   quoted = lib.strings.escapeNixIdentifier;
   coreutils = "${pkgs.coreutils}/bin";
@@ -21,6 +22,18 @@ let
   hiddenName = secret: "for-systemd/${secret.decrypted.name}";
   credentialName = secret: "secrix.${secret.decrypted.name}";
   dynamic = service: builtins.filter shared.isDynamic (attrValues service.secrets);
+
+  store = service: {
+    path = "/run/${service.secretsDirName}";
+    mountPoint = "/run/${service.secretsDirName}.d";
+    filesystem = "ramfs";
+    allowSwap = false;
+    allowDisk = false;
+    keepGenerations = 1;
+    mode = "0755";
+    group = 0;
+    phase = "normal";
+  };
 
   # What our options would say, for the few secrets of one service.
   ours =
@@ -52,17 +65,7 @@ let
     config
     // {
       secretctl = config.secretctl // {
-        stores.keys = {
-          path = folder;
-          mountPoint = "${folder}.d";
-          filesystem = "ramfs";
-          allowSwap = false;
-          allowDisk = false;
-          keepGenerations = 1;
-          mode = "0755";
-          group = 0;
-          phase = "normal";
-        };
+        stores.keys = store service;
         secrets = lib.mapAttrs piece service.secrets;
         templates = { };
         services = { };
@@ -87,6 +90,15 @@ let
         };
       };
     };
+  hardening =
+    service:
+    (import ../hardening.nix {
+      inherit lib;
+      runsPrograms =
+        config.secretctl.plugins != [ ]
+        || config.secretctl.gnupg.home != null
+        || any (secret: secret.decrypted.builder != null) (attrValues service.secrets);
+    }).activate;
 in
 {
   inherit manifestFile;
@@ -106,8 +118,11 @@ in
         description = "Secrets of ${unit}";
         before = [ unit ];
         bindsTo = [ unit ];
-        unitConfig.RequiresMountsFor = [ cfg.hostIdentityFile ];
-        serviceConfig = {
+        unitConfig.RequiresMountsFor = map word [
+          cfg.hostIdentityFile
+          "${folder}.d"
+        ];
+        serviceConfig = hardening service // {
           Type = "oneshot";
           RemainAfterExit = true;
           ExecStart = [
@@ -116,8 +131,8 @@ in
           ++ map link (dynamic service);
           # also after a failure, so that half of the secrets never stay
           ExecStopPost = [
-            "-${pkgs.util-linux}/bin/umount --lazy ${folder}.d"
-            "${coreutils}/rm -rf ${folder} ${folder}.d"
+            "${pkgs.findutils}/bin/find ${folder}.d -mindepth 1 -delete"
+            "${coreutils}/rm -f ${folder}"
           ];
         };
       };
@@ -133,6 +148,14 @@ in
             };
       };
     };
+
+  # The memory goes with the unit that needs it.
+  mountOf = service: mount (store service) // {
+    unitConfig = {
+      DefaultDependencies = false;
+      StopWhenUnneeded = true;
+    };
+  };
 
   # A drop-in and no definition of the service: whether its user is made up is known from the service
   # itself, which cannot depend on that.

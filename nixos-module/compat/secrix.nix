@@ -72,6 +72,7 @@ in
         ]
         ++ lib.mapAttrsToList service.units cfg.services
       );
+      systemd.mounts = map service.mountOf (attrValues cfg.services);
       systemd.packages = builtins.concatMap service.dropIns (attrValues cfg.services);
     }
     (lib.mkIf isUsed {

@@ -44,5 +44,5 @@ lib.mkIf (cfg.secrets != { } || cfg.templates != { }) {
     }
   ];
   # The name alone, for what comes after it.
-  home.activation.sops-nix = common.entryAfter [ "secretctl" ] "";
+  home.activation.sops-nix = lib.hm.dag.entryAfter [ "secretctl" ] "";
 }

@@ -122,14 +122,14 @@ let
           type = types.str;
           default =
             if isHome then
-              "${cfg.defaultSymlinkPath}/${name}"
+              "${cfg.defaultSymlinkPath}/${config.name}"
             else if config.neededForUsers then
               "/run/secrets-for-users/${config.name}"
             else
               "/run/secrets/${config.name}";
           defaultText = literalExpression (
             if isHome then
-              ''"''${config.sops.defaultSymlinkPath}/<name>"''
+              ''"''${config.sops.defaultSymlinkPath}/''${name}"''
             else
               ''"/run/secrets/''${name}", and "/run/secrets-for-users/''${name}" with neededForUsers''
           );

@@ -73,6 +73,7 @@ let
     "cargo-deny"
     "clippy"
     "coreutils"
+    "findutils"
     "getconf"
     "git"
     "gnupg"
@@ -82,7 +83,6 @@ let
     "rustc"
     "rustfmt"
     "systemd"
-    "util-linux"
   ];
   self = lib.genAttrs names package // {
     inherit lib system;
