@@ -200,7 +200,9 @@ let
         piece:
         problemIf (phaseOf piece == "normal") (
           "`users.users.${user.name}.hashedPasswordFile` is the path of `${piece.declaredAs}`, which is installed after "
-          + "users were made: set `${piece.declaredAs}.early = true`"
+          + "users were made: set `${piece.declaredAs}.${
+            if lib.hasPrefix "sops." piece.declaredAs then "neededForUsers" else "early"
+          } = true`"
         )
       ) (filter (piece: user.hashedPasswordFile or null == piece.path) placed)
     ) (attrValues (config.users.users or { }))

@@ -22,7 +22,7 @@ let
   trimmed = lib.removeSuffix "\n";
 
   source = secret: {
-    file = sources.checked cfg.validation.enable secret;
+    file = sources.checked (cfg.validation.enable && secret.validated or true) secret;
     format = if secret.format == "armored" then "age" else secret.format;
     key = if builtins.isString secret.key then lib.splitString "/" secret.key else secret.key;
   };
@@ -96,7 +96,7 @@ in
   identities = map (file: {
     inherit file;
     kind = "any";
-  }) cfg.identities;
+  }) (lib.unique cfg.identities);
   plugins = map plugin cfg.plugins;
   gnupg =
     if cfg.gnupg.home == null then

@@ -36,34 +36,12 @@ let
     )
   );
 
-  # A path with blanks in it is quoted, and `%` begins a specifier.
-  word =
-    path:
-    let
-      text = lib.replaceStrings [ "%" ] [ "%%" ] path;
-    in
-    if builtins.match "[^[:space:]'\"\\]+" text == null then builtins.toJSON text else text;
+  inherit (import ./mounts.nix { inherit lib; }) mount word;
   keyPaths = map word (cfg.identities ++ lib.optional (cfg.gnupg.home != null) cfg.gnupg.home);
 
   # Mounted by systemd: a service that may not see all of the system could not do it for the others.
   mounted = filterStores (store: store.filesystem != "directory");
   filterStores = fits: builtins.filter fits (builtins.attrValues cfg.stores);
-  mount = store: {
-    description = "Memory For Secrets";
-    where = store.mountPoint;
-    what = store.filesystem;
-    type = store.filesystem;
-    options = lib.concatStringsSep "," (
-      [
-        "nodev"
-        "nosuid"
-        "noexec"
-        "mode=${store.mode}"
-      ]
-      ++ lib.optional (store.filesystem == "tmpfs" && !store.allowSwap) "noswap"
-    );
-    unitConfig.DefaultDependencies = false;
-  };
   mountPoints = stores: map (store: word store.mountPoint) stores;
 
   # Before everything that is not needed to have the secrets: the default dependencies of a unit would

@@ -33,7 +33,7 @@ let
     {
       options = {
         path = mkOption {
-          type = our.absolutePath;
+          type = if isHome then our.runtimePath else our.absolutePath;
           default = base.storePath name;
           defaultText = literalExpression base.storePathText;
           description = ''

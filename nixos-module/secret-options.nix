@@ -77,7 +77,7 @@ let
         example = "secrets";
       };
       path = mkOption {
-        type = our.absolutePath;
+        type = if isHome then our.runtimePath else our.absolutePath;
         default = "${base.pathOfStore config.store}/${config.name}";
         defaultText = literalExpression ''"''${config.secretctl.stores.<store>.path}/''${name}"'';
         description = ''
@@ -190,6 +190,13 @@ in
             example = literalExpression ''
               pkgs.writeShellScript "trim" "exec tr -d '\\n' <\"$inFile\""
             '';
+          };
+          validated = mkOption {
+            type = types.bool;
+            default = true;
+            internal = true;
+            description = "Whether the file is there when the system is built, to be looked at.";
+            example = false;
           };
           testValue = mkOption {
             type = types.nullOr types.str;

@@ -42,6 +42,7 @@ let
       name,
       text,
       executable ? false,
+      destination ? "",
       checkPhase ? "",
     }:
     derivation {
@@ -53,7 +54,8 @@ let
       args = [
         "-euc"
         ''
-          target=$out
+          target=$out${destination}
+          mkdir -p "''${target%/*}"
           cp "$textPath" "$target"
           chmod ${if executable then "755" else "644"} "$target"
           eval "$checkPhase"
@@ -68,6 +70,8 @@ let
     "cargo-deny"
     "clippy"
     "coreutils"
+    "findutils"
+    "getconf"
     "git"
     "gnupg"
     "nixfmt-rfc-style"

@@ -28,6 +28,7 @@ in
       )
     )) { };
     users.groups = option (types.attrsOf types.anything) { };
+    system.build = option (types.lazyAttrsOf types.unspecified) { };
     system.activationScripts = option (types.attrsOf (
       types.submodule { options.text = option types.lines ""; }
     )) { };

@@ -68,6 +68,7 @@ in
     warnings = option (types.listOf types.str) [ ];
     systemd = {
       package = option types.package pkgs.systemd;
+      packages = option (types.listOf types.package) [ ];
       services = option systemd.services { };
       sockets = option systemd.sockets { };
       targets = option systemd.targets { };
