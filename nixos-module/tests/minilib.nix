@@ -55,7 +55,7 @@ let
     mergeEqualOption = loc: vs: if all (v: v == head vs) vs then head vs else throw "The option `${showOption loc}' has conflicting definition values";
     mkOptionType = a: { _type = "option-type"; check = _: true; merge = mergeEqualOption; description = a.name; } // a;
     mkRenamedOptionModule = from: to: { config, options, ... }: let o = attrByPath from { isDefined = false; } options; in {
-      options = setAttrByPath from (mkOption { visible = false; apply = _: getAttrFromPath to config; });
+      options = setAttrByPath from (mkOption { visible = false; isRenamed = true; apply = _: getAttrFromPath to config; });
       config = setAttrByPath to (mkIf o.isDefined (mkMerge o.definitions)) // { }; };
     mkRemovedOptionModule = from: why: { options, ... }: { options = setAttrByPath from (mkOption { visible = false; apply = _: throw "option `${showOption from}' was removed: ${why}"; }); };
     mkAliasOptionModule = mkRenamedOptionModule;
@@ -82,7 +82,7 @@ let
       attrs' = elemType: mkOptionType { name = "attribute set of ${elemType.description}"; check = isAttrs; nested = elemType;
         merge = loc: vs: mapAttrs (_: v: v.value) (filterAttrs (_: v: v ? value) (zipAttrsWith (n: ds: let r = resolve ds; in if r == [ ] then { } else { value = mergeDefs (loc ++ [ n ]) elemType r; }) vs)); };
     in {
-      str = t "string" isString; singleLineStr = t "string" isString; nonEmptyStr = t "non-empty string" (x: isString x && x != ""); int = t "signed integer" isInt; float = t "float" isFloat; number = t "number" (x: isInt x || isFloat x); port = t "16 bit unsigned integer" (x: isInt x && x >= 0 && x < 65536);
+      inherit mkOptionType; str = t "string" isString; singleLineStr = t "string" isString; nonEmptyStr = t "non-empty string" (x: isString x && x != ""); int = t "signed integer" isInt; float = t "float" isFloat; number = t "number" (x: isInt x || isFloat x); port = t "16 bit unsigned integer" (x: isInt x && x >= 0 && x < 65536);
       bool = t "boolean" isBool; path = t "absolute path" (x: isPath x || isDerivation x || (isString x && hasPrefix "/" x) || (isAttrs x && x ? outPath)); externalPath = t "absolute path not in the Nix store" (x: isString x && hasPrefix "/" x && !hasPrefix (b.storeDir + "/") x); pathInStore = t "store path" (x: isPath x || hasPrefix b.storeDir (toString x));
       package = t "package" (x: isDerivation x || (isAttrs x && x ? outPath) || (isString x && hasPrefix b.storeDir x)); shellPackage = types.package;
       enum = vs: t "one of ${concatStringsSep ", " (map toJSON vs)}" (x: elem x vs); strMatching = re: t "string matching the pattern ${re}" (x: isString x && match re x != null); ints = { unsigned = t "unsigned integer" (x: isInt x && x >= 0); positive = t "positive integer" (x: isInt x && x > 0); between = lo: hi: t "integer between" (x: isInt x && x >= lo && x <= hi); u16 = t "u16" isInt; };
@@ -136,7 +136,7 @@ let
           own = concatMap discharge ds;
           value = if vs == [ ] then (if o ? apply && o.visible or true == false then null else if (type.name or "") == "submodule" then type.merge loc [ { } ] else throw "The option `${showOption loc}' is used but not defined.")
             else if (o.readOnly or false) && length own > 1 then throw "The option `${showOption loc}' is read-only, but it's set multiple times." else mergeDefs loc type vs;
-        in { _leaf = true; inherit type; isDefined = own != [ ]; definitions = map (x: x.v) own; value = if o ? apply then o.apply value else value; } // (if o ? default then { inherit (o) default; } else { });
+        in { _leaf = true; inherit type; isRenamed = o.isRenamed or false; isDefined = own != [ ]; definitions = map (x: x.v) own; value = if o ? apply then o.apply value else value; } // (if o ? default then { inherit (o) default; } else { });
       evald = eval prefix opts (map (m: m.config) ms);
       values = loc: e: mapAttrs (n: x: if x ? _leaf then x.value else values (loc ++ [ n ]) x) e.known
         // (if e.extra == { } then { } else if free != null && loc == prefix then free.merge loc [ (mapAttrs (_: ds: mkMerge ds) e.extra) ]

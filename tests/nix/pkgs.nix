@@ -69,6 +69,7 @@ let
   names = [
     "age"
     "age-plugin-tpm"
+    "age-plugin-yubikey"
     "cargo"
     "cargo-deny"
     "clippy"
@@ -79,10 +80,12 @@ let
     "gnupg"
     "nixfmt-rfc-style"
     "openssh"
+    "openssl"
     "rage"
     "rustc"
     "rustfmt"
     "systemd"
+    "xkcdpass"
   ];
   self = lib.genAttrs names package // {
     inherit lib system;
