@@ -267,22 +267,7 @@ in
       example = literalExpression ''"password = ''${config.secretctl.placeholder.db.json}"'';
     };
     foreignPlaceholders = mkOption {
-      type = types.attrsOf (
-        types.submodule {
-          options = {
-            store = mkOption {
-              type = types.str;
-              description = "The store of the secret.";
-              example = "secrets";
-            };
-            secret = mkOption {
-              type = types.str;
-              description = "The name of its file there.";
-              example = "db";
-            };
-          };
-        }
-      );
+      type = types.attrsOf (types.attrsOf types.str);
       default = { };
       internal = true;
       description = "Placeholders of another form, and what they stand for.";

@@ -79,7 +79,7 @@ let
     else if isEncryptedSomehow text || isAge text then
       null
     else
-      "`${secret.declaredAs}.file` is not encrypted: ${file} would be readable by everybody in the store. "
+      "`${secret.declaredAs}.file` is not encrypted: ${file} would be readable by everybody in the store: "
       + "encrypt it with `secretctl encrypt`, and give what it holds a new value if it was ever "
       + "committed or built with";
 in

@@ -2,11 +2,18 @@
 { lib }:
 let
   inherit (lib) types;
-  described = description: type: type // { inherit description; };
-  fileMode = described "file mode in octal, three digits with or without a leading 0" (
+  described =
+    description: type:
+    type
+    // {
+      inherit description;
+      descriptionClass = "noun";
+    };
+  line = described "text of one line" types.singleLineStr;
+  fileMode = described "file mode in octal" (
     types.strMatching "0?[0-7]{3}"
   );
-  publicKey = described "public key: a line `ssh-… AAAA… comment`, or an age recipient `age1…`" (
+  publicKey = described "public key of SSH or age" (
     types.strMatching "((ssh-|ecdsa-|sk-)[^ \n]+ +AAAA[^\n]*|age1[^ \n]+( [^\n]*)?)\n?"
   );
 in
@@ -28,8 +35,8 @@ in
       ));
 
   # Owners and groups: what the system calls them, or their numbers.
-  account = types.either types.ints.unsigned (
-    described "name of a user or a group" (types.strMatching "[a-zA-Z_][a-zA-Z0-9_.-]*[$]?")
+  account = types.either (described "number of a user or a group" types.ints.unsigned) (
+    described "name of it" (types.strMatching "[a-zA-Z_][a-zA-Z0-9_.-]*[$]?")
   );
 
   unit = described "name of a systemd unit" (types.strMatching "[a-zA-Z0-9:_.\\@-]+");
@@ -42,10 +49,10 @@ in
   );
 
   # Names of files are checked together, by assertions, which can say more than a type.
-  name = types.singleLineStr;
+  name = line;
 
   # A text is cut at `/`; a list is taken as it is, for keys that have a `/` in them.
-  keyPath = types.nullOr (types.either types.singleLineStr (types.listOf types.singleLineStr));
+  keyPath = types.nullOr (types.either line (types.listOf line));
 
   format = types.enum [
     "auto"

@@ -53,7 +53,7 @@ let
     mkPackageOption = pkgs: n: a: mkOption { type = types.package; default = pkgs.${toString (a.default or n)}; };
     showOption = concatStringsSep "."; isType = t: x: (x._type or "") == t; isOption = isType "option";
     mergeEqualOption = loc: vs: if all (v: v == head vs) vs then head vs else throw "The option `${showOption loc}' has conflicting definition values";
-    mkOptionType = a: { _type = "option-type"; check = _: true; merge = mergeEqualOption; description = a.name; } // a;
+    mkOptionType = a: { _type = "option-type"; check = _: true; merge = mergeEqualOption; description = a.name; getSubOptions = _: { }; } // a;
     mkRenamedOptionModule = from: to: { config, options, ... }: let o = attrByPath from { isDefined = false; } options; in {
       options = setAttrByPath from (mkOption { visible = false; isRenamed = true; apply = _: getAttrFromPath to config; });
       config = setAttrByPath to (mkIf o.isDefined (mkMerge o.definitions)) // { }; };
@@ -72,28 +72,32 @@ let
       if bad != [ ] then throw "A definition for option `${showOption loc}' is not of type `${type.description}'. Definition values: ${tryShow (head bad)}" else type.merge loc vs;
     tryShow = v: if isFunction v then "<function>" else if isAttrs v then "{ ${concatStringsSep " " (attrNames v)} }" else toJSON v;
     types = let
-      t = name: check: mkOptionType { inherit name check; };
+      t = name: check: mkOptionType { inherit name check; descriptionClass = "noun"; };
+      # How a type is called inside of the name of another.
+      phrase = classes: type: if elem (type.descriptionClass or null) classes then type.description else "(${type.description})";
       elem' = loc: type: defs: let vs = resolve defs; in mergeDefs loc type vs;
       isStr = x: isString x || isDerivationLike x; isDerivationLike = x: isAttrs x && x ? __toString;
-      strLike = name: sep: mkOptionType { inherit name; check = isString; merge = _: concatStringsSep sep; };
+      strLike = name: sep: mkOptionType { inherit name; descriptionClass = "noun"; check = isString; merge = _: concatStringsSep sep; };
       sub = { modules, specialArgs ? { }, shorthandOnlyDefinesConfig ? false, ... }: mkOptionType {
         name = "submodule"; check = x: isAttrs x || isFunction x || isPath x; inherit modules;
+        getSubOptions = prefix: (evalModules { modules = modules ++ [ { _module.args.name = mkOptionDefault "<name>"; } ]; inherit specialArgs prefix; }).options;
         merge = loc: vs: (evalModules { modules = modules ++ [ { _module.args.name = mkOptionDefault (last loc); } ] ++ map (v: if isFunction v || isPath v then v else { config = v; }) vs; inherit specialArgs; prefix = loc; }).config; };
-      attrs' = elemType: mkOptionType { name = "attribute set of ${elemType.description}"; check = isAttrs; nested = elemType;
+      attrs' = elemType: mkOptionType { name = "attribute set of ${phrase [ "noun" "composite" ] elemType}"; descriptionClass = "composite"; check = isAttrs; nested = elemType;
+        getSubOptions = prefix: elemType.getSubOptions (prefix ++ [ "<name>" ]);
         merge = loc: vs: mapAttrs (_: v: v.value) (filterAttrs (_: v: v ? value) (zipAttrsWith (n: ds: let r = resolve ds; in if r == [ ] then { } else { value = mergeDefs (loc ++ [ n ]) elemType r; }) vs)); };
     in {
-      inherit mkOptionType; str = t "string" isString; singleLineStr = t "string" isString; nonEmptyStr = t "non-empty string" (x: isString x && x != ""); int = t "signed integer" isInt; float = t "float" isFloat; number = t "number" (x: isInt x || isFloat x); port = t "16 bit unsigned integer" (x: isInt x && x >= 0 && x < 65536);
+      inherit mkOptionType; str = t "string" isString; singleLineStr = t "(optionally newline-terminated) single-line string" (x: isString x && match "[^\n\r]*\n?" x != null) // { merge = loc: vs: removeSuffix "\n" (mergeEqualOption loc vs); }; nonEmptyStr = t "non-empty string" (x: isString x && x != ""); int = t "signed integer" isInt; float = t "float" isFloat; number = t "number" (x: isInt x || isFloat x); port = t "16 bit unsigned integer" (x: isInt x && x >= 0 && x < 65536);
       bool = t "boolean" isBool; path = t "absolute path" (x: isPath x || isDerivation x || (isString x && hasPrefix "/" x) || (isAttrs x && x ? outPath)); externalPath = t "absolute path not in the Nix store" (x: isString x && hasPrefix "/" x && !hasPrefix (b.storeDir + "/") x); pathInStore = t "store path" (x: isPath x || hasPrefix b.storeDir (toString x));
       package = t "package" (x: isDerivation x || (isAttrs x && x ? outPath) || (isString x && hasPrefix b.storeDir x)); shellPackage = types.package;
-      enum = vs: t "one of ${concatStringsSep ", " (map toJSON vs)}" (x: elem x vs); strMatching = re: t "string matching the pattern ${re}" (x: isString x && match re x != null); ints = { unsigned = t "unsigned integer" (x: isInt x && x >= 0); positive = t "positive integer" (x: isInt x && x > 0); between = lo: hi: t "integer between" (x: isInt x && x >= lo && x <= hi); u16 = t "u16" isInt; };
+      enum = vs: t "one of ${concatStringsSep ", " (map toJSON vs)}" (x: elem x vs) // { descriptionClass = "conjunction"; }; strMatching = re: t "string matching the pattern ${re}" (x: isString x && match re x != null); ints = { unsigned = t "unsigned integer, meaning >=0" (x: isInt x && x >= 0) // { descriptionClass = "nonRestrictiveClause"; }; positive = t "positive integer, meaning >0" (x: isInt x && x > 0) // { descriptionClass = "nonRestrictiveClause"; }; between = lo: hi: t "integer between" (x: isInt x && x >= lo && x <= hi); u16 = t "u16" isInt; };
       lines = strLike "strings concatenated with \"\\n\"" "\n"; commas = strLike "comma-separated string" ","; envVar = strLike "env var" ":"; separatedString = strLike "separated string";
-      unspecified = mkOptionType { name = "unspecified value"; merge = loc: vs: if length vs == 1 then head vs else types.anything.merge loc vs; }; raw = mkOptionType { name = "raw value"; merge = loc: vs: if length vs == 1 then head vs else mergeEqualOption loc vs; };
+      unspecified = mkOptionType { name = "unspecified value"; merge = loc: vs: if length vs == 1 then head vs else types.anything.merge loc vs; }; raw = mkOptionType { name = "raw value"; descriptionClass = "noun"; merge = loc: vs: if length vs == 1 then head vs else mergeEqualOption loc vs; };
       anything = mkOptionType { name = "anything"; merge = loc: vs: if all (v: isAttrs v && !isDerivation v) vs then (types.attrsOf types.anything).merge loc vs else if all isList vs && length vs > 1 then concatLists vs else mergeEqualOption loc vs; };
       attrs = mkOptionType { name = "attribute set"; check = isAttrs; merge = _: foldl' (a: v: a // v) { }; }; attrsOf = attrs'; lazyAttrsOf = attrs'; attrsWith = a: attrs' a.elemType;
-      listOf = e: mkOptionType { name = "list of ${e.description}"; check = isList; merge = loc: vs: concatLists (imap0 (i: l: concatLists (imap0 (j: x: let r = resolve [ x ]; in if r == [ ] then [ ] else [ (mergeDefs (loc ++ [ "[definition ${toString i}-entry ${toString j}]" ]) e r) ]) l)) vs); };
+      listOf = e: mkOptionType { name = "list of ${phrase [ "noun" "composite" ] e}"; descriptionClass = "composite"; getSubOptions = prefix: e.getSubOptions (prefix ++ [ "*" ]); check = isList; merge = loc: vs: concatLists (imap0 (i: l: concatLists (imap0 (j: x: let r = resolve [ x ]; in if r == [ ] then [ ] else [ (mergeDefs (loc ++ [ "[definition ${toString i}-entry ${toString j}]" ]) e r) ]) l)) vs); };
       nonEmptyListOf = e: types.addCheck (types.listOf e) (l: l != [ ]);
-      nullOr = e: mkOptionType { name = "null or ${e.description}"; inner = e; check = x: x == null || e.check x; merge = loc: vs: if all (v: v == null) vs then null else if any (v: v == null) vs then throw "The option `${showOption loc}' is defined both null and not null" else e.merge loc vs; };
-      either = l: r: mkOptionType { name = "${l.description} or ${r.description}"; check = x: l.check x || r.check x; merge = loc: vs: if all l.check vs then l.merge loc vs else if all r.check vs then r.merge loc vs else mergeEqualOption loc vs; };
+      nullOr = e: mkOptionType { name = "null or ${phrase [ "noun" "conjunction" ] e}"; descriptionClass = "conjunction"; inherit (e) getSubOptions; inner = e; check = x: x == null || e.check x; merge = loc: vs: if all (v: v == null) vs then null else if any (v: v == null) vs then throw "The option `${showOption loc}' is defined both null and not null" else e.merge loc vs; };
+      either = l: r: mkOptionType { name = "${phrase [ "noun" "conjunction" ] l} or ${phrase [ "noun" "conjunction" "composite" ] r}"; descriptionClass = "conjunction"; check = x: l.check x || r.check x; merge = loc: vs: if all l.check vs then l.merge loc vs else if all r.check vs then r.merge loc vs else mergeEqualOption loc vs; };
       oneOf = ts: foldl' types.either (head ts) (tail ts); addCheck = e: c: e // { check = x: e.check x && c x; }; coercedTo = from: f: to: mkOptionType { name = "${to.description} or ${from.description} convertible to it"; check = x: (from.check x && to.check (f x)) || to.check x; merge = loc: vs: to.merge loc (map (v: if from.check v then f v else v) vs); };
       functionTo = e: mkOptionType { name = "function to ${e.description}"; check = isFunction; merge = loc: fs: x: mergeDefs loc e (map (f: f x) fs); };
       submodule = m: sub { modules = toList m; }; submoduleWith = sub; deferredModule = mkOptionType { name = "module"; merge = _: vs: { imports = vs; }; }; optionType = types.raw;
@@ -135,8 +139,8 @@ let
           vs = resolve (ds ++ optional (o ? default && all (x: x.prio >= 1500) own) (mkOptionDefault o.default)); type = o.type or types.unspecified;
           own = concatMap discharge ds;
           value = if vs == [ ] then (if o ? apply && o.visible or true == false then null else if (type.name or "") == "submodule" then type.merge loc [ { } ] else throw "The option `${showOption loc}' is used but not defined.")
-            else if (o.readOnly or false) && length own > 1 then throw "The option `${showOption loc}' is read-only, but it's set multiple times." else mergeDefs loc type vs;
-        in { _leaf = true; inherit type; isRenamed = o.isRenamed or false; isDefined = own != [ ]; definitions = map (x: x.v) own; value = if o ? apply then o.apply value else value; } // (if o ? default then { inherit (o) default; } else { });
+            else if (o.readOnly or false) && length own + (if o ? default then 1 else 0) > 1 then throw "The option `${showOption loc}' is read-only, but it's set multiple times." else mergeDefs loc type vs;
+        in removeAttrs o [ "apply" ] // { _leaf = true; _type = "option"; inherit loc type; isDefined = own != [ ]; definitions = map (x: x.v) own; value = if o ? apply then o.apply value else value; } // (if o ? default then { inherit (o) default; } else { });
       evald = eval prefix opts (map (m: m.config) ms);
       values = loc: e: mapAttrs (n: x: if x ? _leaf then x.value else values (loc ++ [ n ]) x) e.known
         // (if e.extra == { } then { } else if free != null && loc == prefix then free.merge loc [ (mapAttrs (_: ds: mkMerge ds) e.extra) ]

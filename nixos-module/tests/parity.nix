@@ -96,7 +96,7 @@ let
         {
           inherit name;
           value = {
-            type = if option.isRenamed then "another name" else type.description;
+            type = if option.isRenamed or false then "another name" else type.description;
             inherit default;
           };
         }

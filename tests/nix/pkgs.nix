@@ -46,12 +46,9 @@ let
       checkPhase ? "",
     }:
     derivation {
-      inherit
-        name
-        system
-        text
-        checkPhase
-        ;
+      # a name of a store path has fewer characters than a name of a unit
+      name = lib.replaceStrings [ "@" "\\" ":" ] [ "-" "-" "-" ] name;
+      inherit system text checkPhase;
       passAsFile = [ "text" ];
       builder = "/bin/sh";
       args = [
