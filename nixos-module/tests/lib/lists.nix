@@ -75,6 +75,15 @@ in
     f: a: b:
     f b a;
 
+  foldr =
+    f: start: list:
+    foldl' (all: x: f x all) start (lib.reverseList list);
+  warn = message: builtins.trace "warning: ${message}";
+  warnIf = condition: message: if condition then lib.warn message else lib.id;
+  throwIf = condition: message: if condition then throw message else lib.id;
+  throwIfNot = condition: lib.throwIf (!condition);
+  assertMsg = condition: message: condition || throw message;
+
   optional = condition: x: if condition then [ x ] else [ ];
   optionals = condition: list: if condition then list else [ ];
   toList = x: if isList x then x else [ x ];

@@ -35,6 +35,7 @@ in
     _type = "literalMD";
     inherit text;
   };
+  mdDoc = text: text;
   generators.toPretty = _: toJSON;
 
   mkOptionType =
@@ -65,11 +66,13 @@ in
       options = lib.setAttrByPath from (
         lib.mkOption {
           visible = false;
+          isRenamed = true;
           apply = _: lib.getAttrFromPath to config;
         }
       );
       config = lib.setAttrByPath to (lib.mkIf old.isDefined (lib.mkMerge old.definitions));
     };
+  mkAliasOptionModule = lib.mkRenamedOptionModule;
   mkRemovedOptionModule =
     from: why: _: {
       options = lib.setAttrByPath from (

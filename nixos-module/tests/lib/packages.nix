@@ -18,6 +18,7 @@ in
       package.pname or (parseDrvName package.name).name
     else
       (parseDrvName package).name;
+  getBin = package: package.bin or package;
   getExe =
     package: "${package}/bin/${package.meta.mainProgram or package.pname or package.name}";
   getExe' = package: program: "${package}/bin/${program}";

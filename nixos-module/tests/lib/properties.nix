@@ -27,6 +27,8 @@ in
   };
   mkOptionDefault = lib.mkOverride 1500;
   mkDefault = lib.mkOverride 1000;
+  mkImageMediaOverride = lib.mkOverride 60;
+  mkVMOverride = lib.mkOverride 10;
   mkForce = lib.mkOverride 50;
   mkOrder = priority: content: {
     _type = "order";

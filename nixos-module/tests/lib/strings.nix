@@ -59,6 +59,14 @@ let
     escapeNixIdentifier =
       name: if match "[a-zA-Z_][a-zA-Z0-9_'-]*" name != null then name else builtins.toJSON name;
 
+    # Texts of activation scripts.
+    fullDepEntry = text: deps: { inherit text deps; };
+    stringAfter = deps: text: { inherit text deps; };
+    noDepEntry = text: {
+      inherit text;
+      deps = [ ];
+    };
+
     versionAtLeast = a: b: builtins.compareVersions a b >= 0;
     versionOlder = a: b: builtins.compareVersions a b < 0;
   };

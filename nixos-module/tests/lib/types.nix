@@ -134,7 +134,8 @@ in
     a: b: a // b // lib.optionalAttrs (a ? type && b ? type) { type = mergeTypes a.type b.type; };
 
   types = rec {
-    inherit attrsOf submoduleWith;
+    inherit attrsOf mkOptionType submoduleWith;
+    attrsWith = arguments: attrsOf arguments.elemType;
     lazyAttrsOf = attrsOf;
     submodule = module: submoduleWith { modules = lib.toList module; };
     deferredModule = mkOptionType {
@@ -145,6 +146,7 @@ in
 
     bool = plain "boolean" isBool;
     int = plain "signed integer" isInt;
+    number = plain "number" (x: isInt x || isFloat x);
     float = plain "floating point number" isFloat;
     ints = {
       unsigned = withClass "nonRestrictiveClause" (
@@ -219,6 +221,7 @@ in
           in
           concatLists (lib.imap0 (i: list: concatLists (lib.imap0 (item i) list)) definitions);
       };
+    nonEmptyListOf = type: addCheck (listOf type) (list: list != [ ]);
     nullOr =
       type:
       mkOptionType {
