@@ -4,14 +4,19 @@
 //! Carrying out: [`publish()`] takes opened pieces and makes a new generation of a store out of
 //! them; [`units`] tells systemd what changed.
 
+pub mod accounts;
+pub mod check;
 pub mod manifest;
 pub mod name;
 pub mod open;
+pub mod plan;
 pub mod publish;
 pub mod target;
+pub mod template;
 pub mod trouble;
 pub mod units;
 mod value;
+pub mod values;
 
 pub use manifest::{Manifest, ManifestError};
 pub use name::{Name, NameError};
