@@ -106,7 +106,8 @@ impl Host {
     /// An age file for these recipients.
     pub fn age(&self, name: &str, content: &[u8], to: &[&str]) -> String {
         let path = self.at(&format!("files/{name}"));
-        let mut command = self.program(Path::new(PROGRAM), &["encrypt", "--allow-empty", "-o", &path]);
+        let mut command =
+            self.program(Path::new(PROGRAM), &["encrypt", "--allow-empty", "-o", &path]);
         for one in to {
             command.args(["-r", one]);
         }
