@@ -16,9 +16,9 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, lchown, symlink};
 use std::path::Path;
 
+use machine::*;
 use secretctl::activate::units::{How, request};
 use secretctl::activate::{Filesystem, Piece, Target, publish};
-use machine::*;
 
 fn is_root_of_all() -> bool {
     read("/proc/self/uid_map").split_whitespace().eq(["0", "0", "4294967295"])
