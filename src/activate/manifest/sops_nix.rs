@@ -309,6 +309,7 @@ impl Reading<'_> {
             reload_units: put.reload,
             transform: None,
             test_value: None,
+            option: None,
         })
     }
 
@@ -329,6 +330,7 @@ impl Reading<'_> {
         };
         let (name, put) = (name?, put?);
         Some(Template {
+            option: None,
             name,
             store: STORE.to_owned(),
             content,
