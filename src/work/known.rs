@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::keys::Keys;
+use crate::format::keys::Keys;
 use super::secret::{self, Kind};
 use super::{FileError, Problem};
 use crate::format::sops::file::Writer;
