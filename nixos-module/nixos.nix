@@ -91,6 +91,7 @@ in
   imports = [
     ./options.nix
     ./assertions.nix
+    ./scan.nix
   ];
 
   config = mkMerge [
