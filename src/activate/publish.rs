@@ -66,6 +66,16 @@ pub fn publish(
         return Ok(run.published);
     }
     if !dry {
+        #[cfg(target_os = "macos")]
+        if wanted == Memory::Ramfs {
+            crate::process::ram_disk::attach(&store.mount_point, folders(target)).map_err(
+                |source| PublishError::Io {
+                    path: store.mount_point.clone(),
+                    doing: "attach a disk in memory to",
+                    source,
+                },
+            )?;
+        }
         let made = fsx::mount(&store.mount_point, wanted, folders(target));
         mounted = Some(made.map_err(PublishError::Mount)?);
     }
@@ -246,7 +256,7 @@ fn lay(fresh: &Fresh<'_>, outcome: &mut Outcome, previous: Option<&Directory>) -
     (outcome.content, outcome.verdict) = (None, Verdict::Missing);
     if let Ok(Some((content, stat))) = last(previous, &outcome.name) {
         let owner = outcome.attributes.owner.map(|_| (stat.st_uid, stat.st_gid));
-        let attributes = Attributes { owner, mode: stat.st_mode & 0o7777 };
+        let attributes = Attributes { owner, mode: fsx::system::permissions(&stat) };
         if fresh.lay(&outcome.name, &content, attributes).is_ok() {
             outcome.attributes = attributes;
             (outcome.content, outcome.verdict) = (Some(content), Verdict::Kept);
@@ -259,7 +269,8 @@ fn lay(fresh: &Fresh<'_>, outcome: &mut Outcome, previous: Option<&Directory>) -
 pub(super) fn memory(target: &Target) -> Memory {
     let store = &target.store;
     match store.filesystem {
-        Filesystem::Ramfs if target.system => Memory::Ramfs,
+        // A disk in memory needs no root.
+        Filesystem::Ramfs if target.system || cfg!(target_os = "macos") => Memory::Ramfs,
         Filesystem::Tmpfs if target.system => Memory::Tmpfs { allow_swap: store.allow_swap },
         Filesystem::Ramfs | Filesystem::Tmpfs | Filesystem::Directory => {
             Memory::Folder { allow_disk: store.allow_disk }
