@@ -9,7 +9,7 @@ use std::ffi::OsStr;
 use std::io;
 use std::path::PathBuf;
 
-use super::compare::{Outcome, Verdict, compare, last};
+use super::compare::{Outcome, Verdict, as_is, compare, last};
 use super::generation::{self, Fresh, numbers};
 use super::outside::{Ours, arrange};
 use super::place::{Place, Standing};
@@ -57,10 +57,11 @@ pub fn publish(
     hold: Option<&Hold>,
 ) -> Result<Published, PublishError> {
     let (store, dry) = (&target.store, hold.is_none());
-    let _also = hold.map(|hold| hold.also(&store.mount_point)).transpose()?;
-    let place = Place::look(&store.link, &store.mount_point, dry)?;
+    let _also = hold.map(|hold| hold.also(target)).transpose()?;
+    let place = Place::look(target, dry)?;
     let wanted = memory(target);
-    let mut mounted = fsx::probe(&store.mount_point, wanted).map_err(PublishError::Mount)?;
+    let mut mounted =
+        fsx::probe(&store.mount_point, wanted, target.system).map_err(PublishError::Mount)?;
     let mut run = Run { target, published: Published { dry, ..Published::default() } };
     if mounted.is_none() && pieces.is_empty() {
         return Ok(run.published);
@@ -68,15 +69,9 @@ pub fn publish(
     if !dry {
         #[cfg(target_os = "macos")]
         if wanted == Memory::Ramfs {
-            crate::process::ram_disk::attach(&store.mount_point, folders(target)).map_err(
-                |source| PublishError::Io {
-                    path: store.mount_point.clone(),
-                    doing: "attach a disk in memory to",
-                    source,
-                },
-            )?;
+            attach_ram_disk(target)?;
         }
-        let made = fsx::mount(&store.mount_point, wanted, folders(target));
+        let made = fsx::mount(&store.mount_point, wanted, folders(target), target.system);
         mounted = Some(made.map_err(PublishError::Mount)?);
     }
     let folder = mounted.as_ref().map(|mounted| &mounted.folder);
@@ -246,23 +241,34 @@ fn lay(fresh: &Fresh<'_>, outcome: &mut Outcome, previous: Option<&Directory>) -
         Err(e) => e,
     };
     let (uid, gid) = outcome.attributes.owner.unwrap_or_default();
-    outcome.trouble = Some(match error.kind() {
-        io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => Trouble::Clash,
-        io::ErrorKind::InvalidInput | io::ErrorKind::PermissionDenied => {
-            Trouble::Owner { uid, gid, source: error }
-        }
-        _ => return Err(error),
+    let is = |kinds: [io::ErrorKind; 2]| kinds.contains(&error.kind());
+    outcome.trouble = Some(if is([io::ErrorKind::AlreadyExists, io::ErrorKind::NotADirectory]) {
+        Trouble::Clash
+    } else if is([io::ErrorKind::InvalidInput, io::ErrorKind::PermissionDenied]) {
+        Trouble::Owner { uid, gid, source: error }
+    } else {
+        return Err(error);
     });
     (outcome.content, outcome.verdict) = (None, Verdict::Missing);
     if let Ok(Some((content, stat))) = last(previous, &outcome.name) {
-        let owner = outcome.attributes.owner.map(|_| (stat.st_uid, stat.st_gid));
-        let attributes = Attributes { owner, mode: fsx::system::permissions(&stat) };
+        let attributes = as_is(&stat, outcome.attributes.owner.is_some());
         if fresh.lay(&outcome.name, &content, attributes).is_ok() {
             outcome.attributes = attributes;
             (outcome.content, outcome.verdict) = (Some(content), Verdict::Kept);
         }
     }
     Ok(())
+}
+
+/// There is no ramfs: what stands for one is made by programs of the system.
+#[cfg(target_os = "macos")]
+fn attach_ram_disk(target: &Target) -> Result<(), PublishError> {
+    let path = &target.store.mount_point;
+    crate::process::ram_disk::attach(path, folders(target)).map_err(|source| PublishError::Io {
+        path: path.clone(),
+        doing: "attach a disk in memory to",
+        source,
+    })
 }
 
 /// What is to be mounted. Without root it is a folder, whatever the manifest says.
