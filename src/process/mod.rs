@@ -11,8 +11,10 @@ pub mod gpg;
 pub mod identity_command;
 pub mod interrupts;
 pub mod keyscan;
+mod memory_file;
 pub(crate) mod pipe;
 pub mod secret_file;
+mod secret_pipe;
 
 use std::ffi::OsStr;
 use std::io;
@@ -29,7 +31,7 @@ pub use editor::{Editor, EditorError};
 pub use exec::{ExecError, ExecRequest};
 pub use interrupts::{Held, Interrupts, obey};
 pub use keyscan::{KeyscanError, keyscan};
-pub use secret_file::{SecretFile, SecretFileError};
+pub use secret_file::{Kind, SecretFile, SecretFileError};
 
 /// Keeps the memory of this process from core dumps and from debuggers of other processes of
 /// the same user. For the beginning of `main`.
