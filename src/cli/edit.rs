@@ -9,11 +9,11 @@ use super::context::{Context, WriterOption, file_failures, variable};
 use super::explain::{Failure, quoted};
 use super::status::left_over_key;
 use super::{Done, Outcome, ui};
+use crate::format::keys::Keys;
 use crate::format::sops::file::Writer;
 use crate::plaintext::Plaintext;
 use crate::process::{EditRequest, EditSession, Editor};
 use crate::work::edit::{self, EditFailure, Ending};
-use crate::work::keys::Keys;
 use crate::work::secret::{Kind, MAX_IN_MEMORY, Opened};
 use crate::work::{Job, syntax};
 

@@ -15,6 +15,7 @@ mod memory_file;
 pub(crate) mod pipe;
 pub mod secret_file;
 mod secret_pipe;
+pub mod transform;
 
 use std::ffi::OsStr;
 use std::io;
