@@ -4,6 +4,7 @@
 //! Carrying out: [`publish()`] takes opened pieces and makes a new generation of a store out of
 //! them; [`units`] tells systemd what changed.
 
+pub mod manifest;
 pub mod name;
 pub mod publish;
 pub mod target;
