@@ -4,6 +4,8 @@
 //! Carrying out: [`publish()`] takes opened pieces and makes a new generation of a store out of
 //! them; [`units`] tells systemd what changed.
 
+#[cfg(target_os = "linux")]
+pub mod credentials;
 pub mod manifest;
 pub mod name;
 pub mod publish;
