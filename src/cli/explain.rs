@@ -1,6 +1,8 @@
 //! Errors for people: what happened, where, what to do. The only place with their wording.
 
 mod sops;
+#[cfg(target_os = "linux")]
+mod target;
 
 use std::path::Path;
 
@@ -10,6 +12,8 @@ use crate::fsx::ReplaceError;
 use crate::key::keyring::{Tried, Unopened};
 use crate::key::wrap::WrapError;
 use crate::work::{Expected, FileError, Problem};
+#[cfg(target_os = "linux")]
+pub(crate) use target::source_problem;
 
 /// An error as it is shown.
 #[derive(Debug, Default)]

@@ -4,6 +4,8 @@
 mod compat;
 mod completions;
 mod context;
+#[cfg(target_os = "linux")]
+mod credentials;
 mod decrypt;
 mod edit;
 mod encrypt;
@@ -91,6 +93,8 @@ enum Command {
     Exec(exec::Exec),
     Git(git::Git),
     Keys(keys::Keys),
+    #[cfg(target_os = "linux")]
+    Credentials(credentials::Credentials),
     Completions(completions::Completions),
     Man(man::Man),
 }
@@ -112,6 +116,8 @@ fn definition(name: &str) -> Option<fn(clap::Command) -> clap::Command> {
         "host" => reader::Host::augment_args,
         "user" => reader::User::augment_args,
         "keys" => keys::Keys::augment_args,
+        #[cfg(target_os = "linux")]
+        "credentials" => credentials::Credentials::augment_args,
         "completions" => completions::Completions::augment_args,
         "man" => man::Man::augment_args,
         "exec" => exec::Exec::augment_args,
@@ -190,6 +196,8 @@ fn run(common: &Common, command: Command) -> Outcome {
         Command::Git(command) => command.run(&context),
         Command::Exec(command) => command.run(&context),
         Command::Keys(command) => command.run(&context),
+        #[cfg(target_os = "linux")]
+        Command::Credentials(command) => command.run(),
         Command::Completions(command) => command.run(),
         Command::Man(command) => command.run(),
     }

@@ -140,3 +140,57 @@ const TOO_MANY_PIECES: usize = 1024;
 const PIECE: usize = 64 * 1024;
 /// For an asker whose thread ended before it was answered.
 const AT_A_DROP: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use super::*;
+
+    /// A connection whose socket holds little, and its other end.
+    fn connection() -> (Connection, UnixStream) {
+        let (stream, other) = UnixStream::pair().unwrap();
+        rustix::net::sockopt::set_socket_send_buffer_size(&stream, 4096).unwrap();
+        let address = stream.local_addr().unwrap();
+        (Connection::new(stream, address), other)
+    }
+
+    #[test]
+    fn half_a_credential_has_no_end() {
+        let (mut connection, mut other) = connection();
+        let bytes = vec![b'x'; MAX_CREDENTIAL];
+        let end = connection.send(&mut std::iter::once(&*bytes), Duration::from_millis(20));
+        connection.answered = true;
+        let Sent::Slow(parked) = connection.done(end) else { panic!("it did not fit") };
+        assert!(parked.is_there());
+        other.set_nonblocking(true).unwrap();
+        let mut read = 0;
+        let error = loop {
+            match other.read(&mut [0; 4096]) {
+                Ok(0) => panic!("an end after {read} bytes"),
+                Ok(more) => read += more,
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(error.kind(), ErrorKind::WouldBlock);
+        assert!(read < MAX_CREDENTIAL, "{read}");
+        drop(other);
+        assert!(!parked.is_there());
+    }
+
+    #[test]
+    fn whatever_is_not_answered_is_refused() {
+        let (connection, other) = connection();
+        std::thread::scope(|scope| {
+            let read = scope.spawn(|| {
+                let mut bytes = Vec::new();
+                let most = MAX_CREDENTIAL as u64 + 1;
+                (&other).take(most).read_to_end(&mut bytes).map(|_| bytes.len())
+            });
+            let dropped = scope.spawn(move || drop(connection));
+            assert_eq!(read.join().unwrap().unwrap(), MAX_CREDENTIAL + 1);
+            other.shutdown(std::net::Shutdown::Both).unwrap();
+            dropped.join().unwrap();
+        });
+    }
+}
