@@ -424,7 +424,7 @@ const FLEET: &str = r#"
     let
       inherit (nixpkgs) lib;
       foreign = import ./foreign.nix;
-      host = module: { inherit (lib.evalModules { modules = [ ./options.nix foreign module ]; }) config; };
+      host = module: { inherit (lib.evalModules { modules = [ ./module/options.nix foreign module ]; }) config; };
     in {
       nixosConfigurations = {
         web1 = host {
@@ -444,7 +444,7 @@ const FLEET: &str = r#"
         };
         idle = host { };
       };
-      secretctl = import ./rules.nix self;
+      secretctl = import ./module/rules.nix self;
     };
 }
 "#;
@@ -456,14 +456,12 @@ const FOREIGN: &str = r#"
 "#;
 
 fn fleet() -> Repository {
-    let read = |name: &str| {
-        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("nixos-module").join(name))
-    };
-    Repository::new()
+    let repository = Repository::new();
+    let module = Path::new(env!("CARGO_MANIFEST_DIR")).join("nixos-module");
+    copy(&module, &repository.path("module"));
+    repository
         .with("flake.nix", FLEET)
         .with("foreign.nix", FOREIGN)
-        .with("options.nix", &read("options.nix").unwrap())
-        .with("rules.nix", &read("rules.nix").unwrap())
         .with("secrets/shared.age", "")
         .with("secrets/tls", "")
         .with("secrets/s.yaml", "")
