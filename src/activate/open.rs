@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use rayon::prelude::*;
 
 pub use problem::OpenProblem;
+pub(super) use problem::readers;
 
 use super::manifest::{Format, Key, Manifest, Source};
 use super::value;
@@ -351,7 +352,7 @@ fn whole(opened: &file::Opened) -> Result<Plaintext, OpenProblem> {
 }
 
 /// What is in an age file, as far as its name tells: `db.yaml.age`.
-fn inner_store(path: &Path) -> Store {
+pub(super) fn inner_store(path: &Path) -> Store {
     let inner = path.extension().is_some_and(|end| end == "age").then(|| path.with_extension(""));
     inner.as_deref().map_or(Store::Binary, Store::of_path)
 }

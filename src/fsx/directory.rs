@@ -93,6 +93,11 @@ impl Directory {
         Ok(rustix::fs::fstatfs(&self.0)?.f_type)
     }
 
+    /// Whether it is in memory.
+    pub fn is_memory(&self) -> io::Result<bool> {
+        Ok([RAMFS, TMPFS].contains(&self.filesystem()?))
+    }
+
     /// The descriptor, for system calls that are not here.
     pub(super) fn descriptor(&self) -> &OwnedFd {
         &self.0
@@ -321,6 +326,9 @@ fn ids(owner: Option<(u32, u32)>) -> io::Result<Option<(Uid, Gid)>> {
 /// A descriptor for steps alone: needs no permission to read the folder.
 const WALK: OFlags =
     OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+/// `RAMFS_MAGIC` and `TMPFS_MAGIC` of statfs(2).
+pub(super) const RAMFS: i64 = 0x8584_58f6;
+pub(super) const TMPFS: i64 = 0x0102_1994;
 /// Deeper than any generation.
 const DEEPEST: usize = 64;
 

@@ -11,7 +11,7 @@ use rustix::fs::Stat;
 use rustix::io::Errno;
 use rustix::mount::MountFlags;
 
-use super::directory::{Attributes, Directory, is_folder};
+use super::directory::{Attributes, Directory, RAMFS, TMPFS, is_folder};
 use super::reach::{ReachError, Users, Way, reach};
 
 /// What is to be there.
@@ -385,10 +385,6 @@ impl std::error::Error for MountError {
         }
     }
 }
-
-/// `RAMFS_MAGIC` and `TMPFS_MAGIC` of statfs(2).
-const RAMFS: i64 = 0x8584_58f6;
-const TMPFS: i64 = 0x0102_1994;
 
 #[cfg(test)]
 mod tests {

@@ -125,7 +125,7 @@ impl std::error::Error for OpenProblem {
 }
 
 /// Whom a header is for, as far as it tells.
-pub(super) fn readers(stanzas: &[Stanza]) -> Vec<String> {
+pub(in crate::activate) fn readers(stanzas: &[Stanza]) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
     let mut anonymous = 0_usize;
     for stanza in stanzas.iter().filter(|stanza| readers::carries_key(stanza)) {

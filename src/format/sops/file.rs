@@ -126,6 +126,11 @@ impl SopsFile {
         &self.metadata
     }
 
+    /// The values of the first document, most of them encrypted.
+    pub fn root(&self) -> Option<&Map> {
+        self.tree.documents.first().map(|document| &document.root)
+    }
+
     /// The metadata once more, to be changed.
     ///
     /// # Errors
