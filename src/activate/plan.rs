@@ -3,7 +3,7 @@
 
 use super::Name;
 use super::accounts::Accounts;
-use super::manifest::{self, Manifest, Mode, Owner, Phase, Secret, Template, Unit, paths};
+use super::manifest::{self, Manifest, Mode, Owner, Secret, Template, Unit, paths};
 use super::target::{Content, Piece, StoreSpec, Target};
 use super::template::TemplateError;
 use super::values::{self, ValueProblem, Values, When, Work};
@@ -152,15 +152,52 @@ impl<'m> Subject<'m> {
     }
 }
 
+/// The stores of a phase.
+pub fn targets<'m>(
+    manifest: &'m Manifest,
+    when: When,
+    accounts: Option<&dyn Accounts>,
+) -> Vec<(&'m str, Target)> {
+    let now = manifest.stores.iter().filter(|(_, store)| when.fills(store.phase));
+    now.map(|(name, store)| {
+        let group = folder_group(manifest, store, accounts).unwrap_or(0);
+        (name.as_str(), target(manifest, store, group))
+    })
+    .collect()
+}
+
+/// The group of the folders of a store; `None` where it is not known.
+fn folder_group(
+    manifest: &Manifest,
+    store: &manifest::Store,
+    accounts: Option<&dyn Accounts>,
+) -> Option<u32> {
+    let Some(accounts) = accounts.filter(|_| manifest.mode == Mode::System) else {
+        return Some(0);
+    };
+    match &store.group {
+        Owner::Number(number) => Some(*number),
+        Owner::Name(group) => accounts.group(group),
+    }
+}
+
 /// Decides.
 pub fn plan<'a, 'm>(request: &Request<'a, 'm>) -> Plan<'a, 'm> {
     let mut plan = Plan { stores: Vec::new(), problems: Vec::new(), deferred: Vec::new() };
     for (name, store) in &request.manifest.stores {
-        if request.when.fills(store.phase) {
-            let group = plan.group_of(request, name, store);
-            let target = target(request.manifest, store, group);
-            plan.stores.push(StorePlan { name, target, pieces: Vec::new() });
+        // Root's where the group is not known: everybody may pass through the folders anyway.
+        let early = request.when == When::Early;
+        let unknown = folder_group(request.manifest, store, request.accounts).is_none();
+        if let Owner::Name(owner) = &store.group
+            && request.when.fills(store.phase)
+            && unknown
+            && !early
+        {
+            plan.deferred.push(Deferred { what: None, store: name, owner });
         }
+    }
+    for (name, target) in targets(request.manifest, request.when, request.accounts) {
+        plan.stores.push(StorePlan { name, target, pieces: Vec::new() });
     }
     for secret in &request.work.secrets {
         let value = request.values.value(secret).map(values::copy);
@@ -237,29 +274,6 @@ impl<'a, 'm> Plan<'a, 'm> {
         let user = number(owner, &|name| accounts.user(name)).map_err(Why::NoUser)?;
         let group = number(group, &|name| accounts.group(name)).map_err(Why::NoGroup)?;
         Ok((user, group))
-    }
-
-    /// The group of the folders of a store: root's where it is not known, since everybody may pass
-    /// through them anyway.
-    fn group_of(
-        &mut self,
-        request: &Request<'a, 'm>,
-        name: &'m str,
-        store: &'m manifest::Store,
-    ) -> u32 {
-        let Some(accounts) = request.accounts.filter(|_| request.manifest.mode == Mode::System)
-        else {
-            return 0;
-        };
-        match &store.group {
-            Owner::Number(number) => *number,
-            Owner::Name(group) => accounts.group(group).unwrap_or_else(|| {
-                if !(request.when == When::Early && store.phase == Phase::Both) {
-                    self.deferred.push(Deferred { what: None, store: name, owner: group });
-                }
-                0
-            }),
-        }
     }
 }
 
