@@ -48,7 +48,7 @@ let
         ".."
       ]
     ) (lib.splitString "/" path));
-  isPlainAbsolute = path: isPlain (lib.removePrefix "/" path);
+  isPlainAbsolute = path: isPlain (lib.removePrefix "/" (lib.removePrefix "%r" path));
   isBelow = folder: path: lib.hasPrefix "${folder}/" path;
 
   hasStore = piece: cfg.stores ? ${piece.store};
@@ -280,7 +280,7 @@ let
       "`${secret.declaredAs}.key` is ${quoted secret.key}, which has empty parts: write the names on the way to the "
       + "value with single `/` between them"
     )
-    ++ lib.optionals cfg.validation.enable (
+    ++ lib.optionals (cfg.validation.enable && secret.validated or true) (
       problemIf (sources.problem secret != null) (sources.problem secret)
     )
   ) (secrets ++ credentials);
@@ -370,7 +370,7 @@ let
           }
           {
             option = "${option}.mountPoint";
-            path = lib.removePrefix "%r" store.mountPoint;
+            path = store.mountPoint;
           }
         ];
       in

@@ -216,7 +216,6 @@ in
     secrets = mkOption { type = types.attrsOf secret; };
     generators = mkOption {
       type = types.attrsOf (types.functionTo types.str);
-      default = { };
       description = "Ways to make the first value of a secret, by name: functions that give a script of the shell.";
       example = literalExpression ''{ pin = { pkgs, ... }: "shuf -i 1000-9999 -n 1"; }'';
     };

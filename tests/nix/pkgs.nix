@@ -66,6 +66,7 @@ let
   names = [
     "age"
     "age-plugin-tpm"
+    "age-plugin-yubikey"
     "cargo"
     "cargo-deny"
     "clippy"
@@ -76,10 +77,12 @@ let
     "gnupg"
     "nixfmt-rfc-style"
     "openssh"
+    "openssl"
     "rage"
     "rustc"
     "rustfmt"
     "systemd"
+    "xkcdpass"
   ];
   self = lib.genAttrs names package // {
     inherit lib system;
@@ -101,6 +104,10 @@ let
         text = "#!/bin/sh\n${text}";
         executable = true;
       };
+    testers.runNixOSTest = import ./nixos/stand-in/vm.nix {
+      inherit lib;
+      pkgs = self;
+    };
     linkFarm =
       name: entries:
       derivation {
