@@ -280,7 +280,7 @@ let
       "`${secret.declaredAs}.key` is ${quoted secret.key}, which has empty parts: write the names on the way to the "
       + "value with single `/` between them"
     )
-    ++ lib.optionals cfg.validation.enable (
+    ++ lib.optionals (cfg.validation.enable && secret.validated or true) (
       problemIf (sources.problem secret != null) (sources.problem secret)
     )
   ) (secrets ++ credentials);
