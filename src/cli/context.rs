@@ -15,6 +15,7 @@ use clap::Args;
 use super::Common;
 use super::explain::{Around, Failure, file_error, nix_string, replace_error};
 use super::ui::{Terminal, clean, say, shown};
+use crate::format::keys::Keys;
 use crate::format::sops::data_key::DecryptionOrder;
 use crate::format::sops::file::Writer;
 use crate::fsx::{Folders, Lock, Staged};
@@ -24,7 +25,6 @@ use crate::key::{Allowed, Plugins};
 use crate::plaintext::Plaintext;
 use crate::process::Interrupts;
 use crate::rules::{self, RuleSet, RulesError, Source as RulesSource, Wanted, native_edit};
-use crate::work::keys::Keys;
 use crate::work::sops;
 use crate::work::{Expected, FileError, Job, everybody, rotate};
 

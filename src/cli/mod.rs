@@ -1,6 +1,7 @@
 //! The command line: parse, call, print. The only user of stdout, stderr and exit codes. One
 //! command, one file.
 
+mod activate;
 mod compat;
 mod completions;
 mod context;
@@ -21,6 +22,7 @@ mod rekey;
 mod rotate;
 mod set;
 mod status;
+mod target;
 mod ui;
 
 use std::ffi::OsString;
@@ -90,6 +92,7 @@ enum Command {
     User(reader::User),
     Exec(exec::Exec),
     Git(git::Git),
+    Activate(activate::Activate),
     Keys(keys::Keys),
     Completions(completions::Completions),
     Man(man::Man),
@@ -116,6 +119,7 @@ fn definition(name: &str) -> Option<fn(clap::Command) -> clap::Command> {
         "man" => man::Man::augment_args,
         "exec" => exec::Exec::augment_args,
         "git" => git::Git::augment_args,
+        "activate" => activate::Activate::augment_args,
         _ => return None,
     })
 }
@@ -173,8 +177,12 @@ fn parse(arguments: Vec<OsString>) -> Result<(Common, Command), clap::Error> {
 }
 
 fn run(common: &Common, command: Command) -> Outcome {
+    if let Command::Activate(command) = command {
+        return command.run(common);
+    }
     let context = Context::new(common)?;
     match command {
+        Command::Activate(command) => command.run(common),
         Command::Init(init::Init {}) => init::Init::run(&context),
         Command::Host(command) => command.run(&context),
         Command::User(command) => command.run(&context),

@@ -1,8 +1,11 @@
 //! The file system: limited reads, atomic replacement, private memory-backed folders, locks.
 
+pub mod directory;
 pub mod lock;
+pub mod mount;
 pub mod namespace;
 pub mod private_dir;
+pub mod reach;
 pub mod read;
 pub mod replace;
 
@@ -10,8 +13,11 @@ use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
 
+pub use directory::{Attributes, Directory};
 pub use lock::{Lock, LockError};
+pub use mount::{Memory, MountError, Mounted, mount, probe};
 pub use private_dir::{Folder, PrivateDir, PrivateDirError};
+pub use reach::{ReachError, Way, reach};
 pub use read::{read_limited, read_plaintext};
 pub use replace::{ReplaceError, Staged, Staging, commit_all, sweep};
 

@@ -13,6 +13,7 @@ pub mod interrupts;
 pub mod keyscan;
 pub(crate) mod pipe;
 pub mod secret_file;
+pub mod transform;
 
 use std::ffi::OsStr;
 use std::io;

@@ -4,11 +4,11 @@
 
 use std::path::Path;
 
-use super::keys::Keys;
 use super::merge::{self, Change, Spot, applied, same_tree};
 use super::merge_readers::{Readers, SameKeys, WhichKey, field, which_key};
 use super::sops::{self, Unlocked};
 use super::{Problem, way};
+use crate::format::keys::Keys;
 use crate::format::sops::data_key::{self, DataKey};
 use crate::format::sops::file::{
     MacCheck, Sealing, SopsError, SopsFile, VersionRule, Writer, seal_with,

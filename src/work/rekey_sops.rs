@@ -3,9 +3,9 @@
 
 use rayon::prelude::*;
 
-use super::keys::Keys;
 use super::rekey::{self, Action, Ready, Step, all, file_error};
 use super::{FileError, Job, Problem, secret, sops};
+use crate::format::keys::Keys;
 use crate::format::sops::data_key::{self, DataKey, Rewrap};
 use crate::format::sops::file::{MacCheck, SopsError, SopsFile};
 use crate::format::sops::metadata::Metadata;

@@ -1,6 +1,6 @@
 //! All that opens secret files in one run. Opens nothing itself.
 
-use crate::format::sops::data_key::DecryptionOrder;
+use super::sops::data_key::DecryptionOrder;
 use crate::key::Plugins;
 use crate::key::keyring::{Keyring, Tried};
 use crate::key::pgp::Pgp;
