@@ -20,6 +20,8 @@ mod hosts;
 mod nix;
 #[path = "faces/parity.rs"]
 mod parity;
+#[path = "faces/target.rs"]
+mod target;
 
 use std::fmt::Write;
 use std::fs;
@@ -473,5 +475,112 @@ fn hosts_of_agenix_rekey_are_taken() {
         assert!(texts(&value["unknown"]["warnings"])[0].contains("age.rekey.hostPubkey"));
         assert!(value["script"].as_str().unwrap().contains("/dev/urandom"));
         assert_eq!(value["secrets"]["between"], json!({ "id": "between", "intermediary": true }));
+    }
+}
+
+/// Builds the manifest of a host, which has the real program look at it.
+fn manifest(nix: &Nix, host: &str) -> String {
+    let built = nix.build(&format!("{host}.config.secretctl.manifestFile"));
+    built.unwrap_or_else(|error| panic!("{error}")).display().to_string()
+}
+
+#[test]
+fn what_is_written_for_agenix_is_installed() {
+    if !target::is_possible() {
+        return;
+    }
+    for nix in versions() {
+        let folder = hosts::prepared(&nix);
+        hosts::package(&nix);
+        let manifest = manifest(&nix, &nixos(&["age"], &["agenix.nix"], "").expression(&folder));
+        let ran = target::run(
+            &folder,
+            &format!(
+                "secretctl activate --early {manifest}
+                 readlink /run/agenix
+                 show /run/agenix/hash
+                 secretctl activate {manifest}
+                 show /run/agenix/plain /run/agenix/owned /run/agenix/numbered /run/agenix/in-place
+                 show /run/agenix/folder/other /run/agenix/-hyphen /srv/linked /srv/copied
+                 readlink /srv/linked || true
+                 readlink /srv/copied || echo is a file
+                 stat -c '%a %u:%g' /run/agenix.d \"$(readlink /run/agenix)\"
+                 grep -c ' /run/agenix.d ramfs ' /proc/mounts"
+            ),
+        );
+        snapshot!("agenix_installed", ran.out);
+    }
+}
+
+#[test]
+fn what_is_written_for_sops_nix_is_installed() {
+    if !target::is_possible() {
+        return;
+    }
+    for nix in versions() {
+        let folder = hosts::prepared(&nix);
+        hosts::package(&nix);
+        let manifest = manifest(&nix, &nixos(&["sops"], &["sops-nix.nix"], "").expression(&folder));
+        let ran = target::run(
+            &folder,
+            &format!(
+                "secretctl activate --early {manifest}
+                 show /run/secrets-for-users/hash
+                 secretctl activate {manifest}
+                 cd /run/secrets
+                 show db/password app/token numbered whole nested environment settings
+                 od -c bytes | head -1
+                 show rendered/app.conf rendered/from-file
+                 readlink /srv/token /srv/app.conf
+                 stat -c '%a %u:%g' /run/secrets.d /run/secrets-for-users.d"
+            ),
+        );
+        snapshot!("sops_nix_installed", ran.out);
+    }
+}
+
+/// Secrets of the system, and what the units of services do, in their order.
+#[test]
+fn what_is_written_for_secrix_is_installed() {
+    if !target::is_possible() {
+        return;
+    }
+    for nix in versions() {
+        let folder = hosts::prepared(&nix);
+        hosts::package(&nix);
+        // The key of the configuration is that of another machine, for which nothing is encrypted.
+        let key =
+            "({ lib, ... }: { secrix.hostPubKey = lib.mkForce (builtins.readFile ./host.pub); })";
+        let host = nixos(&["secrix"], &["secrix.nix"], key).expression(&folder);
+        let system = manifest(&nix, &host);
+        let of = |service: &str| {
+            let built =
+                nix.build(&format!("{host}.config.system.build.secrix-manifests.{service}"));
+            built.unwrap_or_else(|error| panic!("{error}")).display().to_string()
+        };
+        let ran = target::run(
+            &folder,
+            &format!(
+                "secretctl activate {system}
+                 show /run/system-keys/wifi /run/system-keys/renamed
+                 stat -Lc '%a %u:%g' /run/system-keys
+                 secretctl activate {one}
+                 secretctl activate {two}
+                 secretctl activate {dynamic}
+                 show /run/one-keys/password /run/two-keys/password
+                 show /run/dynamic-keys/for-systemd/password
+                 for user in 901:902 903:904; do
+                   echo $user: $(setpriv --reuid ${{user%:*}} --regid ${{user#*:}} --clear-groups cat \
+                     /run/one-keys/password /run/dynamic-keys/for-systemd/password 2>&1 || true)
+                 done
+                 find /run/one-keys.d -mindepth 1 -delete
+                 rm -f /run/one-keys
+                 ls -A /run/one-keys.d /run/one-keys 2>&1 || true",
+                one = of("one"),
+                two = of("two"),
+                dynamic = of("dynamic"),
+            ),
+        );
+        snapshot!("secrix_installed", ran.out);
     }
 }
