@@ -584,3 +584,45 @@ fn what_is_written_for_secrix_is_installed() {
         snapshot!("secrix_installed", ran.out);
     }
 }
+
+/// The option that is named is the one that was written.
+#[test]
+fn plaintext_is_refused_by_the_name_of_the_original_option() {
+    let more = "{ services.openssh.enable = true; sops.defaultSopsFile = ./plain.yaml; \
+                sops.secrets.open = { }; secrix.system.secrets.open.encrypted.file = ./gone; }";
+    for nix in versions() {
+        let folder = hosts::prepared(&nix);
+        fs::write(folder.join("plain.yaml"), "open: in the clear\n").unwrap();
+        let host = nixos(&["sops", "secrix"], &[], more).expression(&folder);
+        let assertions = nix.value(&format!("{host}.out.assertions"));
+        let assertions = texts(&assertions).join("\n");
+        assert!(
+            assertions.contains("`sops.secrets.open.sopsFile` is not encrypted"),
+            "{assertions}"
+        );
+        let gone = "`secrix.system.secrets.open.encrypted.file` is ";
+        assert!(assertions.contains(gone), "{assertions}");
+    }
+}
+
+/// Files that are on the machine alone are neither looked for nor checked here.
+#[test]
+fn files_of_sops_may_be_on_the_machine_alone() {
+    if !target::is_possible() {
+        return;
+    }
+    let more = "{ services.openssh.enable = true; sops = { validateSopsFiles = false; \
+                defaultSopsFile = \"/srv/host.yaml\"; secrets.hash = { }; }; }";
+    for nix in versions() {
+        let folder = hosts::prepared(&nix);
+        hosts::package(&nix);
+        let host = nixos(&["sops"], &[], more).expression(&folder);
+        assert_eq!(nix.value(&format!("{host}.out.assertions")), json!([]));
+        let manifest = manifest(&nix, &host);
+        let install = format!(
+            "cp secrets/host.yaml /srv; secretctl activate {manifest}; show /run/secrets/hash"
+        );
+        let ran = target::run(&folder, &install);
+        assert_eq!(ran.out, "/run/secrets/hash 400 0:0: $6$salt$sops|\n");
+    }
+}
