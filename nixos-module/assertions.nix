@@ -48,7 +48,7 @@ let
         ".."
       ]
     ) (lib.splitString "/" path));
-  isPlainAbsolute = path: isPlain (lib.removePrefix "/" path);
+  isPlainAbsolute = path: isPlain (lib.removePrefix "/" (lib.removePrefix "%r" path));
   isBelow = folder: path: lib.hasPrefix "${folder}/" path;
 
   hasStore = piece: cfg.stores ? ${piece.store};
@@ -370,7 +370,7 @@ let
           }
           {
             option = "${option}.mountPoint";
-            path = lib.removePrefix "%r" store.mountPoint;
+            path = store.mountPoint;
           }
         ];
       in

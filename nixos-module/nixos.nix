@@ -7,6 +7,13 @@
   ...
 }:
 let
+  inherit (builtins)
+    any
+    attrNames
+    attrValues
+    filter
+    map
+    ;
   inherit (lib) mkIf mkMerge;
   cfg = config.secretctl;
   program = "${cfg.package}/bin/secretctl";
@@ -18,30 +25,25 @@ let
     lib.optional (config.services.userborn.enable or false) "userborn"
     ++ lib.optional (config.systemd.sysusers.enable or false) "systemd-sysusers";
   isEarly = store: store.phase != "normal";
-  pieces = builtins.attrValues cfg.secrets ++ builtins.attrValues cfg.templates;
-  early = builtins.filter (piece: isEarly cfg.stores.${piece.store}) pieces;
+  # As the manifest has them: a file gets to the store there alone.
+  pieces = cfg.manifest.secrets ++ cfg.manifest.templates;
+  early = filter (piece: isEarly cfg.stores.${piece.store}) pieces;
   hasEarly = early != [ ];
-
   # What early secrets are made of: users are made anew when it changes.
   earlySources = builtins.hashString "sha256" (
-    builtins.unsafeDiscardStringContext (
-      builtins.toJSON (
-        map (piece: {
-          inherit (piece) name store;
-          file = toString (piece.file or null);
-          key = piece.key or null;
-          content = piece.content or null;
-        }) early
-      )
-    )
+    builtins.unsafeDiscardStringContext (builtins.toJSON early)
   );
 
   inherit (import ./mounts.nix { inherit lib; }) mount word;
   keyPaths = map word (cfg.identities ++ lib.optional (cfg.gnupg.home != null) cfg.gnupg.home);
 
-  # Mounted by systemd: a service that may not see all of the system could not do it for the others.
-  mounted = filterStores (store: store.filesystem != "directory");
-  filterStores = fits: builtins.filter fits (builtins.attrValues cfg.stores);
+  # Mounted by systemd: a service that may not see all of the system could not do it for the others. Where a store
+  # holds nothing any more, its memory goes.
+  mounted = attrValues (
+    lib.filterAttrs (
+      name: store: store.filesystem != "directory" && any (piece: piece.store == name) pieces
+    ) cfg.stores
+  );
   mountPoints = stores: map (store: word store.mountPoint) stores;
 
   # Before everything that is not needed to have the secrets: the default dependencies of a unit would
@@ -63,26 +65,27 @@ let
     runsPrograms =
       cfg.plugins != [ ]
       || cfg.gnupg.home != null
-      || builtins.any (secret: secret.transform != null) (builtins.attrValues cfg.secrets);
+      || any (secret: secret.transform != null) (attrValues cfg.secrets);
   };
 
   install =
-    arguments: stores:
+    {
+      arguments,
+      stores,
+      keys,
+    }:
     mkMerge [
       beforeSysinit
       {
         restartTriggers = [ manifest ];
-        unitConfig.RequiresMountsFor = keyPaths ++ mountPoints stores;
+        unitConfig.RequiresMountsFor = keys ++ mountPoints (filter stores mounted);
         serviceConfig = hardening.activate // {
           Type = "oneshot";
           RemainAfterExit = true;
-          ExecStart = "${program} activate ${arguments}${manifest}";
+          ExecStart = toString ([ program "activate" ] ++ arguments ++ [ manifest ]);
         };
       }
     ];
-
-  services = lib.filterAttrs (_: service: service.secrets != { }) cfg.services;
-  unitName = lib.removeSuffix ".service";
 in
 {
   imports = [
@@ -94,7 +97,13 @@ in
     {
       systemd.mounts = map mount mounted;
       systemd.services.secretctl-early = mkMerge [
-        (install "--early " (builtins.filter isEarly mounted))
+        (install {
+          arguments = [ "--early" ];
+          stores = isEarly;
+          # The keys are on file systems of the first stage, or an assertion fails. Without early secrets they need
+          # not be, and this must not wait for them: some file systems wait for the users.
+          keys = lib.optionals hasEarly keyPaths;
+        })
         {
           description = "Secrets That Users Are Made With";
           after = [ "systemd-remount-fs.service" ];
@@ -106,7 +115,11 @@ in
         }
       ];
       systemd.services.secretctl = mkMerge [
-        (install "" (builtins.filter (store: store.phase != "early") mounted))
+        (install {
+          arguments = [ ];
+          stores = store: store.phase != "early";
+          keys = keyPaths;
+        })
         {
           description = "Secrets";
           # the users are there, and the disks on which the keys are
@@ -167,7 +180,7 @@ in
       };
     })
 
-    (mkIf (services != { }) {
+    (mkIf (cfg.manifest.services != { }) {
       systemd.sockets.secretctl-credentials = {
         description = "Secrets of Services";
         wantedBy = [ "sockets.target" ];
@@ -208,18 +221,18 @@ in
             };
           };
         }
-        (lib.mapAttrs' (name: service: {
-          name = unitName name;
+        (lib.mapAttrs' (unit: service: {
+          name = lib.removeSuffix ".service" unit;
           value = {
             requires = [ "secretctl-credentials.socket" ];
             after = [ "secretctl-credentials.socket" ];
             # A new file is a new secret, as far as can be known here.
-            restartTriggers = lib.mapAttrsToList (_: secret: "${secret.file}") service.secrets;
+            restartTriggers = lib.mapAttrsToList (_: secret: secret.file) service.credentials;
             serviceConfig.LoadCredential = map (
               secret: "${secret}:/run/secretctl/credentials.socket"
-            ) (builtins.attrNames service.secrets);
+            ) (attrNames service.credentials);
           };
-        }) services)
+        }) cfg.manifest.services)
       ];
     })
 

@@ -5,7 +5,6 @@
 let
   inherit (builtins)
     attrValues
-    concatLists
     concatMap
     isAttrs
     filter

@@ -17,7 +17,6 @@ let
     elemAt
     filter
     foldl'
-    isAttrs
     isList
     isPath
     length

@@ -144,6 +144,9 @@ fn early_secrets_are_there_before_users_are() {
         let place = |what: &str| script.find(what).unwrap_or_else(|| panic!("{what}: {script}"));
         assert!(place("snippet specialfs") < place("/bin/secretctl activate --early "));
         assert!(place("/bin/secretctl activate --early ") < place("update-users-groups"));
+        // Without early secrets, nothing waits for the keys: their file system may wait for users.
+        let early = value["none"]["units"]["secretctl-early.service"].as_str().unwrap();
+        assert!(!early.contains("RequiresMountsFor="), "{early}");
         // Nothing is there that the release does not need.
         assert!(!value["scriptNone"]["activation"].as_str().unwrap().contains("secretctl"));
     }
@@ -259,6 +262,44 @@ fn the_switch_is_checked_where_the_release_can() {
              /nix/store/…-secretctl-manifest.json\n"
         );
         assert_eq!(value["without"]["preSwitchChecks"], serde_json::json!({}));
+    }
+}
+
+/// The last secret that goes leaves units that take it away, and no memory mounted.
+#[test]
+fn nothing_is_mounted_for_nothing() {
+    for nix in versions() {
+        let units = nix.value(&format!(
+            "{}.out.units",
+            nixos("[ ({ pkgs, ... }: { secretctl.package = pkgs.age; }) ]")
+        ));
+        let names: Vec<&String> = units.as_object().unwrap().keys().collect();
+        assert_eq!(
+            names,
+            [
+                "secretctl-complete.service",
+                "secretctl-early.service",
+                "secretctl.service",
+                "secretctl.target"
+            ]
+        );
+    }
+}
+
+/// The tests in virtual machines, which do not run here: each of their machines and scripts evaluates.
+#[test]
+fn the_tests_in_virtual_machines_evaluate() {
+    for nix in versions() {
+        let tests = nix.value(&format!(
+            "builtins.mapAttrs (_: test: test.text) (import {} {{ inherit (import {} {{ }}) pkgs; }})",
+            project("nixos-module/tests/vm"),
+            project("nixos-module/tests/eval.nix")
+        ));
+        let tests = tests.as_object().unwrap();
+        assert!(tests.len() > 10, "{:?}", tests.keys());
+        for (name, script) in tests {
+            assert!(script.as_str().unwrap().contains("machine.wait_for_unit("), "{name}");
+        }
     }
 }
 

@@ -616,7 +616,9 @@ fn the_flake_of_the_project_evaluates() {
     for name in ["flake.nix", "Cargo.toml", "Cargo.lock"] {
         fs::copy(here.join(name), folder.path().join(name)).unwrap();
     }
-    copy(&here.join("nixos-module"), &folder.path().join("nixos-module"));
+    for name in ["nixos-module", "testdata"] {
+        copy(&here.join(name), &folder.path().join(name));
+    }
     fs::create_dir(folder.path().join("src")).unwrap();
     let nixpkgs = Nixpkgs::new();
     let nix = |args: &[&str]| {
@@ -634,8 +636,18 @@ fn the_flake_of_the_project_evaluates() {
     };
     nix(&["flake", "check", "--no-build"]);
     let shown = nix(&["flake", "show", "--json"]);
-    for part in ["devShells", "packages", "overlays", "formatter", "checks", "apps", "nixosModules"]
-    {
+    for part in [
+        "devShells",
+        "packages",
+        "overlays",
+        "formatter",
+        "checks",
+        "apps",
+        "nixosModules",
+        "homeModules",
+        "darwinModules",
+        "vm-test-run-secretctl-restarts",
+    ] {
         assert!(shown.contains(part), "{part} in {shown}");
     }
 }

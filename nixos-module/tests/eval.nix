@@ -13,7 +13,7 @@
     let
       named = builtins.getEnv "NIXPKGS_LIB";
     in
-    if named == "" then ./minilib.nix else named
+    if named == "" then ./lib else named
   ),
 }:
 let

@@ -13,7 +13,7 @@
   given ? [ ],
 }:
 let
-  lib = import ./minilib.nix;
+  lib = import ./lib;
   inherit (builtins)
     attrNames
     concatLists

@@ -104,6 +104,10 @@ let
         text = "#!/bin/sh\n${text}";
         executable = true;
       };
+    testers.runNixOSTest = import ./nixos/stand-in/vm.nix {
+      inherit lib;
+      pkgs = self;
+    };
     linkFarm =
       name: entries:
       derivation {

@@ -7,7 +7,7 @@
 }:
 let
   inherit (lib) mkOption types;
-  inherit (builtins) isString mapAttrs;
+  inherit (builtins) isString;
   systemd = import ./systemd.nix { inherit lib pkgs; };
   option =
     type: default:

@@ -7,7 +7,6 @@ let
     attrNames
     concatLists
     concatStringsSep
-    filter
     isList
     isPath
     map
