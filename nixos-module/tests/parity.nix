@@ -85,7 +85,7 @@ let
       };
       below = if type ? nested then path ++ [ "<name>" ] else path;
     in
-    if !(option ? _leaf) then
+    if !(lib.isOption option) then
       concatLists (
         map (part: walk (path ++ [ part ]) option.${part}) (
           builtins.filter (part: part != "_module") (attrNames option)
