@@ -8,11 +8,11 @@ use clap::Args;
 use super::context::{Context, WriterOption, file_failures, variable};
 use super::explain::Failure;
 use super::{Done, Outcome, ui};
+use crate::format::keys::Keys;
 use crate::format::sops::file::Writer;
 use crate::plaintext::Plaintext;
 use crate::process::{EditRequest, EditSession, Editor};
 use crate::work::edit::{self, EditFailure, Ending};
-use crate::work::keys::Keys;
 use crate::work::secret::{MAX_IN_MEMORY, Opened};
 use crate::work::{Job, syntax};
 

@@ -12,10 +12,11 @@ use super::{Done, Outcome, ui};
 use crate::format::sops::file::Writer;
 use crate::format::sops::store::{self, Store};
 use crate::format::sops::tree::Map;
+use crate::format::sops::values;
 use crate::plaintext::Plaintext;
 use crate::process::{Account, ExecError, ExecRequest, SecretFile};
 use crate::work::way::{self, Way};
-use crate::work::{edit, secret, values};
+use crate::work::{edit, secret};
 
 /// Run a command with secrets in its environment, or as a file
 ///

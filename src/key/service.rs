@@ -215,11 +215,7 @@ impl Services {
 }
 
 /// Asks a Vault about many things that one key is about.
-type Batch<'b, Job, Done> = dyn Fn(
-        &vault::Key<'_>,
-        &[&Job],
-        &Surroundings,
-    ) -> Result<Vec<Result<Done, Trouble>>, Trouble>
+type Batch<'b, Job, Done> = dyn Fn(&vault::Key<'_>, &[&Job], &Surroundings) -> Result<Vec<Result<Done, Trouble>>, Trouble>
     + Sync
     + 'b;
 

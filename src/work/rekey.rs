@@ -12,12 +12,12 @@ use age_core::format::{FileKey, Stanza};
 use rayon::prelude::*;
 
 use super::compare::Comparison;
-use super::keys::Keys;
 use super::links::Links;
 use super::rekey_sops;
 use super::status::{self, Inspected, State};
 use super::{FileError, Problem};
 use crate::format::age::{self, AgeError, readers};
+use crate::format::keys::Keys;
 use crate::fsx::{Staged, commit_all, sweep};
 use crate::key::keyring::{Keyring, Sealed};
 use crate::key::wrap::{Request, WrapError, wrap_all};

@@ -5,10 +5,10 @@ use std::path::Path;
 
 use age_core::format::FileKey;
 
-use super::keys::Keys;
 use super::sops::{self, Unlocked};
 use super::{FileError, Job, Problem, seal_into, status};
 use crate::format::age::{self, AgeError, Encrypted, readers};
+use crate::format::keys::Keys;
 use crate::format::sops::file::{MacCheck, SopsError, Writer};
 use crate::format::sops::store::Store;
 use crate::fsx::{Staged, replace::Staging, sweep};

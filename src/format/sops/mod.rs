@@ -30,6 +30,8 @@ mod store_tests;
 mod text;
 pub mod time;
 pub mod tree;
+pub mod unlock;
 pub mod value;
+pub mod values;
 mod walk;
 pub mod yaml;

@@ -25,7 +25,7 @@ use crate::plaintext::Plaintext;
 
 /// AWS in a run: each role and profile is asked for its credentials once.
 #[derive(Default)]
-pub struct Aws {
+pub(super) struct Aws {
     http: OnceLock<Arc<Http>>,
     known: Mutex<HashMap<Who, Arc<Mutex<Option<Found>>>>>,
 }
@@ -42,15 +42,15 @@ struct Who {
 
 /// One key.
 #[derive(Clone, Copy)]
-pub struct Key<'a> {
+pub(super) struct Key<'a> {
     /// `arn:aws:kms:REGION:ACCOUNT:key/ID`
-    pub arn: &'a str,
+    pub(super) arn: &'a str,
     /// A role to take on first.
-    pub role: Option<&'a str>,
+    pub(super) role: Option<&'a str>,
     /// The encryption context.
-    pub context: &'a BTreeMap<String, String>,
+    pub(super) context: &'a BTreeMap<String, String>,
     /// The profile of the credentials; may be empty.
-    pub profile: &'a str,
+    pub(super) profile: &'a str,
 }
 
 impl Aws {
@@ -58,7 +58,12 @@ impl Aws {
     ///
     /// # Errors
     /// [`Trouble`].
-    pub fn wrap(&self, around: &Arc<Surroundings>, key: &Key<'_>, secret: &Plaintext) -> Result<String, Trouble> {
+    pub(super) fn wrap(
+        &self,
+        around: &Arc<Surroundings>,
+        key: &Key<'_>,
+        secret: &Plaintext,
+    ) -> Result<String, Trouble> {
         let text = encoded(secret);
         let answer = self.ask(around, key, "TrentService.Encrypt", "Plaintext", &text)?;
         let blob: Encrypted<'_> = parsed(&answer.body)?;
@@ -70,7 +75,12 @@ impl Aws {
     ///
     /// # Errors
     /// [`Trouble`].
-    pub fn unwrap(&self, around: &Arc<Surroundings>, key: &Key<'_>, enc: &str) -> Result<Plaintext, Trouble> {
+    pub(super) fn unwrap(
+        &self,
+        around: &Arc<Surroundings>,
+        key: &Key<'_>,
+        enc: &str,
+    ) -> Result<Plaintext, Trouble> {
         let answer = self.ask(around, key, "TrentService.Decrypt", "CiphertextBlob", enc)?;
         let secret: Decrypted<'_> = parsed(&answer.body)?;
         decoded(&secret.plaintext, &BASE64_STANDARD)
@@ -101,7 +111,8 @@ impl Aws {
         let call = || {
             let head = format!("{{\"KeyId\":{arn},\"{name}\":");
             let body = body(&[&head, &value, &encryption_context, "}"]);
-            let headers = [("content-type", "application/x-amz-json-1.1"), ("x-amz-target", target)];
+            let headers =
+                [("content-type", "application/x-amz-json-1.1"), ("x-amz-target", target)];
             signed(around, http, &signer, &credential, &url, &headers, body)
         };
         let busy = |answer: &Answer| answer.is_busy() || is_throttled(answer);
@@ -168,7 +179,10 @@ struct Refusal<'a> {
 }
 
 /// A request with its signature, which is of this moment.
-#[expect(clippy::disallowed_methods, reason = "the signature is over the body; its headers are credentials")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the signature is over the body; its headers are credentials"
+)]
 fn signed(
     around: &Arc<Surroundings>,
     http: &Arc<Http>,
@@ -203,14 +217,19 @@ fn place(arn: &str) -> Result<(&str, &str), Trouble> {
         return Err(Trouble::Name(FORM));
     };
     let is_word = |text: &str| {
-        !text.is_empty() && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        !text.is_empty()
+            && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
     };
-    let is_resource = ["key/", "alias/"].iter().any(|kind| {
-        resource.strip_prefix(kind).is_some_and(|name| !name.is_empty())
-    });
+    let is_resource = ["key/", "alias/"]
+        .iter()
+        .any(|kind| resource.strip_prefix(kind).is_some_and(|name| !name.is_empty()));
     let is_account = !account.is_empty() && account.bytes().all(|b| b.is_ascii_digit());
     let fits = arn.starts_with("arn:aws") && is_word(partition) && is_word(region);
-    if fits && is_account && is_resource { Ok((*partition, *region)) } else { Err(Trouble::Name(FORM)) }
+    if fits && is_account && is_resource {
+        Ok((*partition, *region))
+    } else {
+        Err(Trouble::Name(FORM))
+    }
 }
 
 /// Where a service of AWS is, unless variables or the profile say otherwise.
@@ -258,8 +277,10 @@ fn code<'a>(refusal: &'a Refusal<'_>) -> &'a str {
 }
 
 fn is_throttled(answer: &Answer) -> bool {
-    let codes = ["ThrottlingException", "Throttling", "RequestLimitExceeded", "LimitExceededException"];
-    answer.status == 400 && parsed::<Refusal<'_>>(&answer.body).is_ok_and(|r| codes.contains(&code(&r)))
+    let codes =
+        ["ThrottlingException", "Throttling", "RequestLimitExceeded", "LimitExceededException"];
+    answer.status == 400
+        && parsed::<Refusal<'_>>(&answer.body).is_ok_and(|r| codes.contains(&code(&r)))
 }
 
 fn refusal(answer: &Answer, credential: &Credential) -> Trouble {
@@ -272,15 +293,22 @@ fn refusal(answer: &Answer, credential: &Credential) -> Trouble {
             "these credentials may not use the key: ask for kms:Encrypt and kms:Decrypt on it, or \
              set AWS_PROFILE to others",
         ),
-        "NotFoundException" => Some("look whether the key was deleted, and at region and account in its ARN"),
+        "NotFoundException" => {
+            Some("look whether the key was deleted, and at region and account in its ARN")
+        }
         "DisabledException" => Some("enable the key, or decrypt with another one"),
-        "KMSInvalidStateException" => Some("the key is disabled or about to be deleted: cancel that"),
+        "KMSInvalidStateException" => {
+            Some("the key is disabled or about to be deleted: cancel that")
+        }
         "InvalidCiphertextException" | "IncorrectKeyException" => Some(
             "what the file holds is of another key, or the encryption context of the key in the \
              file was changed",
         ),
         "ExpiredTokenException" | "ExpiredToken" => Some("they have run out: log in again"),
-        "InvalidSignatureException" | "SignatureDoesNotMatch" | "RequestExpired" | "RequestTimeTooSkewed" => Some(
+        "InvalidSignatureException"
+        | "SignatureDoesNotMatch"
+        | "RequestExpired"
+        | "RequestTimeTooSkewed" => Some(
             "look at the clock of this machine, and whether the secret access key is the right one",
         ),
         "UnrecognizedClientException" | "InvalidClientTokenId" | "InvalidAccessKeyId" => {
@@ -290,10 +318,14 @@ fn refusal(answer: &Answer, credential: &Credential) -> Trouble {
     };
     // Words about signatures repeat the request, and with it the token of the session.
     let secret = |text: &str| Plaintext::copy_of(text.as_bytes());
-    let secrets = [secret(&credential.secret_access_key), secret(credential.session_token.as_deref().unwrap_or_default())];
+    let secrets = [
+        secret(&credential.secret_access_key),
+        secret(credential.session_token.as_deref().unwrap_or_default()),
+    ];
     let words = if code.contains("Signature") { "" } else { &refusal.message };
     let words = said(words, &secrets.each_ref());
-    let said = if words.is_empty() { said_code(code) } else { format!("{}: {words}", said_code(code)) };
+    let said =
+        if words.is_empty() { said_code(code) } else { format!("{}: {words}", said_code(code)) };
     Trouble::Refused { status: answer.status, said, remedy }
 }
 

@@ -23,7 +23,7 @@ use crate::plaintext::Plaintext;
 
 /// Azure in a run.
 #[derive(Default)]
-pub struct Azure {
+pub(super) struct Azure {
     http: OnceLock<Arc<Http>>,
     tokens: credentials::Tokens,
     publics: Mutex<HashMap<String, Arc<Mutex<Option<Result<Public, Trouble>>>>>>,
@@ -31,13 +31,13 @@ pub struct Azure {
 
 /// One key.
 #[derive(Clone, Copy)]
-pub struct Key<'a> {
+pub(super) struct Key<'a> {
     /// `https://VAULT.vault.azure.net`
-    pub vault: &'a str,
+    pub(super) vault: &'a str,
     /// The name.
-    pub name: &'a str,
+    pub(super) name: &'a str,
     /// The version; may be empty.
-    pub version: &'a str,
+    pub(super) version: &'a str,
 }
 
 /// The public half of a version of a key.
@@ -48,11 +48,11 @@ struct Public {
 }
 
 /// What was wrapped, and the version of the key that can unwrap it.
-pub struct Wrapped {
+pub(super) struct Wrapped {
     /// Base64, for addresses and without padding.
-    pub enc: String,
+    pub(super) enc: String,
     /// The version.
-    pub version: String,
+    pub(super) version: String,
 }
 
 impl Azure {
@@ -60,7 +60,12 @@ impl Azure {
     ///
     /// # Errors
     /// [`Trouble`].
-    pub fn wrap(&self, around: &Arc<Surroundings>, key: &Key<'_>, secret: &Plaintext) -> Result<Wrapped, Trouble> {
+    pub(super) fn wrap(
+        &self,
+        around: &Arc<Surroundings>,
+        key: &Key<'_>,
+        secret: &Plaintext,
+    ) -> Result<Wrapped, Trouble> {
         let public = self.public(around, key)?;
         #[expect(clippy::disallowed_methods, reason = "encrypted on the spot")]
         let sealed = public.key.encrypt(
@@ -76,10 +81,21 @@ impl Azure {
     ///
     /// # Errors
     /// [`Trouble`].
-    pub fn unwrap(&self, around: &Arc<Surroundings>, key: &Key<'_>, enc: &str) -> Result<Plaintext, Trouble> {
+    pub(super) fn unwrap(
+        &self,
+        around: &Arc<Surroundings>,
+        key: &Key<'_>,
+        enc: &str,
+    ) -> Result<Plaintext, Trouble> {
         let value = quoted(enc);
         let way = format!("/keys/{}/{}/decrypt", key.name, key.version).replace("//", "/");
-        let answer = self.ask(around, key, "POST", &way, Some(&["{\"alg\":\"RSA-OAEP-256\",\"value\":", &value, "}"]))?;
+        let answer = self.ask(
+            around,
+            key,
+            "POST",
+            &way,
+            Some(&["{\"alg\":\"RSA-OAEP-256\",\"value\":", &value, "}"]),
+        )?;
         let Decrypted { value } = parsed(&answer.body)?;
         decoded(value.trim_end_matches('='), &BASE64_URL_SAFE_NO_PAD)
     }
@@ -108,7 +124,9 @@ impl Azure {
         let number = |text: &Option<Text<'_>>| {
             let text = text.as_deref().unwrap_or_default().trim_end_matches('=');
             let bytes = BASE64_URL_SAFE_NO_PAD.decode(text);
-            bytes.map(|bytes| BigUint::from_bytes_be(&bytes)).map_err(|_| Trouble::Answer("the key is not Base64"))
+            bytes
+                .map(|bytes| BigUint::from_bytes_be(&bytes))
+                .map_err(|_| Trouble::Answer("the key is not Base64"))
         };
         let rsa = RsaPublicKey::new(number(&jwk.n)?, number(&jwk.e)?)
             .map_err(|_| Trouble::Answer("the key is no RSA key"))?;
@@ -189,7 +207,9 @@ struct Status<'a> {
 fn check(around: &Surroundings, key: &Key<'_>) -> Result<String, Trouble> {
     let fits = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
     if key.name.is_empty() || !fits(key.name) || !fits(key.version) {
-        return Err(Trouble::Name("it is not of the form https://VAULT.vault.azure.net/keys/NAME/VERSION"));
+        return Err(Trouble::Name(
+            "it is not of the form https://VAULT.vault.azure.net/keys/NAME/VERSION",
+        ));
     }
     let host = host_of(key.vault).ok_or(Trouble::Name("the address of its vault is not one"))?;
     let rest = key.vault.split_once("://").map_or("", |(_, rest)| rest);
@@ -205,7 +225,9 @@ fn check(around: &Surroundings, key: &Key<'_>) -> Result<String, Trouble> {
             Ok(resource.to_owned())
         }
         (Some(cloud), _) => Ok(format!("https://{cloud}")),
-        (None, _) if is_near(&host) || around.allows(key.vault) => Ok("https://vault.azure.net".to_owned()),
+        (None, _) if is_near(&host) || around.allows(key.vault) => {
+            Ok("https://vault.azure.net".to_owned())
+        }
         (None, _) => Err(Trouble::Forbidden { address: key.vault.to_owned() }),
     }
 }

@@ -19,7 +19,7 @@ use crate::plaintext::Plaintext;
 use crate::process::credential_command;
 
 /// The surroundings as these crates take them.
-pub fn context(around: &Arc<Surroundings>, http: &Arc<Http>) -> Context {
+pub(super) fn context(around: &Arc<Surroundings>, http: &Arc<Http>) -> Context {
     let lent = Lent { around: Arc::clone(around), http: Arc::clone(http) };
     Context::new()
         .with_env(lent.clone())
@@ -58,9 +58,9 @@ impl FileRead for Lent {
     #[expect(clippy::disallowed_methods, reason = "credentials, to the crate that asked for them")]
     async fn file_read(&self, path: &str) -> Result<Vec<u8>> {
         let content = self.around.read(Path::new(path));
-        content.map(|content| content.expose().to_vec()).map_err(|error| {
-            Error::config_invalid(format!("{path}: {error}"))
-        })
+        content
+            .map(|content| content.expose().to_vec())
+            .map_err(|error| Error::config_invalid(format!("{path}: {error}")))
     }
 }
 
@@ -73,9 +73,10 @@ impl HttpSend for Lent {
             "PUT" => "PUT",
             _ => "POST",
         };
-        let headers = head.headers.iter().map(|(name, value)| {
-            (name.as_str().to_owned(), Plaintext::copy_of(value.as_bytes()))
-        });
+        let headers = head
+            .headers
+            .iter()
+            .map(|(name, value)| (name.as_str().to_owned(), Plaintext::copy_of(value.as_bytes())));
         let url = head.uri.to_string();
         // Machines without a service of metadata should not wait long to learn it.
         let patience = if url.starts_with("http://169.254.") { SHORT } else { LONG };
@@ -92,7 +93,11 @@ impl HttpSend for Lent {
 
 impl CommandExecute for Lent {
     #[expect(clippy::disallowed_methods, reason = "credentials, to the crate that asked for them")]
-    async fn command_execute<'a>(&'a self, program: &'a str, args: &'a [&'a str]) -> Result<CommandOutput> {
+    async fn command_execute<'a>(
+        &'a self,
+        program: &'a str,
+        args: &'a [&'a str],
+    ) -> Result<CommandOutput> {
         let output = credential_command(program, args, &self.around.path)
             .map_err(|error| Error::config_invalid(error.to_string()))?;
         Ok(CommandOutput { status: 0, stdout: output.expose().to_vec(), stderr: Vec::new() })
@@ -100,13 +105,15 @@ impl CommandExecute for Lent {
 }
 
 /// A trouble without the name of a service.
-pub fn words(trouble: &Trouble) -> String {
+pub(super) fn words(trouble: &Trouble) -> String {
     match trouble {
         Trouble::Unreachable(what) | Trouble::Credentials(what) => what.clone(),
         Trouble::Slow(after) => format!("no answer within {} s", after.as_secs()),
         Trouble::Redirect => "it points to another address".to_owned(),
         Trouble::Name(what) | Trouble::Answer(what) => (*what).to_owned(),
-        Trouble::Forbidden { address } | Trouble::Plain { address } => format!("{address} is not allowed"),
+        Trouble::Forbidden { address } | Trouble::Plain { address } => {
+            format!("{address} is not allowed")
+        }
         Trouble::Refused { status, .. } => format!("refused (HTTP {status})"),
         Trouble::Off => "key services are off".to_owned(),
     }

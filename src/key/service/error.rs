@@ -133,7 +133,9 @@ impl fmt::Display for ServiceError {
             Trouble::Slow(after) => {
                 write!(f, "{service} did not answer within {} s", after.as_secs())
             }
-            Trouble::Redirect => write!(f, "{service} points to another address, which is not asked"),
+            Trouble::Redirect => {
+                write!(f, "{service} points to another address, which is not asked")
+            }
             Trouble::Refused { status, said, .. } if said.is_empty() => {
                 write!(f, "{service} refused (HTTP {status})")
             }

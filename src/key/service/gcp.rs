@@ -24,7 +24,7 @@ use crate::plaintext::Plaintext;
 
 /// Google Cloud in a run.
 #[derive(Default)]
-pub struct Gcp {
+pub(super) struct Gcp {
     http: OnceLock<Arc<Http>>,
     /// The header that authorizes, once it is known or known not to be had.
     header: Mutex<Option<Result<Arc<Plaintext>, Trouble>>>,
@@ -35,7 +35,12 @@ impl Gcp {
     ///
     /// # Errors
     /// [`Trouble`].
-    pub fn wrap(&self, around: &Arc<Surroundings>, id: &str, secret: &Plaintext) -> Result<String, Trouble> {
+    pub(super) fn wrap(
+        &self,
+        around: &Arc<Surroundings>,
+        id: &str,
+        secret: &Plaintext,
+    ) -> Result<String, Trouble> {
         let answer = self.ask(around, id, "encrypt", "plaintext", &encoded(secret))?;
         let Encrypted { ciphertext } = parsed(&answer.body)?;
         decoded(&ciphertext, &BASE64_STANDARD)?;
@@ -46,7 +51,12 @@ impl Gcp {
     ///
     /// # Errors
     /// [`Trouble`].
-    pub fn unwrap(&self, around: &Arc<Surroundings>, id: &str, enc: &str) -> Result<Plaintext, Trouble> {
+    pub(super) fn unwrap(
+        &self,
+        around: &Arc<Surroundings>,
+        id: &str,
+        enc: &str,
+    ) -> Result<Plaintext, Trouble> {
         let answer = self.ask(around, id, "decrypt", "ciphertext", enc)?;
         let Decrypted { plaintext } = parsed(&answer.body)?;
         decoded(&plaintext, &BASE64_STANDARD)
@@ -137,9 +147,7 @@ fn check(id: &str) -> Result<(), Trouble> {
     if names.iter().all(fits) {
         Ok(())
     } else {
-        Err(Trouble::Name(
-            "it is not of the form projects/P/locations/L/keyRings/R/cryptoKeys/K",
-        ))
+        Err(Trouble::Name("it is not of the form projects/P/locations/L/keyRings/R/cryptoKeys/K"))
     }
 }
 
@@ -161,7 +169,10 @@ fn credential(around: &Surroundings, context: &Context) -> Result<Credential, Tr
         let json = if given.trim_start().starts_with('{') {
             given.to_owned()
         } else {
-            #[expect(clippy::disallowed_methods, reason = "credentials, for the crate that uses them")]
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "credentials, for the crate that uses them"
+            )]
             let read = around.read(Path::new(given)).map(|text| text.expose().to_vec());
             let text = read.map_err(|error| {
                 Trouble::Credentials(on_one_line(&format!("GOOGLE_CREDENTIALS: {given}: {error}")))
@@ -185,7 +196,9 @@ fn ask(
     // The words of an error may hold what a file or a service said.
     pollster::block_on(provider.provide_credential(context))
         .map_err(|error| Trouble::Credentials(format!("{:?}", error.kind())))?
-        .ok_or_else(|| Trouble::Credentials("neither variables nor this machine have any".to_owned()))
+        .ok_or_else(|| {
+            Trouble::Credentials("neither variables nor this machine have any".to_owned())
+        })
 }
 
 /// The header that a credential makes; a service account gets a token for it.
@@ -213,7 +226,9 @@ fn refusal(answer: &Answer, header: &Plaintext) -> Trouble {
              whether the API is on",
         ),
         (404, _) => Some("look at project, location and names in the resource id"),
-        (_, "FAILED_PRECONDITION") => Some("the version of the key is disabled or destroyed: enable it"),
+        (_, "FAILED_PRECONDITION") => {
+            Some("the version of the key is disabled or destroyed: enable it")
+        }
         (400, _) => Some("what the file holds may be of another key"),
         _ => None,
     };

@@ -20,18 +20,18 @@ use crate::key::wrapping::on_one_line;
 use crate::plaintext::Plaintext;
 
 /// A client with its connections, which are used again.
-pub struct Http {
+pub(super) struct Http {
     tls: Tls,
     agents: OnceLock<Result<Agents, Trouble>>,
 }
 
 /// Whom a client trusts, and as whom it comes.
 #[derive(Clone, Default)]
-pub struct Tls {
+pub(super) struct Tls {
     /// PEM files of further authorities; with one, no others are trusted.
-    pub authorities: Option<PathBuf>,
+    pub(super) authorities: Option<PathBuf>,
     /// PEM files of a certificate and its key, to come with.
-    pub certificate: Option<(PathBuf, PathBuf)>,
+    pub(super) certificate: Option<(PathBuf, PathBuf)>,
 }
 
 /// With the proxy of the environment, and for addresses of this machine without.
@@ -41,42 +41,42 @@ struct Agents {
 }
 
 /// What a service is asked.
-pub struct Call {
+pub(super) struct Call {
     /// `GET` or `POST`.
-    pub method: &'static str,
+    pub(super) method: &'static str,
     /// The whole address.
-    pub url: String,
+    pub(super) url: String,
     /// Names and values; credentials are among them.
-    pub headers: Vec<(String, Plaintext)>,
+    pub(super) headers: Vec<(String, Plaintext)>,
     /// The body; none for `GET`.
-    pub body: Option<Plaintext>,
+    pub(super) body: Option<Plaintext>,
 }
 
 /// What it answered.
-pub struct Answer {
+pub(super) struct Answer {
     /// The status.
-    pub status: u16,
+    pub(super) status: u16,
     /// The headers.
-    pub headers: HeaderMap,
+    pub(super) headers: HeaderMap,
     /// The body.
-    pub body: Plaintext,
+    pub(super) body: Plaintext,
 }
 
 impl Answer {
     /// Whether the service did what it was asked.
-    pub fn is_good(&self) -> bool {
+    pub(super) fn is_good(&self) -> bool {
         (200..300).contains(&self.status)
     }
 
     /// Whether it would rather be asked later.
-    pub fn is_busy(&self) -> bool {
+    pub(super) fn is_busy(&self) -> bool {
         matches!(self.status, 429 | 500 | 502 | 503 | 504)
     }
 }
 
 impl Http {
     /// A client that has opened nothing yet.
-    pub fn new(tls: Tls) -> Self {
+    pub(super) fn new(tls: Tls) -> Self {
         Self { tls, agents: OnceLock::new() }
     }
 
@@ -84,7 +84,7 @@ impl Http {
     ///
     /// # Errors
     /// [`Trouble`]; a refusal of the service is none here.
-    pub fn ask(&self, around: &Surroundings, call: Call) -> Result<Answer, Trouble> {
+    pub(super) fn ask(&self, around: &Surroundings, call: Call) -> Result<Answer, Trouble> {
         self.ask_within(around, call, PATIENCE)
     }
 
@@ -92,7 +92,7 @@ impl Http {
     ///
     /// # Errors
     /// As [`Http::ask`].
-    pub fn ask_within(
+    pub(super) fn ask_within(
         &self,
         around: &Surroundings,
         call: Call,
@@ -121,7 +121,7 @@ impl Http {
     ///
     /// # Errors
     /// As [`Http::ask`].
-    pub fn insist(
+    pub(super) fn insist(
         &self,
         around: &Surroundings,
         busy: &dyn Fn(&Answer) -> bool,
@@ -226,7 +226,7 @@ fn check_scheme(uri: &Uri, near: bool, around: &Surroundings) -> Result<(), Trou
 }
 
 /// The host of an address that has nothing before it.
-pub fn host_of(address: &str) -> Option<String> {
+pub(super) fn host_of(address: &str) -> Option<String> {
     let uri: Uri = address.parse().ok()?;
     let authority = uri.authority()?;
     if authority.as_str().contains('@') {
@@ -236,7 +236,7 @@ pub fn host_of(address: &str) -> Option<String> {
 }
 
 /// Whether a host is this machine.
-pub fn is_near(host: &str) -> bool {
+pub(super) fn is_near(host: &str) -> bool {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     host == "localhost" || bare.parse().is_ok_and(|address: IpAddr| address.is_loopback())
 }

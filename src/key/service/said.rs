@@ -6,7 +6,7 @@ use crate::plaintext::Plaintext;
 
 /// Words of a service, where they are fit to be repeated.
 #[expect(clippy::disallowed_methods, reason = "looked for, so that it is not repeated")]
-pub fn said(words: &str, secrets: &[&Plaintext]) -> String {
+pub(super) fn said(words: &str, secrets: &[&Plaintext]) -> String {
     let words = words.trim();
     let repeats = secrets.iter().any(|secret| {
         let secret = secret.expose();
@@ -36,7 +36,10 @@ mod tests {
     #[test]
     fn words_come_on_one_line_and_without_secrets() {
         let token = Plaintext::copy_of(b"hvs.canary");
-        assert_eq!(said(" permission\u{1b}[1m denied \nat line 2", &[&token]), "permission\\u{1b}[1m denied ");
+        assert_eq!(
+            said(" permission\u{1b}[1m denied \nat line 2", &[&token]),
+            "permission\\u{1b}[1m denied "
+        );
         assert_eq!(said("bad token hvs.canary", &[&token]), "");
         assert_eq!(said(&"x".repeat(500), &[]).chars().count(), 201);
     }

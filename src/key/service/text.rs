@@ -13,7 +13,7 @@ use crate::plaintext::Plaintext;
 
 /// A secret as Base64, standard alphabet.
 #[expect(clippy::disallowed_methods, reason = "wiped on drop, as it is")]
-pub fn encoded(secret: &Plaintext) -> Zeroizing<String> {
+pub(super) fn encoded(secret: &Plaintext) -> Zeroizing<String> {
     Zeroizing::new(BASE64_STANDARD.encode(secret.expose()))
 }
 
@@ -21,13 +21,13 @@ pub fn encoded(secret: &Plaintext) -> Zeroizing<String> {
 ///
 /// # Errors
 /// [`Trouble::Answer`].
-pub fn decoded(text: &str, engine: &GeneralPurpose) -> Result<Plaintext, Trouble> {
+pub(super) fn decoded(text: &str, engine: &GeneralPurpose) -> Result<Plaintext, Trouble> {
     let bytes = engine.decode(text).map_err(|_| Trouble::Answer("what it holds is not Base64"))?;
     Ok(Plaintext::new(bytes))
 }
 
 /// Parts between which secrets stand, joined into a body.
-pub fn body(parts: &[&str]) -> Plaintext {
+pub(super) fn body(parts: &[&str]) -> Plaintext {
     let length = parts.iter().map(|part| part.len()).sum();
     let mut body = Plaintext::with_capacity(length);
     for part in parts {
@@ -37,12 +37,12 @@ pub fn body(parts: &[&str]) -> Plaintext {
 }
 
 /// A text as JSON has it, quotes and all.
-pub fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
 /// A text as addresses and forms have it.
-pub fn escaped(text: &str) -> Zeroizing<String> {
+pub(super) fn escaped(text: &str) -> Zeroizing<String> {
     let mut escaped = Zeroizing::new(String::with_capacity(text.len().saturating_mul(3)));
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
@@ -62,11 +62,14 @@ pub fn escaped(text: &str) -> Zeroizing<String> {
 ///
 /// # Errors
 /// [`Trouble::Answer`].
-#[expect(clippy::disallowed_methods, reason = "parsed where it lies; the error tells nothing of it")]
-pub fn parsed<'a, T: Deserialize<'a>>(answer: &'a Plaintext) -> Result<T, Trouble> {
+#[expect(
+    clippy::disallowed_methods,
+    reason = "parsed where it lies; the error tells nothing of it"
+)]
+pub(super) fn parsed<'a, T: Deserialize<'a>>(answer: &'a Plaintext) -> Result<T, Trouble> {
     serde_json::from_slice(answer.expose())
         .map_err(|_| Trouble::Answer("it is not JSON of the form that is known"))
 }
 
 /// A text of an answer, borrowed where it stands without escapes.
-pub type Text<'a> = Cow<'a, str>;
+pub(super) type Text<'a> = Cow<'a, str>;

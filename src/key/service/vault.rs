@@ -19,19 +19,19 @@ use crate::plaintext::Plaintext;
 
 /// The Vaults of a run.
 #[derive(Default)]
-pub struct Vault {
+pub(super) struct Vault {
     http: OnceLock<Http>,
 }
 
 /// One key of an engine.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Key<'a> {
+pub(super) struct Key<'a> {
     /// `https://HOST:PORT`
-    pub address: &'a str,
+    pub(super) address: &'a str,
     /// Mount point of the engine.
-    pub engine: &'a str,
+    pub(super) engine: &'a str,
     /// The name.
-    pub name: &'a str,
+    pub(super) name: &'a str,
 }
 
 impl Vault {
@@ -39,7 +39,7 @@ impl Vault {
     ///
     /// # Errors
     /// [`Trouble`], for all of them.
-    pub fn wrap(
+    pub(super) fn wrap(
         &self,
         around: &Surroundings,
         key: &Key<'_>,
@@ -60,7 +60,7 @@ impl Vault {
     ///
     /// # Errors
     /// [`Trouble`], for all of it.
-    pub fn unwrap(
+    pub(super) fn unwrap(
         &self,
         around: &Surroundings,
         key: &Key<'_>,
@@ -91,7 +91,8 @@ impl Vault {
         let url = format!("{}/v1/{engine}/{verb}/{}", key.address.trim_end_matches('/'), key.name);
         let call = || {
             let mut parts = vec!["{\"batch_input\":["];
-            let quotes: Vec<_> = inputs.iter().map(|one| zeroize::Zeroizing::new(quoted(one))).collect();
+            let quotes: Vec<_> =
+                inputs.iter().map(|one| zeroize::Zeroizing::new(quoted(one))).collect();
             let head = format!("{{\"{name}\":");
             for (index, text) in quotes.iter().enumerate() {
                 parts.extend([if index == 0 { "" } else { "," }, &head, text.as_str(), "}"]);
@@ -103,7 +104,10 @@ impl Vault {
                 ("x-vault-token".to_owned(), Plaintext::copy_of(exposed(&token))),
             ];
             if let Some(namespace) = around.variable("VAULT_NAMESPACE") {
-                headers.push(("x-vault-namespace".to_owned(), Plaintext::copy_of(namespace.as_bytes())));
+                headers.push((
+                    "x-vault-namespace".to_owned(),
+                    Plaintext::copy_of(namespace.as_bytes()),
+                ));
             }
             Ok(Call { method: "POST", url: url.clone(), headers, body: Some(body(&parts)) })
         };
@@ -213,7 +217,10 @@ fn begins_with(address: &str, uri: &str) -> bool {
 }
 
 fn token(around: &Surroundings) -> Result<Plaintext, Trouble> {
-    if around.variable("VAULT_SKIP_VERIFY").is_some_and(|value| !matches!(value, "0" | "f" | "false")) {
+    if around
+        .variable("VAULT_SKIP_VERIFY")
+        .is_some_and(|value| !matches!(value, "0" | "f" | "false"))
+    {
         return Err(Trouble::Credentials(
             "VAULT_SKIP_VERIFY is set, and a token is not given to whom nobody knows".to_owned(),
         ));
@@ -222,7 +229,8 @@ fn token(around: &Surroundings) -> Result<Plaintext, Trouble> {
         return Ok(Plaintext::copy_of(token.as_bytes()));
     }
     let file = around.in_home(".vault-token");
-    let none = || Trouble::Credentials("there is neither VAULT_TOKEN nor ~/.vault-token".to_owned());
+    let none =
+        || Trouble::Credentials("there is neither VAULT_TOKEN nor ~/.vault-token".to_owned());
     let token = around.read(&file.ok_or_else(none)?).map_err(|_| none())?;
     let token = Plaintext::copy_of(exposed(&token).trim_ascii());
     if token.is_empty() { Err(none()) } else { Ok(token) }
@@ -270,7 +278,9 @@ mod tests {
 
     #[test]
     fn names_do_not_leave_their_engine() {
-        for (engine, name) in [("transit", "../../sys/x"), ("a/../b", "x"), ("", "x"), ("t", "a?b"), ("t", "a/b")] {
+        for (engine, name) in
+            [("transit", "../../sys/x"), ("a/../b", "x"), ("", "x"), ("t", "a?b"), ("t", "a/b")]
+        {
             let key = Key { address: "http://localhost", engine, name };
             assert!(matches!(check(&around(&[]), &key), Err(Trouble::Name(_))), "{engine} {name}");
         }

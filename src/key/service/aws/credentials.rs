@@ -19,7 +19,7 @@ use crate::key::wrapping::on_one_line;
 use std::sync::Arc;
 
 /// Credentials for a region, with the profile that a key names, or none.
-pub fn find(
+pub(in crate::key::service) fn find(
     around: &Arc<Surroundings>,
     http: &Arc<Http>,
     context: &Context,
@@ -59,7 +59,8 @@ impl Search<'_> {
             return Err(trouble(&format!("the profiles behind `{name}` go in a circle")));
         }
         let first = self.first_of(name, &profile, depth)?;
-        let Some(role) = profile.get("role_arn").filter(|_| profile.get("web_identity_token_file").is_none())
+        let Some(role) =
+            profile.get("role_arn").filter(|_| profile.get("web_identity_token_file").is_none())
         else {
             return Ok(first);
         };
@@ -69,8 +70,10 @@ impl Search<'_> {
                  log in first, and name the profile of that session"
             )));
         }
-        let session = profile.get("role_session_name").map_or_else(sts::session_name, str::to_owned);
-        let role = sts::Role { arn: role, session: &session, external_id: profile.get("external_id") };
+        let session =
+            profile.get("role_session_name").map_or_else(sts::session_name, str::to_owned);
+        let role =
+            sts::Role { arn: role, session: &session, external_id: profile.get("external_id") };
         let region = profile.get("region").unwrap_or(self.region);
         sts::take_on(self.around, self.http, &profile, &first, &role, region)
     }
@@ -93,17 +96,27 @@ impl Search<'_> {
             });
         }
         match profile.get("credential_source") {
-            Some("Environment") => return self.surely(EnvCredentialProvider::new(), "the environment has none"),
-            Some("EcsContainer") => return self.surely(ECSCredentialProvider::new(), "the container has none"),
+            Some("Environment") => {
+                return self.surely(EnvCredentialProvider::new(), "the environment has none");
+            }
+            Some("EcsContainer") => {
+                return self.surely(ECSCredentialProvider::new(), "the container has none");
+            }
             Some("Ec2InstanceMetadata") => {
                 return self.surely(IMDSv2CredentialProvider::new(), "the machine has none");
             }
-            Some(other) => return Err(trouble(&format!("`credential_source = {other}` is not known"))),
+            Some(other) => {
+                return Err(trouble(&format!("`credential_source = {other}` is not known")));
+            }
             None => {}
         }
-        if let Some((file, role)) = profile.get("web_identity_token_file").zip(profile.get("role_arn")) {
-            let provider =
-                AssumeRoleWithWebIdentityCredentialProvider::with_config(role.to_owned(), file.into());
+        if let Some((file, role)) =
+            profile.get("web_identity_token_file").zip(profile.get("role_arn"))
+        {
+            let provider = AssumeRoleWithWebIdentityCredentialProvider::with_config(
+                role.to_owned(),
+                file.into(),
+            );
             return self.surely(provider, "the web identity gives none");
         }
         if profile.get("sso_session").or_else(|| profile.get("sso_start_url")).is_some() {
@@ -118,7 +131,8 @@ impl Search<'_> {
     }
 
     fn of_the_machine(&self) -> Found {
-        let names = ["AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI"];
+        let names =
+            ["AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI"];
         if self.around.first(&names).is_some() {
             return self.surely(ECSCredentialProvider::new(), "the container has none");
         }
@@ -131,7 +145,11 @@ impl Search<'_> {
         }
     }
 
-    fn surely(&self, provider: impl ProvideCredential<Credential = Credential>, none: &str) -> Found {
+    fn surely(
+        &self,
+        provider: impl ProvideCredential<Credential = Credential>,
+        none: &str,
+    ) -> Found {
         self.ask(provider)?.ok_or_else(|| trouble(none))
     }
 

@@ -14,17 +14,17 @@ use crate::key::service::text::escaped;
 use crate::plaintext::Plaintext;
 
 /// A role, and how it is taken on.
-pub struct Role<'a> {
+pub(in crate::key::service) struct Role<'a> {
     /// `arn:aws:iam::ACCOUNT:role/NAME`
-    pub arn: &'a str,
+    pub(in crate::key::service) arn: &'a str,
     /// The name of the session.
-    pub session: &'a str,
+    pub(in crate::key::service) session: &'a str,
     /// What the owner of the role wants to hear.
-    pub external_id: Option<&'a str>,
+    pub(in crate::key::service) external_id: Option<&'a str>,
 }
 
 /// `sops@HOST`, as sops calls its sessions: policies may name it.
-pub fn session_name() -> String {
+pub(in crate::key::service) fn session_name() -> String {
     let host = rustix::system::uname();
     let host = host.nodename().to_string_lossy().into_owned();
     let fits = |c: &char| c.is_ascii_alphanumeric() || "=,.@-_".contains(*c);
@@ -33,7 +33,7 @@ pub fn session_name() -> String {
 }
 
 /// The credentials of a role.
-pub fn take_on(
+pub(in crate::key::service) fn take_on(
     around: &Arc<Surroundings>,
     http: &Arc<Http>,
     profile: &Profile,
@@ -42,7 +42,9 @@ pub fn take_on(
     region: &str,
 ) -> Found {
     let partition = role.arn.split(':').nth(1).unwrap_or("aws");
-    let is_word = |text: &str| text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    let is_word = |text: &str| {
+        text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+    };
     if !role.arn.starts_with("arn:aws") || !is_word(partition) || !is_word(region) {
         return Err(Trouble::Name("its role is not of the form arn:aws:iam::ACCOUNT:role/NAME"));
     }
@@ -68,9 +70,13 @@ pub fn take_on(
     if !answer.is_good() {
         let code = element(text, "Code").unwrap_or_default();
         let said = format!("role {}: {}", said(role.arn, &[]), said(code, &[]));
-        return Err(Trouble::Refused { status: answer.status, said, remedy: Some(
-            "the role must trust these credentials, and they must be allowed sts:AssumeRole on it",
-        ) });
+        return Err(Trouble::Refused {
+            status: answer.status,
+            said,
+            remedy: Some(
+                "the role must trust these credentials, and they must be allowed sts:AssumeRole on it",
+            ),
+        });
     }
     let found = |name: &str| element(text, name).map(str::to_owned);
     let parts = (found("AccessKeyId"), found("SecretAccessKey"), found("SessionToken"));

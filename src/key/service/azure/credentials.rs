@@ -18,7 +18,7 @@ use crate::process::credential_command;
 
 /// The tokens of a run, one for each service that wants one.
 #[derive(Default)]
-pub struct Tokens {
+pub(in crate::key::service) struct Tokens {
     known: Mutex<HashMap<String, Result<Arc<Plaintext>, Trouble>>>,
 }
 
@@ -27,7 +27,7 @@ impl Tokens {
     ///
     /// # Errors
     /// [`Trouble`].
-    pub fn of(
+    pub(in crate::key::service) fn of(
         &self,
         around: &Surroundings,
         http: &Http,
@@ -64,7 +64,9 @@ struct Refusal<'a> {
 impl Search<'_> {
     fn find(&self) -> Result<Plaintext, Trouble> {
         let variable = |name: &str| self.around.variable(name);
-        if let (Some(tenant), Some(client)) = (variable("AZURE_TENANT_ID"), variable("AZURE_CLIENT_ID")) {
+        if let (Some(tenant), Some(client)) =
+            (variable("AZURE_TENANT_ID"), variable("AZURE_CLIENT_ID"))
+        {
             if let Some(secret) = variable("AZURE_CLIENT_SECRET") {
                 let proof = [("client_secret", secret)];
                 return self.of_directory(tenant, client, &proof);
@@ -84,7 +86,17 @@ impl Search<'_> {
             return Ok(token);
         }
         let programs: [(&str, Vec<&str>); 2] = [
-            ("az", vec!["account", "get-access-token", "--output", "json", "--resource", self.resource]),
+            (
+                "az",
+                vec![
+                    "account",
+                    "get-access-token",
+                    "--output",
+                    "json",
+                    "--resource",
+                    self.resource,
+                ],
+            ),
             ("azd", vec!["auth", "token", "--output", "json", "--scope", self.resource]),
         ];
         let scope = format!("{}/.default", self.resource);
@@ -99,7 +111,9 @@ impl Search<'_> {
                 return Ok(token);
             }
         }
-        Err(Trouble::Credentials("neither variables, nor this machine, nor `az` have any".to_owned()))
+        Err(Trouble::Credentials(
+            "neither variables, nor this machine, nor `az` have any".to_owned(),
+        ))
     }
 
     #[expect(clippy::disallowed_methods, reason = "proof of who asks, for the directory")]
@@ -122,9 +136,15 @@ impl Search<'_> {
         client: &str,
         proof: &[(&str, &str)],
     ) -> Result<Plaintext, Trouble> {
-        let authority =
-            self.around.variable("AZURE_AUTHORITY_HOST").unwrap_or("https://login.microsoftonline.com");
-        let url = format!("{}/{}/oauth2/v2.0/token", authority.trim_end_matches('/'), escaped(tenant).as_str());
+        let authority = self
+            .around
+            .variable("AZURE_AUTHORITY_HOST")
+            .unwrap_or("https://login.microsoftonline.com");
+        let url = format!(
+            "{}/{}/oauth2/v2.0/token",
+            authority.trim_end_matches('/'),
+            escaped(tenant).as_str()
+        );
         let scope = format!("{}/.default", self.resource);
         let mut form = Plaintext::copy_of(b"grant_type=client_credentials");
         for (name, value) in [("client_id", client), ("scope", &scope)].iter().chain(proof) {
@@ -137,11 +157,15 @@ impl Search<'_> {
             "content-type".to_owned(),
             Plaintext::copy_of(b"application/x-www-form-urlencoded"),
         )];
-        let answer = self.http.ask(self.around, Call { method: "POST", url, headers, body: Some(form) })?;
+        let answer =
+            self.http.ask(self.around, Call { method: "POST", url, headers, body: Some(form) })?;
         if !answer.is_good() {
             let code = parsed::<Refusal<'_>>(&answer.body).map(|refusal| said(&refusal.error, &[]));
             let code = code.unwrap_or_default();
-            return Err(Trouble::Credentials(format!("the directory refuses (HTTP {}) {code}", answer.status)));
+            return Err(Trouble::Credentials(format!(
+                "the directory refuses (HTTP {}) {code}",
+                answer.status
+            )));
         }
         token_in(&answer.body)
     }
@@ -149,20 +173,28 @@ impl Search<'_> {
     /// The identity of App Service, or of a machine; `None` where there is none.
     fn of_machine(&self) -> Result<Option<Plaintext>, Trouble> {
         let variable = |name: &str| self.around.variable(name);
-        let client = variable("AZURE_CLIENT_ID").map(|id| format!("&client_id={}", escaped(id).as_str()));
+        let client =
+            variable("AZURE_CLIENT_ID").map(|id| format!("&client_id={}", escaped(id).as_str()));
         let client = client.unwrap_or_default();
         let resource = escaped(self.resource);
-        if let (Some(endpoint), Some(header)) = (variable("IDENTITY_ENDPOINT"), variable("IDENTITY_HEADER")) {
-            let near = host_of(endpoint).is_some_and(|host| is_near(&host) || host.starts_with("169.254."));
+        let resource = resource.as_str();
+        if let (Some(endpoint), Some(header)) =
+            (variable("IDENTITY_ENDPOINT"), variable("IDENTITY_HEADER"))
+        {
+            let near = host_of(endpoint)
+                .is_some_and(|host| is_near(&host) || host.starts_with("169.254."));
             if !near {
                 return Err(Trouble::Forbidden { address: endpoint.to_owned() });
             }
             let url = format!("{endpoint}?api-version=2019-08-01&resource={resource}{client}");
-            let headers = vec![("x-identity-header".to_owned(), Plaintext::copy_of(header.as_bytes()))];
-            let answer = self.http.ask(self.around, Call { method: "GET", url, headers, body: None })?;
+            let headers =
+                vec![("x-identity-header".to_owned(), Plaintext::copy_of(header.as_bytes()))];
+            let answer =
+                self.http.ask(self.around, Call { method: "GET", url, headers, body: None })?;
             return self.machine_token(&answer).map(Some);
         }
-        let host = variable("AZURE_POD_IDENTITY_AUTHORITY_HOST").unwrap_or("http://169.254.169.254");
+        let host =
+            variable("AZURE_POD_IDENTITY_AUTHORITY_HOST").unwrap_or("http://169.254.169.254");
         let url = format!(
             "{}/metadata/identity/oauth2/token?api-version=2018-02-01&resource={resource}{client}",
             host.trim_end_matches('/')
@@ -179,7 +211,10 @@ impl Search<'_> {
         if answer.is_good() {
             token_in(&answer.body)
         } else {
-            Err(Trouble::Credentials(format!("the identity of the machine is refused (HTTP {})", answer.status)))
+            Err(Trouble::Credentials(format!(
+                "the identity of the machine is refused (HTTP {})",
+                answer.status
+            )))
         }
     }
 }

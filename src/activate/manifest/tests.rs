@@ -1,0 +1,1 @@
+//! Manifests good and bad.

@@ -1,0 +1,17 @@
+//! What happens on the target: a manifest becomes the files under `/run/secrets`. Root, no rules,
+//! no network.
+//!
+//! Carrying out: [`publish()`] takes opened pieces and makes a new generation of a store out of
+//! them; [`units`] tells systemd what changed.
+
+pub mod manifest;
+pub mod name;
+pub mod publish;
+pub mod target;
+pub mod trouble;
+pub mod units;
+
+pub use name::{Name, NameError};
+pub use publish::{Published, publish};
+pub use target::{Content, Filesystem, Piece, StoreSpec, Target};
+pub use trouble::{Problem, PublishError, Trouble};
