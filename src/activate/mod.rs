@@ -6,12 +6,16 @@
 
 pub mod manifest;
 pub mod name;
+pub mod open;
 pub mod publish;
 pub mod target;
 pub mod trouble;
 pub mod units;
+mod value;
 
+pub use manifest::{Manifest, ManifestError};
 pub use name::{Name, NameError};
+pub use open::{OpenProblem, Opened, open_one};
 pub use publish::{Published, publish};
 pub use target::{Content, Filesystem, Piece, StoreSpec, Target};
 pub use trouble::{Problem, PublishError, Trouble};

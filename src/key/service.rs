@@ -10,6 +10,7 @@ mod borrowed;
 mod error;
 mod gcp;
 mod http;
+mod huawei;
 mod said;
 mod surroundings;
 mod text;
@@ -33,6 +34,7 @@ pub struct Services {
     aws: aws::Aws,
     gcp: gcp::Gcp,
     azure: azure::Azure,
+    huawei: huawei::Huawei,
     vault: vault::Vault,
     /// What services unwrapped already, by the name of the key and the ciphertext.
     opened: Mutex<HashMap<(String, String), Plaintext>>,
@@ -184,8 +186,8 @@ impl Services {
                     }),
                 })
             }
-            WrappingKey::HcKms(_)
-            | WrappingKey::HcVault { .. }
+            WrappingKey::HcKms(id) => self.huawei.wrap(around, id, secret).map(plain),
+            WrappingKey::HcVault { .. }
             | WrappingKey::Age(_)
             | WrappingKey::AgeUnknown(_)
             | WrappingKey::Pgp(_) => Err(NO_KEY),
@@ -204,8 +206,8 @@ impl Services {
             WrappingKey::AzureKv { vault_url, name, version } => {
                 self.azure.unwrap(around, &azure::Key { vault: vault_url, name, version }, enc)
             }
-            WrappingKey::HcKms(_)
-            | WrappingKey::HcVault { .. }
+            WrappingKey::HcKms(id) => self.huawei.unwrap(around, id, enc),
+            WrappingKey::HcVault { .. }
             | WrappingKey::Age(_)
             | WrappingKey::AgeUnknown(_)
             | WrappingKey::Pgp(_) => Err(NO_KEY),

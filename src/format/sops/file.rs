@@ -263,6 +263,11 @@ impl Opened {
             .map_err(|error| SopsError::Store(StoreError { way: way.to_vec(), ..error }))
     }
 
+    /// The values of the first document.
+    pub fn root(&self) -> Option<&Map> {
+        self.tree.documents.first().map(|document| &document.root)
+    }
+
     /// The values of the first document by their keys, each as one text; null is an empty one.
     ///
     /// # Errors

@@ -235,6 +235,12 @@ pub(super) fn host_of(address: &str) -> Option<String> {
     Some(authority.host().to_owned())
 }
 
+/// Host and port of an address, as the header has them.
+pub(super) fn authority_of(address: &str) -> Option<String> {
+    let uri: Uri = address.parse().ok()?;
+    Some(uri.authority()?.as_str().to_owned())
+}
+
 /// Whether a host is this machine.
 pub(super) fn is_near(host: &str) -> bool {
     let bare = host.trim_start_matches('[').trim_end_matches(']');

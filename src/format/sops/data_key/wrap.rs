@@ -354,6 +354,7 @@ impl RewrapError {
     pub fn remedy(&self) -> Option<String> {
         match self {
             Self::Pgp { error, .. } => error.remedy().map(str::to_owned),
+            Self::Service { error, .. } => error.remedy(),
             Self::Age(WrapError::Plugin { error }) => error.remedy(),
             Self::Age(WrapError::Recipient { error, .. }) => error.remedy(),
             Self::NoGroup | Self::EmptyGroup { .. } => Some("give it at least one key".to_owned()),
@@ -361,7 +362,6 @@ impl RewrapError {
             | Self::Shares(_)
             | Self::Recipient { .. }
             | Self::Seal(_)
-            | Self::Service { .. }
             | Self::Random(_) => None,
         }
     }
