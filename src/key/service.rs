@@ -1,5 +1,5 @@
-//! Key services: AWS and GCP KMS, Azure Key Vault, Vault and OpenBao, Huawei Cloud KMS. The one place
-//! where they plug in: whoever wraps and unwraps data keys comes by here with all of them at once.
+//! Key services: AWS and GCP KMS, Azure Key Vault, Vault and `OpenBao`, Huawei Cloud KMS. The one
+//! place where they plug in: whoever wraps and unwraps data keys comes by here with all of them at once.
 //!
 //! A service is asked only for a key that is handed in here, and for each ciphertext once a run,
 //! however often it occurs. Many questions go out side by side, but not more than a few.

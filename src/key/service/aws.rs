@@ -20,7 +20,7 @@ use super::error::Trouble;
 use super::http::{Answer, Call, Http, Tls};
 use super::said::said;
 use super::surroundings::Surroundings;
-use super::text::{Text, body, decoded, encoded, parsed, quoted};
+use super::text::{Text, body, decoded, encoded, hex, parsed, quoted};
 use crate::plaintext::Plaintext;
 
 /// AWS in a run: each role and profile is asked for its credentials once.
@@ -193,8 +193,7 @@ fn signed(
     body: Plaintext,
 ) -> Result<Call, Trouble> {
     let digest = Sha256::digest(body.expose());
-    let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-    let mut request = http::Request::post(url).header("x-amz-content-sha256", hex);
+    let mut request = http::Request::post(url).header("x-amz-content-sha256", hex(&digest));
     for (name, value) in headers {
         request = request.header(*name, *value);
     }

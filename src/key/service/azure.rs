@@ -26,8 +26,11 @@ use crate::plaintext::Plaintext;
 pub(super) struct Azure {
     http: OnceLock<Arc<Http>>,
     tokens: credentials::Tokens,
-    publics: Mutex<HashMap<String, Arc<Mutex<Option<Result<Public, Trouble>>>>>>,
+    publics: Mutex<HashMap<String, Arc<Mutex<Option<Found>>>>>,
 }
+
+/// What came of asking for the public half of a key.
+type Found = Result<Public, Trouble>;
 
 /// One key.
 #[derive(Clone, Copy)]

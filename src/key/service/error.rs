@@ -76,8 +76,7 @@ impl ServiceError {
             }
             Trouble::Forbidden { address } => {
                 return Some(format!(
-                    "if you trust it with your credentials, name it: `{}={address}`",
-                    ALLOWED
+                    "if you trust it with your credentials, name it: `{ALLOWED}={address}`"
                 ));
             }
             Trouble::Plain { address } => {

@@ -180,18 +180,18 @@ fn credential(around: &Surroundings, context: &Context) -> Result<Credential, Tr
             String::from_utf8(text)
                 .map_err(|_| Trouble::Credentials("GOOGLE_CREDENTIALS is not text".to_owned()))?
         };
-        return ask(context, StaticCredentialProvider::new(json).with_scope(SCOPE));
+        return ask(context, &StaticCredentialProvider::new(json).with_scope(SCOPE));
     }
     if let Some(token) = around.variable("GOOGLE_OAUTH_ACCESS_TOKEN") {
         let token = Token { access_token: token.to_owned(), expires_at: None };
         return Ok(Credential::with_token(token));
     }
-    ask(context, DefaultCredentialProvider::new())
+    ask(context, &DefaultCredentialProvider::new())
 }
 
 fn ask(
     context: &Context,
-    provider: impl ProvideCredential<Credential = Credential>,
+    provider: &impl ProvideCredential<Credential = Credential>,
 ) -> Result<Credential, Trouble> {
     // The words of an error may hold what a file or a service said.
     pollster::block_on(provider.provide_credential(context))

@@ -269,6 +269,7 @@ fn request(call: Call, uri: Uri) -> Result<Request<Vec<u8>>, Trouble> {
 }
 
 /// Without the words of what was received.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the library may add more, and they are alike")]
 fn trouble(error: &Error, patience: Duration) -> Trouble {
     let what = match error {
         Error::Timeout(_) => return Trouble::Slow(patience),
@@ -293,7 +294,7 @@ fn io_words(error: &io::Error) -> String {
 fn jitter(pause: Duration) -> Duration {
     let mut byte = [0];
     let part = if fill_random(&mut byte).is_ok() { u32::from(byte[0]) } else { 0 };
-    pause.saturating_mul(part) / 512
+    pause.saturating_mul(part).checked_div(512).unwrap_or_default()
 }
 
 /// Most bytes of an answer.

@@ -1,4 +1,4 @@
-//! The transit engine of HashiCorp Vault and OpenBao. Follows `hcvault/keysource.go` of sops, and the
+//! The transit engine of `HashiCorp` Vault and `OpenBao`. Follows `hcvault/keysource.go` of sops, and the
 //! client of Vault in what its variables mean: `VAULT_ADDR`, `VAULT_TOKEN`, `VAULT_NAMESPACE`,
 //! `VAULT_CACERT`, `VAULT_CLIENT_CERT`, `VAULT_CLIENT_KEY`, and the file `~/.vault-token`.
 //!

@@ -31,11 +31,11 @@ pub(in crate::key::service) fn find(
     if let Some(profile) = profile {
         return search.of_profile(profile, 0);
     }
-    if let Some(found) = search.ask(EnvCredentialProvider::new())? {
+    if let Some(found) = search.ask(&EnvCredentialProvider::new())? {
         return Ok(found);
     }
     if around.variable("AWS_WEB_IDENTITY_TOKEN_FILE").is_some()
-        && let Some(found) = search.ask(AssumeRoleWithWebIdentityCredentialProvider::new())?
+        && let Some(found) = search.ask(&AssumeRoleWithWebIdentityCredentialProvider::new())?
     {
         return Ok(found);
     }
@@ -80,10 +80,8 @@ impl Search<'_> {
 
     /// What a profile has before a role is taken on.
     fn first_of(&self, name: &str, profile: &Profile, depth: usize) -> Found {
-        if let Some(source) = profile.get("source_profile") {
-            if source != name {
-                return self.of_profile(source, depth.saturating_add(1));
-            }
+        if let Some(source) = profile.get("source_profile").filter(|source| *source != name) {
+            return self.of_profile(source, depth.saturating_add(1));
         }
         if let (Some(id), Some(secret)) =
             (profile.get("aws_access_key_id"), profile.get("aws_secret_access_key"))
@@ -139,7 +137,7 @@ impl Search<'_> {
         if self.around.variable("AWS_EC2_METADATA_DISABLED") == Some("true") {
             return Err(trouble(NOWHERE));
         }
-        match self.ask(IMDSv2CredentialProvider::new()) {
+        match self.ask(&IMDSv2CredentialProvider::new()) {
             Ok(Some(found)) => Ok(found),
             Ok(None) | Err(_) => Err(trouble(NOWHERE)),
         }
@@ -150,12 +148,12 @@ impl Search<'_> {
         provider: impl ProvideCredential<Credential = Credential>,
         none: &str,
     ) -> Found {
-        self.ask(provider)?.ok_or_else(|| trouble(none))
+        self.ask(&provider)?.ok_or_else(|| trouble(none))
     }
 
     fn ask(
         &self,
-        provider: impl ProvideCredential<Credential = Credential>,
+        provider: &impl ProvideCredential<Credential = Credential>,
     ) -> Result<Option<Credential>, Trouble> {
         // The words of an error may hold what a program or a service printed.
         pollster::block_on(provider.provide_credential(self.context))

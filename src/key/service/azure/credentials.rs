@@ -191,7 +191,7 @@ impl Search<'_> {
                 vec![("x-identity-header".to_owned(), Plaintext::copy_of(header.as_bytes()))];
             let answer =
                 self.http.ask(self.around, Call { method: "GET", url, headers, body: None })?;
-            return self.machine_token(&answer).map(Some);
+            return machine_token(&answer).map(Some);
         }
         let host =
             variable("AZURE_POD_IDENTITY_AUTHORITY_HOST").unwrap_or("http://169.254.169.254");
@@ -202,20 +202,20 @@ impl Search<'_> {
         let headers = vec![("metadata".to_owned(), Plaintext::copy_of(b"true"))];
         let call = Call { method: "GET", url, headers, body: None };
         match self.http.ask_within(self.around, call, SHORT) {
-            Ok(answer) if answer.is_good() => self.machine_token(&answer).map(Some),
+            Ok(answer) if answer.is_good() => machine_token(&answer).map(Some),
             Ok(_) | Err(_) => Ok(None),
         }
     }
+}
 
-    fn machine_token(&self, answer: &Answer) -> Result<Plaintext, Trouble> {
-        if answer.is_good() {
-            token_in(&answer.body)
-        } else {
-            Err(Trouble::Credentials(format!(
-                "the identity of the machine is refused (HTTP {})",
-                answer.status
-            )))
-        }
+fn machine_token(answer: &Answer) -> Result<Plaintext, Trouble> {
+    if answer.is_good() {
+        token_in(&answer.body)
+    } else {
+        Err(Trouble::Credentials(format!(
+            "the identity of the machine is refused (HTTP {})",
+            answer.status
+        )))
     }
 }
 

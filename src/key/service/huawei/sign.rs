@@ -1,8 +1,6 @@
 //! SDK-HMAC-SHA256, the signature of Huawei's gateways: as that of AWS, but with the secret access
 //! key itself for the key, and without a scope.
 
-use std::fmt::Write as _;
-
 use hmac::{Hmac, Mac};
 use reqsign_core::time::Timestamp;
 use sha2::{Digest, Sha256};
@@ -10,6 +8,7 @@ use sha2::{Digest, Sha256};
 use super::credentials::Credentials;
 use crate::key::service::error::Trouble;
 use crate::key::service::http::{Call, authority_of};
+use crate::key::service::text::hex;
 use crate::plaintext::Plaintext;
 
 /// What is asked, before it is signed.
@@ -77,11 +76,4 @@ fn signed_at(
     let mark = if query.is_empty() { "" } else { "?" };
     let url = format!("{}{way}{mark}{query}", address.trim_end_matches('/'));
     Ok(Call { method, url, headers, body })
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _infallible = write!(text, "{byte:02x}");
-        text
-    })
 }
