@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use super::keys::Keys;
 use super::secret::{self, Kind};
 use super::{FileError, Problem};
+use crate::format::keys::Keys;
 use crate::format::sops::file::Writer;
 use crate::format::sops::store;
 use crate::plaintext::Plaintext;

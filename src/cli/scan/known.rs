@@ -9,9 +9,9 @@ use super::super::context::Context;
 use super::super::explain::{Around, Failure, file_error};
 use super::super::ui::shown;
 use super::{NeedleOptions, option_file};
+use crate::format::keys::Keys;
 use crate::fsx::read_plaintext;
 use crate::scan::needle::{Known, NotSearched};
-use crate::work::keys::Keys;
 use crate::work::secret::MAX_IN_MEMORY;
 use crate::work::{FileError, Problem, known};
 
