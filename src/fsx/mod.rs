@@ -13,7 +13,7 @@ use std::path::PathBuf;
 pub use lock::{Lock, LockError};
 pub use private_dir::{Folder, PrivateDir, PrivateDirError};
 pub use read::{read_limited, read_plaintext};
-pub use replace::{ReplaceError, Staged, Staging, commit_all, sweep};
+pub use replace::{LastFolder, ReplaceError, Staged, Staging, commit_all, sweep};
 
 /// The folders of the system that this room may put things into.
 #[derive(Debug, Clone)]
