@@ -118,15 +118,18 @@ fn zsh_completes_commands_options_and_values() {
         say "PS1='' PS2=''; unsetopt zle_bracketed_paste 2>/dev/null; unset zle_bracketed_paste"
         say "fpath=(${1:h} \$fpath); autoload -Uz compinit; compinit -D -u"
         say "zstyle ':completion:*' verbose no; LISTMAX=1000"
-        # What is on the line when Tab has completed it, instead of running it.
-        say 'take() { print -r -- "<$BUFFER>"; BUFFER=; zle accept-line }; zle -N take; bindkey "^X" take'
-        say 'print rea''dy'
+        # What is on the line when Tab has completed it, instead of running it. What is typed is
+        # echoed: the marks must not be in it.
+        say 'take() { print -r -- "BEG""IN:$BUFFER:EN""D"; BUFFER=; zle accept-line }'
+        say 'zle -N take; bindkey "^X" take'
+        say "print rea''dy"
         until_text ready
-        for line in 'secretctl rek' 'secretctl rekey --dr' 'secretctl completions z'           'secretctl host rem' 'secretctl --error-format j'; do
-          zpty -w -n shell "$line"$'	'
-          zpty -w -n shell $''
-          until_text '>'
-          print -r -- "${${REPLY##*<}%%>*}"
+        for line in 'secretctl rek' 'secretctl rekey --dr' 'secretctl completions z' \
+          'secretctl host rem' 'secretctl --error-format j'; do
+          zpty -w -n shell "$line"$'\t'
+          zpty -w -n shell $'\x18'
+          until_text ':END'
+          print -r -- "${${REPLY##*BEGIN:}%%:END*}"
         done
         zpty -d shell
     "#;

@@ -69,7 +69,10 @@ mod ssh_key;
 #[path = "../fuzz/fuzz_targets/stanza.rs"]
 mod stanza;
 
-const TARGETS: &[(&str, fn(&[u8]))] = &[
+/// What is run on the bytes of an input.
+type Target = fn(&[u8]);
+
+const TARGETS: &[(&str, Target)] = &[
     ("armor", armor::fuzz),
     ("go_regex", go_regex::fuzz),
     ("header", header::fuzz),

@@ -7,12 +7,13 @@ use std::path::Path;
 
 const KEY: &str = "age1lvyvwawkr0mcnnnncaghunadrqkmuf9e6507x9y920xxpp866cnql7dp2z";
 
+const NAME: &str = "fuzzed-host";
+
 fuzz_target!(|text: &str| {
     let file = Path::new("/secretctl.yaml");
     if native::parse(text, file).is_err() {
         return;
     }
-    const NAME: &str = "fuzzed-host";
     let is_in = |text: &str| {
         let Ok(rules) = native::parse(text, file) else { panic!("what was written is no rules") };
         rules.readers.iter().any(|reader| reader.name == NAME)

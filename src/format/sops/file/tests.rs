@@ -380,6 +380,7 @@ fn nothing_secret_is_in_debug() {
 
 /// Sign, digits without zeros at either end, and where the point stands: the same for all ways to
 /// write a number.
+#[expect(clippy::arithmetic_side_effects, reason = "numbers of a few digits")]
 fn decimal(text: &str) -> (bool, String, i64) {
     let lower = text.to_ascii_lowercase();
     let bare = lower.trim_start_matches(['+', '-']);
