@@ -18,7 +18,7 @@ use common::{PROGRAM, finish, is_root};
 use serde_json::json;
 use target::{Host, summary};
 
-const YAML: &str = "plain: text\nnumber: 9007199254740993\nyes: true\nnested:\n    key: deep\n    list:\n        \
+const YAML: &str = "plain: text\nnumber: 9007199254740993\ntruth: true\nnested:\n    key: deep\n    list:\n        \
                     - one\n        - x: 2\n";
 
 #[test]
@@ -52,7 +52,7 @@ fn every_format_and_kind_of_key_is_installed() {
     for (name, key) in [
         ("plain", json!(["plain"])),
         ("number", json!(["number"])),
-        ("yes", json!(["yes"])),
+        ("truth", json!(["truth"])),
         ("deep/key", json!(["nested", "key"])),
         ("item", json!(["nested", "list", "0"])),
         ("inner", json!(["nested", "list", "1", "x"])),
@@ -93,7 +93,7 @@ fn every_format_and_kind_of_key_is_installed() {
         ("file", "file"),
         ("plain", "text"),
         ("number", "9007199254740993"),
-        ("yes", "true"),
+        ("truth", "true"),
         ("deep/key", "deep"),
         ("item", "one"),
         ("inner", "2"),

@@ -198,20 +198,29 @@ fn what_could_not_be_installed_is_not_built() {
             "half.yaml",
             "a: ENC[AES256_GCM,data:AAAA,iv:AAAA,tag:AAAA,type:str]\nsops: {}\n",
         );
+        // what is refused, by which option, and why
         let cases = [
-            ("secrets.x.file = ./plain.age;", "x", "encrypted"),
-            ("secrets.x.file = ./plain;", "x", "encrypted"),
-            ("secrets.x.file = ./half.yaml;", "x", "half.yaml"),
-            ("secrets.x.file = ./foreign.age;", "x", "reader"),
-            ("services.web.secrets.x.file = ./foreign.age;", "x", "reader"),
-            ("secrets.x = { file = ./db.yaml; key = \"database/missing\"; };", "x", "missing"),
-            ("secrets.x = { file = ./db.yaml; format = \"age\"; };", "x", "db.yaml"),
-            ("templates.x.content = \"<secretctl:nobody>\";", "x", "nobody"),
+            ("secrets.x.file = ./plain.age;", "secrets.x", "is not encrypted"),
+            ("secrets.x.file = ./plain;", "secrets.x", "is not encrypted"),
+            ("secrets.x.file = ./half.yaml;", "secrets.x", "half.yaml"),
+            ("secrets.x.file = ./foreign.age;", "secrets.x", "not among the readers"),
+            (
+                "services.web.secrets.x.file = ./foreign.age;",
+                "services.web.secrets.x",
+                "not among the readers",
+            ),
+            (
+                "secrets.x = { file = ./db.yaml; key = \"database/missing\"; };",
+                "secrets.x",
+                "no value `database/missing`",
+            ),
+            ("secrets.x = { file = ./db.yaml; format = \"age\"; };", "secrets.x", "db.yaml"),
+            ("templates.x.content = \"<secretctl:nobody>\";", "templates.x", "nobody"),
         ];
-        for (option, name, reason) in cases {
-            let error = host.error(&format!("{GOOD} secretctl.{option}"));
-            for part in [name, reason] {
-                assert!(error.contains(part), "{option}: {part}: {error}");
+        for (declared, option, reason) in cases {
+            let error = host.error(&format!("{GOOD} secretctl.{declared}"));
+            for part in [&format!("(secretctl.{option})"), reason] {
+                assert!(error.contains(part), "{declared}: {part}: {error}");
             }
         }
         // Without the public key nobody can know.
