@@ -39,12 +39,12 @@ pub struct Limits {
 }
 
 /// Why an asker gets nothing.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Denied {
     /// The manifest does not give this credential to this unit.
     NotGranted,
-    /// It could not be decrypted: a text for people, several lines.
-    Failed(String),
+    /// It could not be decrypted; whoever opens has told why.
+    Failed,
 }
 
 /// What happened, for the log.

@@ -303,6 +303,7 @@ switch() {
   for file in "$new"/*.service "$new"/*.d/overrides.conf; do
     unit=${file#"$new/"}
     unit=${unit%.d/overrides.conf}
+    [ "${unit%@.service}" = "$unit" ] || continue
     cmp -s "$file" "$old/${file#"$new/"}" && continue
     systemctl is-active --quiet "$unit" || continue
     if grep -q '^X-RestartIfChanged=false' "$file"; then
@@ -317,6 +318,7 @@ switch() {
     [ -e "$new/${file##*/}" ] || [ ! -e "$file" ] || systemctl stop "${file##*/}"
   done
   [ -z "$stop" ] || systemctl stop $stop
+  systemctl reset-failed
   ln -sfn "$new" /etc/systemd/system.control
   systemctl daemon-reload
   systemctl restart sysinit-reactivation.target
