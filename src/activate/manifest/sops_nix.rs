@@ -12,9 +12,8 @@ use serde::{Deserialize, Deserializer};
 
 use super::types::{AbsolutePath, IdentityPath, NIX_STORE, TargetPath};
 use super::{
-    Fault, FileMode, Filesystem, Format, Gnupg, Identity, IdentityKind, Key, Logging, Manifest,
+    FileMode, Filesystem, Format, Gnupg, Identity, IdentityKind, Key, Logging, Manifest,
     ManifestError, Mode, Owner, Phase, Placeholder, Secret, Store, Template, Unit, Version, decode,
-    locate,
 };
 use crate::activate::Name;
 
@@ -57,14 +56,7 @@ pub fn parse(
     }
     match converted {
         Some(converted) if faults.is_empty() => Ok(converted),
-        Some(_) | None => {
-            let place = |(field, what): (String, String)| {
-                let (line, column) = locate::position(text, &field);
-                Fault { line, column, field, what }
-            };
-            let faults = faults.into_iter().map(place).collect();
-            Err(ManifestError::Faults { file: path.to_owned(), faults })
-        }
+        Some(_) | None => Err(ManifestError::located(path, text, faults)),
     }
 }
 
