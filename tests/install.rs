@@ -344,7 +344,7 @@ fn a_user_needs_no_mount_and_no_owner() {
         user.store.mount_point = disk().join("secrets.d");
         user.store.link = disk().join("secrets");
         user.store.filesystem = Filesystem::Directory;
-        if rustix::fs::statfs(&disk()).unwrap().f_type != 0x0102_1994 {
+        if rustix::fs::statfs(disk()).unwrap().f_type != 0x0102_1994 {
             let error = try_install(&user, pieces()).unwrap_err();
             assert!(error.to_string().ends_with("is on a disk"), "{error}");
             assert!(error.remedy().unwrap().contains("allowDisk"));

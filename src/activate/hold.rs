@@ -1,7 +1,7 @@
 //! One run at a time for a store: the lock is a file beside its folder of generations, which
 //! the kernel releases however a run ends.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -29,10 +29,10 @@ pub fn hold(
     waiting: &mut dyn FnMut(&str),
 ) -> Result<Hold, PublishError> {
     // In the same order for everybody, so that no two runs wait for each other.
-    let mount_points: BTreeMap<&Path, ()> =
-        targets.iter().map(|target| (target.store.mount_point.as_path(), ())).collect();
+    let mount_points: BTreeSet<&Path> =
+        targets.iter().map(|target| target.store.mount_point.as_path()).collect();
     let mut held = Hold { command: command.to_owned(), locks: BTreeMap::new() };
-    for mount_point in mount_points.into_keys() {
+    for mount_point in mount_points {
         let lock = take(mount_point, command, PATIENCE, waiting)?;
         held.locks.insert(mount_point.to_owned(), lock);
     }

@@ -236,12 +236,13 @@ fn lay(fresh: &Fresh<'_>, outcome: &mut Outcome, previous: Option<&Directory>) -
         Err(e) => e,
     };
     let (uid, gid) = outcome.attributes.owner.unwrap_or_default();
-    outcome.trouble = Some(match error.kind() {
-        io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => Trouble::Clash,
-        io::ErrorKind::InvalidInput | io::ErrorKind::PermissionDenied => {
-            Trouble::Owner { uid, gid, source: error }
-        }
-        _ => return Err(error),
+    let is = |kinds: [io::ErrorKind; 2]| kinds.contains(&error.kind());
+    outcome.trouble = Some(if is([io::ErrorKind::AlreadyExists, io::ErrorKind::NotADirectory]) {
+        Trouble::Clash
+    } else if is([io::ErrorKind::InvalidInput, io::ErrorKind::PermissionDenied]) {
+        Trouble::Owner { uid, gid, source: error }
+    } else {
+        return Err(error);
     });
     (outcome.content, outcome.verdict) = (None, Verdict::Missing);
     if let Ok(Some((content, stat))) = last(previous, &outcome.name) {

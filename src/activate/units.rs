@@ -133,8 +133,8 @@ fn append(folder: &Path, name: &str, units: &[&str]) -> Option<Trouble> {
         OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let append = || -> io::Result<()> {
         let file = rustix::fs::open(&path, flags, Mode::from_raw_mode(0o644))?;
-        let text: String = units.iter().map(|unit| format!("{unit}\n")).collect();
-        std::fs::File::from(file).write_all(text.as_bytes())
+        // At once, so that lists of several programs do not mix.
+        std::fs::File::from(file).write_all(format!("{}\n", units.join("\n")).as_bytes())
     };
     append().err().map(|e| Trouble::io(&path, "write", e))
 }

@@ -43,7 +43,7 @@ pub fn reach(folder: &Path, way: Way) -> Result<Directory, ReachError> {
     walk.prepend(folder);
     while let Some(step) = walk.rest.pop_front() {
         match step {
-            Step::Down(name) => walk.down(name, way, users)?,
+            Step::Down(name) => walk.down(&name, way, users)?,
             Step::Up => {
                 let up = walk.here.step(OsStr::new(".."));
                 walk.here = up.map_err(|e| ReachError::io(&walk.at, e))?;
@@ -86,18 +86,18 @@ enum Step {
 }
 
 impl Walk {
-    fn down(&mut self, name: OsString, way: Way, users: Users) -> Result<(), ReachError> {
-        let path = self.at.join(&name);
+    fn down(&mut self, name: &OsStr, way: Way, users: Users) -> Result<(), ReachError> {
+        let path = self.at.join(name);
         let shown = path.clone();
         let problem = |e| ReachError::io(&shown, e);
         let around = self.here.stat().map_err(problem)?;
         if way.guarded && !users.guard(&around) {
             return Err(ReachError::Unguarded { folder: self.at.clone() });
         }
-        match self.here.look(&name).map_err(problem)? {
+        match self.here.look(name).map_err(problem)? {
             None if way.create && self.suspects == 0 => {
                 let attributes = Attributes { owner: None, mode: 0o755 };
-                let made = self.here.enter_or_make(&name, attributes);
+                let made = self.here.enter_or_make(name, attributes);
                 self.here = made.map_err(|e| ReachError::making(&path, e))?;
             }
             None => return Err(ReachError::Missing { folder: path }),
@@ -106,7 +106,7 @@ impl Walk {
                 if self.links > MOST_LINKS {
                     return Err(ReachError::Loop { link: path });
                 }
-                let target = self.here.read_link(&name).map_err(problem)?;
+                let target = self.here.read_link(name).map_err(problem)?;
                 if !(users.guard(&around) && users.trusts(stat.st_uid)) {
                     if way.guarded {
                         return Err(ReachError::Planted { link: path });
@@ -122,7 +122,7 @@ impl Walk {
                 return Ok(());
             }
             Some(stat) if is_folder(&stat) => {
-                self.here = self.here.step(&name).map_err(problem)?;
+                self.here = self.here.step(name).map_err(problem)?;
             }
             Some(_) => return Err(ReachError::NotAFolder { path }),
         }

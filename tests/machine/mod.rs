@@ -244,7 +244,7 @@ pub fn picture(folder: impl AsRef<Path>) -> Vec<String> {
             left.extend(entries.map(|entry| entry.unwrap().path()));
             String::new()
         } else if stat.is_symlink() {
-            format!("{:?}", fs::read_link(&path).unwrap())
+            fs::read_link(&path).unwrap().display().to_string()
         } else if stat.is_file() {
             format!("{:?} {}.{}", fs::read(&path).unwrap(), stat.mtime(), stat.mtime_nsec())
         } else {
