@@ -18,8 +18,11 @@
 mod common;
 #[path = "systemd/guest.rs"]
 mod guest;
+#[allow(dead_code, reason = "another test uses the rest")]
 #[path = "modules/nix.rs"]
 mod nix;
+#[path = "systemd/sops_nix.rs"]
+mod sops_nix;
 
 use std::sync::OnceLock;
 
@@ -98,6 +101,18 @@ fn host(debian: &Debian) -> Guest {
     }
     let document = format!("db:\n  password: {PASSWORD:?}\n  port: 5432\n");
     fleet.put("secrets/all.yaml", document.as_bytes());
+    // The same as sops files of one value.
+    for (name, content) in [
+        ("plain.age", CANARY),
+        ("changing.age", "first"),
+        ("changing-2.age", "second"),
+        ("alice.age", HASH),
+    ] {
+        let name = format!("secrets/sops-{name}");
+        let keys = fleet.public("web1");
+        let seal = ["encrypt", "--input-type", "binary", "-r", &keys, "-o", &name];
+        fleet.feed(&seal, content.as_bytes()).done();
+    }
     let strange = ["encrypt", "-r", &fleet.public("stranger"), "-o", "secrets/strange.age"];
     fleet.feed(&strange, b"never").done();
 

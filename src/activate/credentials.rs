@@ -132,7 +132,7 @@ pub fn serve(
 }
 
 /// One thread: answers one asker after the other.
-fn work_off<'a>(taken: &Mutex<Receiver<(Busy<'a>, Connection)>>, serving: Serving<'_>) {
+fn work_off(taken: &Mutex<Receiver<(Busy<'_>, Connection)>>, serving: Serving<'_>) {
     loop {
         let next = taken.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok((busy, connection)) = next else { return };
