@@ -52,7 +52,7 @@ pub fn reach(folder: &Path, way: Way) -> Result<Directory, ReachError> {
             Step::Judge { link, owner } => {
                 walk.suspects = walk.suspects.saturating_sub(1);
                 let stat = walk.here.stat().map_err(|e| ReachError::io(&walk.at, e))?;
-                if stat.st_uid != owner || users.trusts(owner) {
+                if stat.st_uid != owner || users.trusts(owner) && !users.is_us(owner) {
                     return Err(ReachError::Planted { link });
                 }
             }
@@ -163,6 +163,12 @@ impl Users {
     /// Whether it is root or we.
     pub fn trusts(self, user: u32) -> bool {
         user == 0 || user == self.us || self.outside == Some(user)
+    }
+
+    /// Whether it is we, and we are not root: whoever got us to use a link of ours to a folder
+    /// of ours gained nothing.
+    fn is_us(self, user: u32) -> bool {
+        user == self.us && user != 0
     }
 
     /// Whether nobody else can rename what is in a folder, or only what is their own.
