@@ -25,6 +25,7 @@ let
     file = sources.checked (cfg.validation.enable && secret.validated or true) secret;
     format = if secret.format == "armored" then "age" else secret.format;
     key = if builtins.isString secret.key then lib.splitString "/" secret.key else secret.key;
+    option = secret.declaredAs;
   };
 
   pathInStore = piece: "${cfg.stores.${piece.store}.path}/${piece.name}";
@@ -41,6 +42,7 @@ let
     group = piece.group or 0;
     links = lib.optional (piece.symlink && isElsewhere piece) piece.path;
     copies = lib.optional (!piece.symlink && isElsewhere piece) piece.path;
+    option = piece.declaredAs;
     restartUnits = piece.restartUnits or [ ];
     reloadUnits = piece.reloadUnits or [ ];
   };

@@ -14,6 +14,9 @@
     reason = "a test stops at the first surprise and says what it skips"
 )]
 
+#[path = "modules/builds.rs"]
+mod builds;
+mod common;
 #[path = "modules/nix.rs"]
 mod nix;
 
@@ -290,6 +293,12 @@ fn nothing_is_mounted_for_nothing() {
 #[test]
 fn the_tests_in_virtual_machines_evaluate() {
     for nix in versions() {
+        // The real library needs a newer Nix than the oldest for packages.
+        if std::env::var_os("NIXPKGS_LIB").is_some()
+            && nix.value("builtins ? readFileType") == Value::Bool(false)
+        {
+            continue;
+        }
         let tests = nix.value(&format!(
             "builtins.mapAttrs (_: test: test.text) (import {} {{ inherit (import {} {{ }}) pkgs; }})",
             project("nixos-module/tests/vm"),
@@ -382,22 +391,8 @@ fn values_of_the_wrong_kind_are_refused() {
             assert!(error.contains(&format!("`{option}")), "{wrong}: {error}");
             assert!(!error.contains("canary"), "{error}");
         }
-        assert!(!nix.store().exists() || !holds(&nix.store(), b"the canary"));
+        assert!(!nix.store().exists() || !builds::holds(&nix.store(), b"the canary"));
     }
-}
-
-/// Whether a file below a folder has these bytes in it.
-fn holds(folder: &std::path::Path, needle: &[u8]) -> bool {
-    fs::read_dir(folder).unwrap().any(|entry| {
-        let path = entry.unwrap().path();
-        if path.is_symlink() {
-            false
-        } else if path.is_dir() {
-            holds(&path, needle)
-        } else {
-            fs::read(&path).unwrap().windows(needle.len()).any(|window| window == needle)
-        }
-    })
 }
 
 #[test]

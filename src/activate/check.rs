@@ -55,6 +55,8 @@ pub enum User<'m> {
         unit: &'m str,
         /// The credential.
         name: &'m str,
+        /// The option that declares it.
+        option: Option<&'m str>,
     },
 }
 
@@ -80,7 +82,10 @@ pub fn check(manifest: &Manifest) -> Report<'_> {
     let secrets = secrets.map(|one| (one.source(), User::Piece(Subject::Secret(one))));
     let credentials = manifest.services.iter().flat_map(|(unit, service)| {
         let all = service.credentials.iter();
-        all.map(move |(name, one)| (one.source(), User::Credential { unit, name }))
+        all.map(move |(name, one)| {
+            let option = one.option.as_deref();
+            (one.source(), User::Credential { unit, name, option })
+        })
     });
     for (source, user) in secrets.chain(credentials) {
         files.entry((source.file.clone(), source.format)).or_default().push((source, user));

@@ -60,13 +60,10 @@ impl Activate {
         let outcome = run.carry_out(&log)?;
         if self.json {
             ui::print(&format!("{}\n", outcome.json())).map_err(|e| ui::stdout_failure(&e))?;
+        } else if self.dry_run {
+            ui::print(&outcome.changes()).map_err(|e| ui::stdout_failure(&e))?;
         } else if manifest.logging.changes {
-            let lines = outcome.changes();
-            if self.dry_run {
-                ui::print(&lines).map_err(|e| ui::stdout_failure(&e))?;
-            } else {
-                lines.lines().for_each(|line| log.info(line));
-            }
+            outcome.changes().lines().for_each(|line| log.info(line));
         }
         outcome.done()
     }

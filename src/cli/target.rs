@@ -229,6 +229,11 @@ pub(super) struct Carried<'m> {
 }
 
 impl Carried<'_> {
+    /// Whether something that is required is not in place as it should be.
+    pub(super) fn is_unfinished(&self) -> bool {
+        self.unfinished
+    }
+
     /// The exit code.
     pub(super) fn done(&self) -> Outcome {
         Ok(if self.unfinished { Done::Found } else { Done::Clean })

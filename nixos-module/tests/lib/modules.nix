@@ -114,7 +114,10 @@ let
     let
       type = option.type or types.unspecified;
       own = concatMap discharge definitions;
-      defaults = lib.optional (option ? default) (lib.mkOptionDefault option.default);
+      # looked at only if it counts
+      defaults = lib.optional (option ? default && lib.all (one: one.priority >= 1500) own) (
+        lib.mkOptionDefault option.default
+      );
       values = lib.resolve (definitions ++ defaults);
       name = lib.showOption loc;
       value =
@@ -125,7 +128,7 @@ let
             type.merge loc [ { } ]
           else
             throw "The option `${name}' was accessed but has no value defined."
-        else if option.readOnly or false && length (own ++ defaults) > 1 then
+        else if option.readOnly or false && length own > (if option ? default then 0 else 1) then
           throw "The option `${name}' is read-only, but it's set multiple times."
         else
           lib.mergeValues loc type values;

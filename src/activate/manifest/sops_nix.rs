@@ -318,6 +318,7 @@ impl Reading<'_> {
             reload_units: put.reload,
             transform: None,
             test_value: None,
+            option: None,
         })
     }
 
@@ -338,6 +339,7 @@ impl Reading<'_> {
         };
         let (name, put) = (name?, put?);
         Some(Template {
+            option: None,
             name,
             store: STORE.to_owned(),
             content,

@@ -198,6 +198,9 @@ pub struct Secret {
     #[serde(default)]
     #[cfg_attr(test, schemars(with = "Option<String>"))]
     pub test_value: Option<TestValue>,
+    /// The option that declares it, which messages name.
+    #[serde(default)]
+    pub option: Option<String>,
 }
 
 /// A file with secrets put into it.
@@ -241,6 +244,9 @@ pub struct Template {
     /// Whether the run fails where this one does.
     #[serde(default = "yes")]
     pub required: bool,
+    /// The option that declares it, which messages name.
+    #[serde(default)]
+    pub option: Option<String>,
 }
 
 /// The secret that a text stands for in templates.
@@ -279,6 +285,9 @@ pub struct Credential {
     /// As for secrets.
     #[serde(default)]
     pub key: Option<Key>,
+    /// The option that declares it, which messages name.
+    #[serde(default)]
+    pub option: Option<String>,
 }
 
 /// What is told beside errors.
@@ -380,7 +389,7 @@ impl Secret {
 impl Credential {
     /// Where its value comes from.
     pub fn source(&self) -> Source {
-        let Self { file, format, key } = self;
+        let Self { file, format, key, option: _ } = self;
         Source { file: file.0.clone(), format: *format, key: key.clone() }
     }
 }

@@ -205,15 +205,23 @@ pub(crate) fn unsure(files: &[PathBuf]) -> String {
 fn user(user: &User<'_>) -> String {
     match user {
         User::Piece(subject) => label(subject),
-        User::Credential { unit, name } => format!("credential `{name}` of `{unit}`"),
+        User::Credential { unit, name, option } => {
+            format!("credential `{name}` of `{unit}`{}", in_option(*option))
+        }
     }
 }
 
 fn label(subject: &Subject<'_>) -> String {
-    match subject {
-        Subject::Secret(secret) => format!("secret `{}`", secret.name),
-        Subject::Template(template) => format!("template `{}`", template.name),
-    }
+    let (kind, name, option) = match subject {
+        Subject::Secret(secret) => ("secret", &secret.name, &secret.option),
+        Subject::Template(template) => ("template", &template.name, &template.option),
+    };
+    format!("{kind} `{name}`{}", in_option(option.as_deref()))
+}
+
+/// Where a configuration declares it.
+fn in_option(option: Option<&str>) -> String {
+    option.map(|option| format!(" ({})", shown(Path::new(option)))).unwrap_or_default()
 }
 
 const REKEY: &str = "give this machine access in the rules, run `secretctl rekey` where one of the \
