@@ -85,10 +85,11 @@ fn texts(list: &Value) -> Vec<&str> {
 fn written(nix: &Nix, out: &Value, parts: &[&str]) -> String {
     let mut text = String::new();
     for part in parts {
-        let shown = match &out[part] {
-            Value::String(shown) => shown.trim_end().to_owned(),
-            value => serde_json::to_string_pretty(value).unwrap(),
-        };
+        let value = &out[part];
+        let shown = value.as_str().map_or_else(
+            || serde_json::to_string_pretty(value).unwrap(),
+            |text| text.trim_end().to_owned(),
+        );
         writeln!(text, "=== {part}\n{shown}").unwrap();
     }
     nix.redact(&text)
