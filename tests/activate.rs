@@ -18,7 +18,7 @@ use common::{PROGRAM, finish, is_root};
 use serde_json::json;
 use target::{Host, summary};
 
-const YAML: &str = "plain: text\nnumber: 9007199254740993\nyes: true\nnested:\n    key: deep\n    list:\n        \
+const YAML: &str = "plain: text\nnumber: 9007199254740993\ntruth: true\nnested:\n    key: deep\n    list:\n        \
                     - one\n        - x: 2\n";
 
 #[test]
@@ -52,7 +52,7 @@ fn every_format_and_kind_of_key_is_installed() {
     for (name, key) in [
         ("plain", json!(["plain"])),
         ("number", json!(["number"])),
-        ("yes", json!(["yes"])),
+        ("truth", json!(["truth"])),
         ("deep/key", json!(["nested", "key"])),
         ("item", json!(["nested", "list", "0"])),
         ("inner", json!(["nested", "list", "1", "x"])),
@@ -93,7 +93,7 @@ fn every_format_and_kind_of_key_is_installed() {
         ("file", "file"),
         ("plain", "text"),
         ("number", "9007199254740993"),
-        ("yes", "true"),
+        ("truth", "true"),
         ("deep/key", "deep"),
         ("item", "one"),
         ("inner", "2"),
@@ -132,7 +132,8 @@ fn each_file_is_read_and_unwrapped_once() {
     let age = host.age_of("host");
     let lines: Vec<String> = (0..50).map(|at| format!("k{at}: v{at}\n")).collect();
     let yaml = host.sops("db.yaml", &lines.concat(), &[&age]);
-    let key = |at: usize| json!({ "name": format!("k{at}"), "file": yaml, "key": [format!("k{at}")] });
+    let key =
+        |at: usize| json!({ "name": format!("k{at}"), "file": yaml, "key": [format!("k{at}")] });
     let mut secrets: Vec<_> = (0..50).map(key).collect();
     let one = host.age("one.age", b"one", &[&age]);
     secrets.push(json!({ "name": "one", "file": one }));
@@ -153,7 +154,8 @@ fn one_bad_secret_does_not_hold_up_the_others() {
         host.age(&format!("{name}.age"), format!("old {name}").as_bytes(), &[&ssh]);
     }
     let yaml = host.sops("db.yaml", "a: old\n", &[&host.age_of("host")]);
-    let secret = |name: &str| json!({ "name": name, "file": host.at(&format!("files/{name}.age")) });
+    let secret =
+        |name: &str| json!({ "name": name, "file": host.at(&format!("files/{name}.age")) });
     let mut secrets: Vec<_> = files.into_iter().map(secret).collect();
     secrets.push(json!({ "name": "value", "file": yaml, "key": ["a"] }));
     host.activate(&host.manifest(&secrets), &[]).done();
@@ -221,7 +223,11 @@ fn keys_that_are_missing_are_named() {
         "keys/garbage (",
         "there is no identity to try",
     ] {
-        assert!(run.stderr.contains(said) || said.starts_with("there is"), "{said}: {}", run.stderr);
+        assert!(
+            run.stderr.contains(said) || said.starts_with("there is"),
+            "{said}: {}",
+            run.stderr
+        );
     }
     assert!(!run.stderr.contains("canary"), "{}", run.stderr);
 }
@@ -304,9 +310,15 @@ fn phases_fill_their_own_stores() {
     ]);
     let run = host.activate(&manifest, &["--early"]).done();
     run.says("`nobody-yet` is not known yet, so this is left to root: secret `x`, secret `x`");
-    assert_eq!(host.sh(&format!("cat {0}/early/x {0}/early/t {0}/both/x", host.at("run"))), "earlynormalboth");
+    assert_eq!(
+        host.sh(&format!("cat {0}/early/x {0}/early/t {0}/both/x", host.at("run"))),
+        "earlynormalboth"
+    );
     assert!(!host.has(&host.at("run/secrets")));
-    assert_eq!(host.sh(&format!("stat -L -c '%u %g %a' {}/both/x", host.at("run"))).trim(), "0 0 440");
+    assert_eq!(
+        host.sh(&format!("stat -L -c '%u %g %a' {}/both/x", host.at("run"))).trim(),
+        "0 0 440"
+    );
 
     let run = host.activate(&manifest, &[]).ended(1);
     run.says("secret `x`: there is no user `nobody-yet`");
@@ -353,16 +365,15 @@ fn a_dry_run_says_what_would_be_and_writes_nothing() {
     let ssh = host.public("host");
     let a = host.age("a.age", b"a", &[&ssh]);
     let b = host.age("b.age", b"b", &[&ssh]);
-    let secret = |name: &str, file: &str| {
-        json!({ "name": name, "file": file, "restartUnits": [format!("{name}.service")] })
-    };
+    let secret = |name: &str, file: &str| json!({ "name": name, "file": file, "restartUnits": [format!("{name}.service")] });
     let manifest = host.manifest(&[secret("a", &a), secret("b", &b)]);
     let run = host.activate(&manifest, &["--dry-run"]).done();
     assert!(String::from_utf8_lossy(&run.stdout).contains("secrets: would add a, b\n"));
     assert_eq!(host.sh(&format!("ls -A {}", host.at("run"))), "");
 
     host.activate(&manifest, &[]).done();
-    let before = host.sh(&format!("cd {} && find . | sort && stat -c '%i %Y' secrets.d/1/a", host.at("run")));
+    let before = host
+        .sh(&format!("cd {} && find . | sort && stat -c '%i %Y' secrets.d/1/a", host.at("run")));
     host.age("a.age", b"changed", &[&ssh]);
     let c = host.age("c.age", b"c", &[&ssh]);
     let bad = host.age("bad.age", b"c", &[&host.public("other")]);
@@ -380,7 +391,8 @@ fn a_dry_run_says_what_would_be_and_writes_nothing() {
          would restart a.service, c.service\n"
     );
     run.says("there is no user `nobody of this name`").says("bad (would not be in place)");
-    let after = host.sh(&format!("cd {} && find . | sort && stat -c '%i %Y' secrets.d/1/a", host.at("run")));
+    let after = host
+        .sh(&format!("cd {} && find . | sort && stat -c '%i %Y' secrets.d/1/a", host.at("run")));
     assert_eq!(before, after);
 
     let mut manifest = host.manifest(&[secret("a", &a)]);
@@ -399,7 +411,10 @@ fn values_for_tests_need_no_keys() {
     let mut manifest = host.manifest(&secrets);
     manifest["testValues"] = json!(true);
     host.activate(&manifest, &[]).done();
-    assert_eq!((host.installed("test").as_str(), host.installed("real").as_str()), ("test\n", "real"));
+    assert_eq!(
+        (host.installed("test").as_str(), host.installed("real").as_str()),
+        ("test\n", "real")
+    );
     // Without the switch it is not looked at.
     manifest["testValues"] = json!(false);
     host.activate(&manifest, &[]).ended(1).says("cannot read `/nowhere`");

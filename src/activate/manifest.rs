@@ -100,14 +100,7 @@ impl Manifest {
         if faults.is_empty() {
             return Ok(manifest);
         }
-        let place = |(field, what): (String, String)| {
-            let (line, column) = locate::position(text, &field);
-            Fault { line, column, field, what }
-        };
-        Err(ManifestError::Faults {
-            file: path.to_owned(),
-            faults: faults.into_iter().map(place).collect(),
-        })
+        Err(ManifestError::located(path, text, faults))
     }
 
     /// The secret that `<secretctl:NAME>` stands for: of the store `secrets`, else of the only
@@ -198,5 +191,7 @@ const MAX_MANIFEST: usize = 16 * 1024 * 1024;
 /// The store that a placeholder means where several have the name.
 const DEFAULT_STORE: &str = "secrets";
 
+#[cfg(test)]
+mod schema_tests;
 #[cfg(test)]
 mod tests;

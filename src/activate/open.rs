@@ -201,8 +201,9 @@ pub(super) fn read(path: &Path, format: Format) -> Result<Text, OpenProblem> {
             let sops = file::is_encrypted(store, &text).unwrap_or(false);
             return Err(if sops { OpenProblem::IsSops } else { OpenProblem::NotEncrypted });
         }
-        (Err(error), Format::Age) => return Err(OpenProblem::Age(error)),
-        (Err(error @ AgeError::Header(_)), Format::Auto) => return Err(OpenProblem::Age(error)),
+        (Err(error), Format::Age) | (Err(error @ AgeError::Header(_)), Format::Auto) => {
+            return Err(OpenProblem::Age(error));
+        }
         (Err(error @ AgeError::Armor(_)), Format::Auto) if !is_sops(path, &text) => {
             return Err(OpenProblem::Age(error));
         }

@@ -217,7 +217,7 @@ fn looks_like_sops(rest: &[u8]) -> bool {
 
 fn spot(text: &[u8], at: usize) -> Spot {
     let before = text.get(..at).unwrap_or_default();
-    let line = before.iter().filter(|byte| **byte == b'\n').count().saturating_add(1);
+    let line = before.split(|byte| *byte == b'\n').count();
     let start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at.saturating_add(1));
     let line_text = String::from_utf8_lossy(before.get(start..).unwrap_or_default());
     Spot { line, column: line_text.chars().count().saturating_add(1) }

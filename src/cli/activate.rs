@@ -63,9 +63,11 @@ impl Activate {
         } else if self.dry_run {
             ui::print(&outcome.changes()).map_err(|e| ui::stdout_failure(&e))?;
         } else if manifest.logging.changes {
-            outcome.changes().lines().for_each(|line| log.info(line));
+            for line in outcome.changes().lines() {
+                log.info(line);
+            }
         }
-        outcome.done()
+        Ok(if outcome.is_unfinished() { Done::Found } else { Done::Clean })
     }
 
     fn run_check(&self, manifest: &Manifest, common: &Common) -> Outcome {
@@ -87,7 +89,9 @@ impl Activate {
             }
             return Ok(Done::Clean);
         }
-        failures.iter().for_each(|failure| log.error(failure));
+        for failure in &failures {
+            log.error(failure);
+        }
         Ok(Done::Found)
     }
 }

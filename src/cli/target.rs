@@ -3,19 +3,20 @@
 //! levels of journald where that is where it goes.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::context::variable;
 use super::explain::{Failure, activate as explain};
-use super::{Common, Done, ErrorFormat, Outcome, ui};
+use super::{Common, ErrorFormat, ui};
 use crate::activate::accounts::{Accounts, System};
 use crate::activate::manifest::{Manifest, Mode};
 use crate::activate::open::Counts;
 use crate::activate::plan::{self, Plan, Request, StorePlan, Subject};
 use crate::activate::units::{self, How};
 use crate::activate::values::{Values, When, Work};
-use crate::activate::{Name, Published, hold, publish};
+use crate::activate::{Hold, Name, Published, hold, publish};
 use crate::fsx::Folders;
 
 /// The folder of this user's session.
@@ -58,6 +59,11 @@ impl Log {
             let text = text.strip_prefix("error:").unwrap_or(&text);
             self.say(4, &format!("warning:{text}"));
         }
+    }
+
+    /// The one or the other.
+    fn either(&self, failure: &Failure, matters: bool) {
+        if matters { self.error(failure) } else { self.warn(failure) }
     }
 
     /// Something to know.
@@ -114,67 +120,75 @@ impl<'m> Run<'m> {
         let work = Work::of(manifest, self.when);
         let system = System::default();
         let accounts: Option<&dyn Accounts> = (!self.root_owns_all).then_some(&system);
-        let targets = plan::targets(manifest, self.when, accounts);
-        let mut waiting = |who: &str| log.info(&format!("waiting for {who}"));
-        let held = match self.dry {
-            true => None,
-            false => {
-                let all: Vec<_> = targets.iter().map(|(_, target)| target).collect();
-                let held = hold(&all, "activate", &mut waiting);
-                Some(held.map_err(|error| Vec::from(explain::publish("", &error)))?)
-            }
-        };
+        let held = self.hold(accounts, log)?;
         let values = Values::of(manifest, &work, &folders);
         let request = Request { manifest, work: &work, values: &values, when: self.when, accounts };
         let Plan { stores, problems, deferred } = plan::plan(&request);
         if manifest.logging.keys {
-            explain::keys(&values.opened.tried).iter().for_each(|line| log.info(line));
+            for line in explain::keys(&values.opened.tried) {
+                log.info(&line);
+            }
         }
-        explain::deferred(&deferred).iter().for_each(|failure| log.warn(failure));
-
+        for failure in explain::deferred(&deferred) {
+            log.warn(&failure);
+        }
         let mut carried = Carried {
             dry: self.dry,
             stores: Vec::new(),
             counts: values.opened.counts,
             unfinished: false,
-            unchanged: true,
         };
         let mut broken: Vec<Failure> = Vec::new();
         for StorePlan { name, target, pieces } in stores {
             match publish(&target, pieces, held.as_ref()) {
-                Ok(published) => {
-                    carried.unchanged = false;
-                    carried.stores.push(Store { name, target, published });
-                }
+                Ok(published) => carried.stores.push(Store { name, target, published }),
                 Err(error) => broken.push(explain::publish(name, &error)),
             }
         }
         let everything = Everything { manifest, stores: &carried.stores };
+        let mut unfinished = false;
         for (failure, required) in explain::problems(&problems, &values, &everything) {
-            carried.unfinished |= required;
-            if required { log.error(&failure) } else { log.warn(&failure) }
+            unfinished |= required;
+            log.either(&failure, required);
         }
-        for store in &carried.stores {
-            for problem in &store.published.problems {
-                let required = everything.required(store.name, problem.name.as_ref());
-                carried.unfinished |= required;
-                let failure = explain::trouble(store.name, problem);
-                if required { log.error(&failure) } else { log.warn(&failure) }
-            }
+        unfinished |= everything.tell_troubles(log);
+        carried.unfinished = unfinished || !broken.is_empty();
+        self.tell_units(&carried.stores, log);
+        drop(held);
+        if carried.stores.is_empty() && !broken.is_empty() {
+            return Err(broken);
         }
-        let how = How::decide(manifest.mode == Mode::System, &variable, &|path| path.exists());
-        let done: Vec<_> =
-            carried.stores.iter().map(|store| (&store.target, &store.published)).collect();
+        for failure in &broken {
+            log.error(failure);
+        }
+        Ok(carried)
+    }
+
+    /// Takes the locks of the stores, before anything is opened.
+    fn hold(
+        &self,
+        accounts: Option<&dyn Accounts>,
+        log: &Log,
+    ) -> Result<Option<Hold>, Vec<Failure>> {
+        if self.dry {
+            return Ok(None);
+        }
+        let targets = plan::targets(self.manifest, self.when, accounts);
+        let all: Vec<_> = targets.iter().map(|(_, target)| target).collect();
+        let mut waiting = |who: &str| log.info(&format!("waiting for {who}"));
+        match hold(&all, "activate", &mut waiting) {
+            Ok(held) => Ok(Some(held)),
+            Err(error) => Err(explain::publish("", &error).into()),
+        }
+    }
+
+    fn tell_units(&self, stores: &[Store<'_>], log: &Log) {
+        let system = self.manifest.mode == Mode::System;
+        let how = How::decide(system, &variable, &|path| path.exists());
+        let done: Vec<_> = stores.iter().map(|store| (&store.target, &store.published)).collect();
         for problem in units::request(&how, &done) {
             log.warn(&explain::trouble("", &problem));
         }
-        drop(held);
-        if carried.unchanged && !broken.is_empty() {
-            return Err(broken);
-        }
-        carried.unfinished |= !broken.is_empty();
-        broken.iter().for_each(|failure| log.error(failure));
-        Ok(carried)
     }
 }
 
@@ -185,6 +199,19 @@ pub(super) struct Everything<'a, 'm> {
 }
 
 impl Everything<'_, '_> {
+    /// Tells what went wrong when secrets were put in place; whether something required did.
+    fn tell_troubles(&self, log: &Log) -> bool {
+        let mut unfinished = false;
+        for store in self.stores {
+            for problem in &store.published.problems {
+                let required = self.required(store.name, problem.name.as_ref());
+                unfinished |= required;
+                log.either(&explain::trouble(store.name, problem), required);
+            }
+        }
+        unfinished
+    }
+
     /// What there is now of a secret that could not be had.
     pub(super) fn what_is_left(&self, subject: &Subject<'_>) -> &'static str {
         let store = self.stores.iter().find(|store| store.name == subject.store());
@@ -225,18 +252,12 @@ pub(super) struct Carried<'m> {
     pub(super) stores: Vec<Store<'m>>,
     counts: Counts,
     unfinished: bool,
-    unchanged: bool,
 }
 
 impl Carried<'_> {
     /// Whether something that is required is not in place as it should be.
     pub(super) fn is_unfinished(&self) -> bool {
         self.unfinished
-    }
-
-    /// The exit code.
-    pub(super) fn done(&self) -> Outcome {
-        Ok(if self.unfinished { Done::Found } else { Done::Clean })
     }
 
     /// A line for each kind of change of each store.
@@ -251,7 +272,7 @@ impl Carried<'_> {
             for (names, [past, would]) in kinds {
                 if !names.is_empty() {
                     let verb = if self.dry { would } else { past };
-                    text.push_str(&format!("{name}: {verb} {}\n", listed(names)));
+                    let _infallible = writeln!(text, "{name}: {verb} {}", listed(names));
                 }
             }
         }
@@ -266,7 +287,7 @@ impl Carried<'_> {
             if !units.is_empty() {
                 let verb = if self.dry { would } else { now };
                 let units: Vec<&str> = units.into_iter().map(String::as_str).collect();
-                text.push_str(&format!("{verb} {}\n", units.join(", ")));
+                let _infallible = writeln!(text, "{verb} {}", units.join(", "));
             }
         }
         text
@@ -274,8 +295,7 @@ impl Carried<'_> {
 
     /// All of it for machines.
     pub(super) fn json(&self) -> serde_json::Value {
-        let names =
-            |names: &[Name]| names.iter().map(|name| name.to_string()).collect::<Vec<String>>();
+        let names = |names: &[Name]| names.iter().map(Name::to_string).collect::<Vec<String>>();
         let store = |store: &Store<'_>| {
             let published = &store.published;
             let value = serde_json::json!({

@@ -12,6 +12,10 @@ use serde_json::{Value, json};
 
 use crate::common::{PROGRAM, Run, finish, is_root};
 
+/// A `/run` of its own, on which systemd seems to run.
+const INSIDE: &str = "mount -t tmpfs none /run && mkdir -p /run/systemd/system && echo; \
+                      exec sleep 1000";
+
 /// A machine.
 pub struct Host {
     folder: tempfile::TempDir,
@@ -32,7 +36,7 @@ impl Host {
         // Says a line when it is inside.
         let mut holder = Command::new("unshare")
             .args(flags)
-            .args(["sh", "-c", "echo; exec sleep 1000"])
+            .args(["sh", "-c", INSIDE])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

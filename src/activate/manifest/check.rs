@@ -16,6 +16,10 @@ impl Manifest {
     /// Everything that is wrong.
     pub(super) fn check(&self) -> Faults {
         let mut faults = Faults::new();
+        if self.stores.len() > MOST_STORES {
+            faults.push(("stores".to_owned(), format!("there are more than {MOST_STORES}")));
+            return faults;
+        }
         self.check_stores(&mut faults);
         self.check_names(&mut faults);
         self.check_targets(&mut faults);
@@ -200,6 +204,8 @@ impl Manifest {
     }
 }
 
+/// Each is compared with each.
+const MOST_STORES: usize = 64;
 const NO_KEYS: &str = "a file of the format `binary` has no keys";
 /// How our own placeholders begin.
 pub(super) const OWN_PLACEHOLDER: &str = "<secretctl:";

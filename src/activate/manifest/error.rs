@@ -3,7 +3,9 @@
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use super::locate;
 
 /// Why a manifest cannot be used.
 #[derive(Debug)]
@@ -36,6 +38,26 @@ pub struct Fault {
     /// A clause.
     pub what: String,
 }
+
+impl ManifestError {
+    /// Faults with the places of their fields.
+    pub(super) fn located(file: &Path, text: &[u8], faults: Vec<(String, String)>) -> Self {
+        let left_out = faults.len().saturating_sub(MOST_FAULTS);
+        let place = |(field, what): (String, String)| {
+            let (line, column) = locate::position(text, &field);
+            Fault { line, column, field, what }
+        };
+        let mut faults: Vec<Fault> = faults.into_iter().take(MOST_FAULTS).map(place).collect();
+        if left_out > 0 {
+            let what = format!("{left_out} more faults are not told");
+            faults.push(Fault { line: 0, column: 0, field: String::new(), what });
+        }
+        Self::Faults { file: file.to_owned(), faults }
+    }
+}
+
+/// Whoever has more of them corrects these first.
+const MOST_FAULTS: usize = 50;
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

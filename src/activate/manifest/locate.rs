@@ -16,10 +16,10 @@ pub(super) fn position(text: &[u8], field: &str) -> (usize, usize) {
     }
     let offset = here.get().as_ptr().addr().saturating_sub(text.as_ptr().addr());
     let before = text.get(..offset).unwrap_or_default();
-    let line = before.iter().filter(|byte| **byte == b'\n').count();
+    let line = before.split(|byte| *byte == b'\n').count();
     let start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at.saturating_add(1));
     let column = String::from_utf8_lossy(before.get(start..).unwrap_or_default()).chars().count();
-    (line.saturating_add(1), column.saturating_add(1))
+    (line, column.saturating_add(1))
 }
 
 /// The values on the way, as far as it leads.

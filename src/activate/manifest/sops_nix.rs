@@ -12,9 +12,8 @@ use serde::{Deserialize, Deserializer};
 
 use super::types::{AbsolutePath, IdentityPath, NIX_STORE, TargetPath};
 use super::{
-    Fault, FileMode, Filesystem, Format, Gnupg, Identity, IdentityKind, Key, Logging, Manifest,
+    FileMode, Filesystem, Format, Gnupg, Identity, IdentityKind, Key, Logging, Manifest,
     ManifestError, Mode, Owner, Phase, Placeholder, Secret, Store, Template, Unit, Version, decode,
-    locate,
 };
 use crate::activate::Name;
 
@@ -57,14 +56,7 @@ pub fn parse(
     }
     match converted {
         Some(converted) if faults.is_empty() => Ok(converted),
-        Some(_) | None => {
-            let place = |(field, what): (String, String)| {
-                let (line, column) = locate::position(text, &field);
-                Fault { line, column, field, what }
-            };
-            let faults = faults.into_iter().map(place).collect();
-            Err(ManifestError::Faults { file: path.to_owned(), faults })
-        }
+        Some(_) | None => Err(ManifestError::located(path, text, faults)),
     }
 }
 
@@ -185,8 +177,7 @@ impl Reading<'_> {
         let templates = templates
             .filter_map(|(index, one)| self.template(index, one, link.as_path()))
             .collect();
-        let (placeholders, absent) =
-            self.placeholders(foreign.placeholder_by_secret_name, &secrets);
+        let (placeholders, absent) = placeholders(foreign.placeholder_by_secret_name, &secrets);
         let mut keys_in_store = Vec::new();
         let mut identities = Vec::new();
         let files = [
@@ -400,12 +391,11 @@ impl Reading<'_> {
     fn units(&mut self, field: &str, names: Vec<String>) -> Vec<Unit> {
         let mut units = Vec::new();
         for (index, name) in names.into_iter().enumerate() {
-            match Unit::new(&name).or_else(|| Unit::new(&format!("{name}.service"))) {
-                Some(unit) => units.push(unit),
-                None => {
-                    let what = "this is no name of a unit".to_owned();
-                    self.faults.push((format!("{field}[{index}]"), what));
-                }
+            if let Some(unit) = Unit::new(&name).or_else(|| Unit::new(&format!("{name}.service"))) {
+                units.push(unit);
+            } else {
+                let what = "this is no name of a unit".to_owned();
+                self.faults.push((format!("{field}[{index}]"), what));
             }
         }
         units
@@ -438,26 +428,26 @@ impl Reading<'_> {
         }
         Some(PathBuf::from(parts.join("%")))
     }
+}
 
-    fn placeholders(
-        &mut self,
-        names: BTreeMap<String, String>,
-        secrets: &[Secret],
-    ) -> (BTreeMap<String, Placeholder>, BTreeMap<String, String>) {
-        let (mut known, mut absent) = (BTreeMap::new(), BTreeMap::new());
-        for (name, text) in names {
-            match secrets.iter().find(|secret| secret.name.as_str() == name) {
-                Some(secret) => {
-                    let secret = secret.name.clone();
-                    known.insert(text, Placeholder { store: STORE.to_owned(), secret });
-                }
-                None => {
-                    absent.insert(text, name);
-                }
+/// Those of secrets of this manifest, and those of others with their names.
+fn placeholders(
+    names: BTreeMap<String, String>,
+    secrets: &[Secret],
+) -> (BTreeMap<String, Placeholder>, BTreeMap<String, String>) {
+    let (mut known, mut absent) = (BTreeMap::new(), BTreeMap::new());
+    for (name, text) in names {
+        match secrets.iter().find(|secret| secret.name.as_str() == name) {
+            Some(secret) => {
+                let secret = secret.name.clone();
+                known.insert(text, Placeholder { store: STORE.to_owned(), secret });
+            }
+            None => {
+                absent.insert(text, name);
             }
         }
-        (known, absent)
     }
+    (known, absent)
 }
 
 fn or_null<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(

@@ -13,8 +13,6 @@ use crate::plaintext::Plaintext;
 
 /// The version of the form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[cfg_attr(test, schemars(with = "u32", range(min = 1, max = 1)))]
 pub struct Version;
 
 /// Whose secrets these are.
@@ -327,20 +325,14 @@ pub enum Format {
 
 /// The way to one value, at least one step.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[cfg_attr(test, schemars(with = "Vec<String>", length(min = 1)))]
 pub struct Key(Vec<String>);
 
 /// Permissions of a file: three octal digits, with a 0 before them or not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[cfg_attr(test, schemars(with = "String", regex(pattern = "^0?[0-7]{3}$")))]
 pub struct FileMode(pub u32);
 
 /// A user or a group.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[cfg_attr(test, schemars(untagged))]
 pub enum Owner {
     /// By its number.
     Number(u32),
@@ -350,27 +342,19 @@ pub enum Owner {
 
 /// An absolute path without `..`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[cfg_attr(test, schemars(with = "String", regex(pattern = "^/.")))]
 pub struct AbsolutePath(PathBuf);
 
 /// As [`AbsolutePath`], for a private key: not in the Nix store, which everybody can read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[cfg_attr(test, schemars(with = "String", regex(pattern = "^/.")))]
 pub struct IdentityPath(pub(super) PathBuf);
 
 /// As [`AbsolutePath`], for what we write: not in the Nix store. In mode `user` it may begin with
 /// `%r`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[cfg_attr(test, schemars(with = "String", regex(pattern = "^(/|%r)")))]
 pub struct TargetPath(PathBuf);
 
 /// The name of a systemd unit with its ending.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[cfg_attr(test, schemars(with = "String"))]
 pub struct Unit(String);
 
 /// A value that is no secret. Treated as one all the same: nobody copies a real one in here

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -36,7 +37,9 @@ pub(super) fn main(arguments: &[OsString]) -> ExitCode {
     match run(&options, &log) {
         Ok(code) => code,
         Err(failures) => {
-            failures.iter().for_each(|failure| log.error(failure));
+            for failure in &failures {
+                log.error(failure);
+            }
             ExitCode::FAILURE
         }
     }
@@ -96,7 +99,9 @@ fn run(options: &Options, log: &Log) -> Result<ExitCode, Vec<Failure>> {
 
 fn run_check(manifest: &Manifest, log: &Log) -> ExitCode {
     let problems = check(manifest).problems;
-    problems.iter().for_each(|problem| log.error(&explain::check_problem(problem)));
+    for problem in &problems {
+        log.error(&explain::check_problem(problem));
+    }
     if problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
@@ -145,7 +150,8 @@ fn changes(published: &Published) -> String {
             let verb = if published.dry { would } else { now };
             let plural = if names.len() == 1 { "" } else { "s" };
             if !names.is_empty() {
-                text.push_str(&format!("{verb} {noun}{plural}: {}\n", names.join(", ")));
+                let names = names.join(", ");
+                let _infallible = writeln!(text, "{verb} {noun}{plural}: {names}");
             }
         }
     }
@@ -159,7 +165,9 @@ fn of(name: &Name, rendered: bool) -> Option<&str> {
 }
 
 fn would(verb: &str, units: &BTreeSet<String>) {
-    units.iter().for_each(|unit| ui::say(&format!("would {verb} {unit}")));
+    for unit in units {
+        ui::say(&format!("would {verb} {unit}"));
+    }
 }
 
 #[derive(Debug, PartialEq, Eq)]

@@ -249,10 +249,9 @@ impl Connection {
             let mut stdout = [PollFd::new(&self.stdout, PollFlags::IN)];
             match poll(&mut stdout, left.as_ref()) {
                 Ok(0) => return Err(PluginError::TimedOut { name: self.name.clone(), after }),
-                // What else there is to say, reading says.
-                Ok(_) => return Ok(()),
                 Err(error) if error == rustix::io::Errno::INTR => {}
-                Err(_) => return Ok(()),
+                // What else there is to say, reading says.
+                Ok(_) | Err(_) => return Ok(()),
             }
         }
     }
