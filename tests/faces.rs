@@ -85,10 +85,11 @@ fn texts(list: &Value) -> Vec<&str> {
 fn written(nix: &Nix, out: &Value, parts: &[&str]) -> String {
     let mut text = String::new();
     for part in parts {
-        let shown = match &out[part] {
-            Value::String(shown) => shown.trim_end().to_owned(),
-            value => serde_json::to_string_pretty(value).unwrap(),
-        };
+        let value = &out[part];
+        let shown = value.as_str().map_or_else(
+            || serde_json::to_string_pretty(value).unwrap(),
+            |text| text.trim_end().to_owned(),
+        );
         writeln!(text, "=== {part}\n{shown}").unwrap();
     }
     nix.redact(&text)
@@ -624,5 +625,98 @@ fn files_of_sops_may_be_on_the_machine_alone() {
         );
         let ran = target::run(&folder, &install);
         assert_eq!(ran.out, "/run/secrets/hash 400 0:0: $6$salt$sops|\n");
+    }
+}
+
+/// The rules of a flake take what a face maps once, by the file that people edit.
+#[test]
+fn rules_name_the_files_that_were_declared() {
+    for nix in versions() {
+        let folder = hosts::prepared(&nix);
+        let host = nixos(&["age", "age-rekey"], &["agenix-rekey.nix"], "").expression(&folder);
+        let secrix = nixos(&["secrix"], &["secrix.nix"], "").expression(&folder);
+        let rules = nix.value(&format!(
+            "(import {} {{ outPath = {}; nixosConfigurations = {{ one = {host}; two = {secrix}; }}; \
+             }}).secrets",
+            project("nixos-module/rules.nix"),
+            folder.display()
+        ));
+        // Neither what agenix-rekey made for the host, nor what no host gets.
+        let both = json!({ "readers": ["two", "alice"] });
+        let one = json!({ "readers": ["one"] });
+        assert_eq!(
+            rules,
+            json!({
+                "secrets/plain.age": one, "secrets/owned.age": one, "secrets/wifi": both,
+                "secrets/system-password": both, "secrets/one-password": both,
+                "secrets/two-password": both, "secrets/dynamic-password": both,
+            })
+        );
+    }
+}
+
+#[test]
+fn the_key_of_sops_nix_is_made_where_it_is_missing() {
+    let more = "{ sops = { age.keyFile = \"/var/lib/sops-nix/key.txt\"; age.generateKey = true; \
+                useTmpfs = true; defaultSopsFile = ./secrets/host.yaml; secrets.hash.neededForUsers = \
+                true; }; }";
+    for nix in versions() {
+        let folder = hosts::prepared(&nix);
+        let host = nixos(&["sops"], &[], more).expression(&folder);
+        let out = nix.value(&format!("{host}.out"));
+        assert_eq!(texts(&out["assertions"]), [""; 0]);
+        let unit = out["units"]["sops-generate-age-key.service"].as_str().unwrap();
+        for line in [
+            "ConditionPathExists=!/var/lib/sops-nix/key.txt",
+            "UMask=0077",
+            "Before=secretctl-early.service secretctl.service shutdown.target",
+        ] {
+            assert!(unit.contains(line), "{unit}");
+        }
+        for unit in ["secretctl.service", "secretctl-early.service"] {
+            let unit = out["units"][unit].as_str().unwrap();
+            assert!(unit.contains("Wants=sops-generate-age-key.service"), "{unit}");
+        }
+        // When the system starts, there are no units yet.
+        let script = out["activation"].as_str().unwrap();
+        let made = script.find("age-keygen -o /var/lib/sops-nix/key.txt").unwrap();
+        assert!(made < script.find("activate --early").unwrap(), "{script}");
+        for store in ["secrets", "sops-users"] {
+            let store = &out["manifest"]["stores"][store];
+            assert_eq!(
+                [&store["filesystem"], &store["allowSwap"]],
+                [&json!("tmpfs"), &json!(false)]
+            );
+        }
+    }
+}
+
+/// As for hosts, of homes and Macs, and what is told without being refused.
+#[test]
+fn what_cannot_be_kept_of_homes_and_macs_is_told() {
+    let home = "({ pkgs, ... }: { age.package = pkgs.rage; age.secrets.a.file = ./secrets/plain.age; sops = \
+                { defaultSopsFile = ./secrets/host.yaml; secrets.hash = { }; gnupg.qubes-split-gpg.enable = \
+                true; age.keyFile = \"/home/alice/key\"; environment.QUBES_GPG_DOMAIN = \"vault\"; }; })";
+    let mac = "{ age.ageBin = \"/opt/bin/rage\"; age.secrets.a.file = ./secrets/plain.age; \
+               launchd.daemons.activate-agenix.serviceConfig.Nice = 5; sops = { defaultSopsFile = \
+               ./secrets/host.yaml; secrets.hash = { }; age.generateKey = true; age.keyFile = \
+               \"/var/key\"; }; launchd.daemons.sops-install-secrets.serviceConfig.Nice = 5; }";
+    for nix in versions() {
+        let folder = hosts::prepared(&nix);
+        let mut text = String::new();
+        for (system, faces, more) in [
+            ("home-manager", ["age-home", "sops-home"], home),
+            ("nix-darwin", ["age-darwin", "sops-darwin"], mac),
+        ] {
+            let host = Host { system, faces: &faces, files: &[], more }.expression(&folder);
+            let out = nix.value(&format!("{{ inherit ({host}.out) assertions warnings; }}"));
+            writeln!(text, "=== {system}").unwrap();
+            for part in ["assertions", "warnings"] {
+                for message in texts(&out[part]) {
+                    writeln!(text, "{part}: {message}").unwrap();
+                }
+            }
+        }
+        snapshot!("wrong_homes_and_macs", nix.redact(&text));
     }
 }

@@ -268,6 +268,48 @@ fn the_switch_is_checked_where_the_release_can() {
     }
 }
 
+/// Each module of the flake is one import.
+#[test]
+fn the_modules_of_the_flake_evaluate() {
+    let expression = r#"
+        let
+          outputs = (import FLAKE).outputs { self = { }; nixpkgs = { lib = import LIB; legacyPackages = { }; }; };
+          package = { type = "derivation"; name = "package"; outPath = "/opt/package"; };
+          of = system: all: builtins.mapAttrs (name: module:
+            let
+              # stands beside that of agenix, as the original does
+              beside = if name == "agenix-rekey" then [ all.agenix ] else [ ];
+              evaluated = import EVAL { inherit system; modules = [ module { secretctl.package = package; } ] ++ beside; };
+            in { inherit (evaluated.out.manifest) version mode; inherit (evaluated.out) assertions; }) all;
+        in {
+          nixos = of "nixos" outputs.nixosModules;
+          home = of "home-manager" outputs.homeModules;
+          darwin = of "nix-darwin" outputs.darwinModules;
+        }"#
+    .replace("FLAKE", &project("flake.nix"))
+    .replace("LIB", &project("nixos-module/tests/lib"))
+    .replace("EVAL", &project("nixos-module/tests/eval.nix"));
+    let ours = ["agenix", "agenix-rekey", "default", "secretctl", "sops-nix"];
+    for nix in versions() {
+        let value = nix.value(&expression);
+        for (system, mode, more) in [
+            ("nixos", "system", &["secrix"] as &[_]),
+            ("home", "user", &[]),
+            ("darwin", "system", &[]),
+        ] {
+            let modules = value[system].as_object().unwrap();
+            let names: Vec<&str> = modules.keys().map(String::as_str).collect();
+            let mut expected = [&ours[..], more].concat();
+            expected.sort_unstable();
+            assert_eq!(names, expected, "{system}");
+            for (name, module) in modules {
+                assert_eq!(module["version"], 1, "{system} {name}");
+                assert_eq!(module["mode"], mode, "{system} {name}");
+            }
+        }
+    }
+}
+
 /// The last secret that goes leaves units that take it away, and no memory mounted.
 #[test]
 fn nothing_is_mounted_for_nothing() {

@@ -15,7 +15,7 @@ rec {
       pkgs.writeShellScript "secrix-builder" ''
         # ${option}.decrypted.builder
         set -e
-        ${if builtins.isFunction builder then builder "/dev/fd/1" else builder}
+        ${if lib.isFunction builder then builder "/dev/fd/1" else builder}
       '';
 
   # A user of `null` is one that systemd makes up when the service starts.

@@ -20,7 +20,6 @@ let
     concatStringsSep
     elem
     isAttrs
-    isFunction
     isList
     isPath
     isString
@@ -41,7 +40,7 @@ let
     lib.concatMapStrings (part: if isList part then "store:" else part) parts;
   show =
     value:
-    if isFunction value then
+    if lib.isFunction value then
       "a function"
     else if isPath value then
       "a path"

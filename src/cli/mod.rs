@@ -209,7 +209,7 @@ fn run(common: &Common, command: Command) -> Outcome {
         Command::Exec(command) => command.run(&context),
         Command::Keys(command) => command.run(&context),
         #[cfg(target_os = "linux")]
-        Command::Credentials(command) => command.run(),
+        Command::Credentials(command) => command.run(common),
         Command::Completions(command) => command.run(),
         Command::Man(command) => command.run(),
     }
