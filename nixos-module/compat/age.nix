@@ -196,7 +196,10 @@ in
     secretsMountPoint = mkOption {
       type = types.addCheck types.str (
         path: builtins.match "[ \t\n]*" path == null && builtins.match ".+/" path == null
-      );
+      )
+      // {
+        description = "string, not empty and without a slash at its end";
+      };
       default = if isHome then userFolder "agenix.d" else "/run/agenix.d";
       defaultText = literalExpression (
         if isHome then ''"''${XDG_RUNTIME_DIR}/agenix.d", without the variable where home.uid is set'' else ''"/run/agenix.d"''

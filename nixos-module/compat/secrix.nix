@@ -29,9 +29,9 @@ let
   systemSecret =
     attribute: secret:
     let
-      declaredAs = "secrix.system.secrets.${quoted attribute}";
+      option = "secrix.system.secrets.${quoted attribute}";
     in
-    lib.nameValuePair declaredAs (shared.mapped declaredAs "secrix" secret);
+    lib.nameValuePair option (shared.mapped option "secrix" secret);
 
   program = common.ageProgram "secrix.ageBin" "${pkgs.age}/bin/age" cfg.ageBin;
   isUsed = cfg.system.secrets != { } || cfg.services != { };

@@ -149,7 +149,7 @@ in
   {
     assertion = !cfg.gnupg.qubes-split-gpg.enable;
     message =
-      "`sops.gnupg.qubes-split-gpg.enable` cannot be kept: put a program `gpg` that calls qubes-gpg-client-wrapper into a "
-      + "package, name that in `sops.gnupg.package`, set `sops.gnupg.home` and turn the option off";
+      "`sops.gnupg.qubes-split-gpg.enable` cannot be kept: put a program `gpg` that sets QUBES_GPG_DOMAIN and "
+      + "calls qubes-gpg-client-wrapper into a package, name that in `sops.gnupg.package`, set `sops.gnupg.home` and turn the option off";
   }
 ]

@@ -27,6 +27,7 @@ let
   pathNotInStore = lib.mkOptionType {
     name = "pathNotInStore";
     description = "path not in the Nix store";
+    descriptionClass = "noun";
     check = path: !common.isInStore path;
     merge = lib.mergeEqualOption;
   };

@@ -9,6 +9,8 @@
 pub mod accounts;
 pub mod check;
 mod compare;
+#[cfg(target_os = "linux")]
+pub mod credentials;
 mod generation;
 pub mod hold;
 mod links;

@@ -5,6 +5,8 @@ mod activate;
 mod compat;
 mod completions;
 mod context;
+#[cfg(target_os = "linux")]
+mod credentials;
 mod decrypt;
 mod edit;
 mod encrypt;
@@ -20,6 +22,7 @@ mod progress;
 mod reader;
 mod rekey;
 mod rotate;
+mod scan;
 mod set;
 mod status;
 mod target;
@@ -90,10 +93,13 @@ enum Command {
     Status(status::Status),
     Host(reader::Host),
     User(reader::User),
+    Scan(Box<scan::Scan>),
     Exec(exec::Exec),
     Git(git::Git),
     Activate(activate::Activate),
     Keys(keys::Keys),
+    #[cfg(target_os = "linux")]
+    Credentials(credentials::Credentials),
     Completions(completions::Completions),
     Man(man::Man),
 }
@@ -115,8 +121,11 @@ fn definition(name: &str) -> Option<fn(clap::Command) -> clap::Command> {
         "host" => reader::Host::augment_args,
         "user" => reader::User::augment_args,
         "keys" => keys::Keys::augment_args,
+        #[cfg(target_os = "linux")]
+        "credentials" => credentials::Credentials::augment_args,
         "completions" => completions::Completions::augment_args,
         "man" => man::Man::augment_args,
+        "scan" => scan::Scan::augment_args,
         "exec" => exec::Exec::augment_args,
         "git" => git::Git::augment_args,
         "activate" => activate::Activate::augment_args,
@@ -196,8 +205,11 @@ fn run(common: &Common, command: Command) -> Outcome {
         Command::Rekey(command) => command.run(&context),
         Command::Status(command) => command.run(&context),
         Command::Git(command) => command.run(&context),
+        Command::Scan(command) => command.run(&context),
         Command::Exec(command) => command.run(&context),
         Command::Keys(command) => command.run(&context),
+        #[cfg(target_os = "linux")]
+        Command::Credentials(command) => command.run(common),
         Command::Completions(command) => command.run(),
         Command::Man(command) => command.run(),
     }
