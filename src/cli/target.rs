@@ -138,7 +138,11 @@ impl<'m> Run<'m> {
             }
         }
         for failure in explain::deferred(&deferred) {
-            log.warn(&failure);
+            // What is filled before users exist is filled again when they do.
+            match self.when {
+                When::Early => log.info(&failure.headline),
+                When::Normal => log.warn(&failure),
+            }
         }
         let mut carried = Carried {
             dry: self.dry,
