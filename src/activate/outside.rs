@@ -30,8 +30,7 @@ pub(super) fn arrange(
 ) -> (Ours, Vec<Problem>) {
     let device = mounted.filter(|mounted| mounted.own);
     let device = device.and_then(|mounted| mounted.folder.stat().ok()).map(|stat| stat.st_dev);
-    let outside =
-        Outside { store: &target.store, device, before, dry, overwrite: target.overwrite };
+    let outside = Outside { store: &target.store, device, before, dry };
     let mut work =
         Work { outside, taken: BTreeMap::new(), ours: Ours::default(), problems: Vec::new() };
     for outcome in outcomes {
