@@ -20,7 +20,7 @@ use std::sync::Arc;
 use rustix::fs::{AtFlags, CWD, FileType, FlockOperation, Gid, Mode, OFlags, Stat, Uid};
 use rustix::io::Errno;
 
-use super::random_name;
+use super::{random_name, system};
 
 mod folder;
 
@@ -160,11 +160,11 @@ impl Staged {
                 if rustix::fs::fchown(file, Some(owner), Some(group)).is_err() {
                     let _not_ours = rustix::fs::fchown(file, None, Some(group));
                 }
-                stat.st_mode & 0o777
+                system::permissions(stat) & 0o777
             }
             None => self.new_mode & !umask(),
         };
-        rustix::fs::fchmod(file, Mode::from_raw_mode(mode))
+        rustix::fs::fchmod(file, system::mode(mode))
             .map_err(|e| self.error("set the mode of", e.into()))?;
         file.sync_all().map_err(|e| self.error("sync", e))?;
         self.finished = true;
@@ -518,6 +518,7 @@ fn kind(stat: &Stat) -> FileType {
 }
 
 /// A temporary without a name; `None` where the file system or the lack of `/proc` forbids it.
+#[cfg(target_os = "linux")]
 fn create_unnamed(folder: &OpenFolder) -> Option<File> {
     if !folder.names_later {
         return None;
@@ -525,6 +526,13 @@ fn create_unnamed(folder: &OpenFolder) -> Option<File> {
     let flags = OFlags::WRONLY | OFlags::TMPFILE | OFlags::CLOEXEC;
     let file = rustix::fs::openat(&folder.file, ".", flags, Mode::from_raw_mode(0o600));
     file.ok().map(File::from)
+}
+
+/// There are none; no folder says that it could have some.
+#[cfg(not(target_os = "linux"))]
+fn create_unnamed(folder: &OpenFolder) -> Option<File> {
+    debug_assert!(!folder.names_later);
+    None
 }
 
 /// Gives a temporary its name.

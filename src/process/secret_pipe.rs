@@ -10,12 +10,23 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use rustix::fs::{CWD, FileType, Mode, OFlags};
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 use super::Account;
 use super::exec::become_user;
 use crate::plaintext::Plaintext;
+
+#[cfg(target_os = "linux")]
+fn make_fifo(path: &Path) -> io::Result<()> {
+    use rustix::fs::{CWD, FileType};
+    Ok(rustix::fs::mknodat(CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0)?)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn make_fifo(_path: &Path) -> io::Result<()> {
+    Err(io::Error::new(io::ErrorKind::Unsupported, "named pipes only on Linux"))
+}
 
 /// The writer, which ends when the value is dropped.
 #[derive(Debug)]
@@ -31,7 +42,7 @@ impl Pipe {
     /// # Errors
     /// What the system says.
     pub(super) fn make(path: &Path) -> io::Result<()> {
-        Ok(rustix::fs::mknodat(CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0)?)
+        make_fifo(path)
     }
 
     /// Writes the content for everyone who opens the pipe to read, with the rights of `user` where there

@@ -8,6 +8,7 @@ use rustix::fs::{Access, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::{ReplaceError, folder_error};
+use crate::fsx::system;
 
 /// An open folder.
 #[derive(Debug)]
@@ -51,5 +52,5 @@ impl LastFolder {
 }
 
 fn inode(folder: &File) -> Result<(u64, u64), Errno> {
-    rustix::fs::fstat(folder).map(|stat| (stat.st_dev, stat.st_ino))
+    rustix::fs::fstat(folder).map(|stat| (system::device(&stat), stat.st_ino))
 }
