@@ -200,6 +200,11 @@ fn a_service_has_its_secrets_while_it_runs() {
 }
 
 #[test]
+fn a_service_gets_what_its_file_holds_when_it_starts() {
+    each(|Life { boot, .. }| boot.is("other-seen-2", &format!("./token:{CANARY}")));
+}
+
+#[test]
 fn a_dynamic_user_has_its_secrets_alone() {
     each(|Life { boot, .. }| {
         boot.succeeded("dynamic-start");

@@ -48,6 +48,13 @@ say failing-start systemctl start failing
 say failing-result systemctl show -P ExecMainStatus failing
 say failing-seen cat /var/lib/failing/seen
 
+# another file in the same place
+mv /srv/other.age /srv/other.age.kept
+cp /srv/plain.age /srv/other.age
+systemctl restart other
+say other-seen-2 sh -c 'head -n 1 /var/lib/other/seen'
+mv /srv/other.age.kept /srv/other.age
+
 # a storm
 systemctl reset-failed
 for unit in app other dynamic instance@1 instance@2 instance@3 instance@4 instance@5; do
