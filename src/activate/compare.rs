@@ -105,7 +105,7 @@ fn differs(
 /// Owner and permissions as they were.
 pub(super) fn as_is(stat: &Stat, owners: bool) -> Attributes {
     let owner = owners.then_some((stat.st_uid, stat.st_gid));
-    Attributes { owner, mode: stat.st_mode & 0o7777 }
+    Attributes { owner, mode: crate::fsx::system::permissions(stat) }
 }
 
 /// What a secret was in the last generation.

@@ -10,7 +10,7 @@ use rustix::fs::{FileType, Stat};
 use super::state::{Mark, State};
 use super::{StoreSpec, Trouble};
 use crate::fsx::directory::{has, holds, is_file, is_link, unfinished};
-use crate::fsx::{Attributes, Directory, ReachError, Way, reach};
+use crate::fsx::{Attributes, Directory, ReachError, Way, reach, system};
 use crate::plaintext::Plaintext;
 
 /// The places outside of one store.
@@ -196,7 +196,7 @@ impl Outside<'_> {
         };
         let stat = folder.stat().map_err(|e| Trouble::io(parent, "look at", e))?;
         // The way may lead into the store by other names than its own.
-        if self.device == Some(stat.st_dev) {
+        if self.device == Some(system::device(&stat)) {
             return Err(Trouble::InStore { path: path.to_owned() });
         }
         Ok(Some((folder, name)))

@@ -8,7 +8,7 @@ use super::compare::Outcome;
 use super::links::{Outside, StagedCopy};
 use super::state::{Mark, State};
 use super::{Name, Problem, Published, Target, Trouble};
-use crate::fsx::Mounted;
+use crate::fsx::{Mounted, system};
 
 /// What is ours now.
 #[derive(Debug, Default)]
@@ -27,7 +27,8 @@ pub(super) fn arrange(
     published: &Published,
 ) -> (Ours, Vec<Problem>) {
     let device = mounted.filter(|mounted| mounted.own);
-    let device = device.and_then(|mounted| mounted.folder.stat().ok()).map(|stat| stat.st_dev);
+    let device =
+        device.and_then(|mounted| mounted.folder.stat().ok()).map(|stat| system::device(&stat));
     let outside =
         Outside { store: &target.store, device, before, dry, overwrite: target.overwrite };
     let mut work =

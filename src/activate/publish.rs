@@ -67,6 +67,10 @@ pub fn publish(
         return Ok(run.published);
     }
     if !dry {
+        #[cfg(target_os = "macos")]
+        if wanted == Memory::Ramfs {
+            attach_ram_disk(target)?;
+        }
         let made = fsx::mount(&store.mount_point, wanted, folders(target), target.system);
         mounted = Some(made.map_err(PublishError::Mount)?);
     }
@@ -256,11 +260,23 @@ fn lay(fresh: &Fresh<'_>, outcome: &mut Outcome, previous: Option<&Directory>) -
     Ok(())
 }
 
+/// There is no ramfs: what stands for one is made by programs of the system.
+#[cfg(target_os = "macos")]
+fn attach_ram_disk(target: &Target) -> Result<(), PublishError> {
+    let path = &target.store.mount_point;
+    crate::process::ram_disk::attach(path, folders(target)).map_err(|source| PublishError::Io {
+        path: path.clone(),
+        doing: "attach a disk in memory to",
+        source,
+    })
+}
+
 /// What is to be mounted. Without root it is a folder, whatever the manifest says.
 pub(super) fn memory(target: &Target) -> Memory {
     let store = &target.store;
     match store.filesystem {
-        Filesystem::Ramfs if target.system => Memory::Ramfs,
+        // A disk in memory needs no root.
+        Filesystem::Ramfs if target.system || cfg!(target_os = "macos") => Memory::Ramfs,
         Filesystem::Tmpfs if target.system => Memory::Tmpfs { allow_swap: store.allow_swap },
         Filesystem::Ramfs | Filesystem::Tmpfs | Filesystem::Directory => {
             Memory::Folder { allow_disk: store.allow_disk }

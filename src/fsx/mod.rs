@@ -8,6 +8,7 @@ pub mod private_dir;
 pub mod reach;
 pub mod read;
 pub mod replace;
+pub mod system;
 
 use std::ffi::OsString;
 use std::io;
@@ -47,12 +48,7 @@ impl Folders {
 
 /// Fills `bytes` from the random source of the system.
 pub(crate) fn fill_random(bytes: &mut [u8]) -> io::Result<()> {
-    let mut rest = bytes;
-    while !rest.is_empty() {
-        let n = rustix::rand::getrandom(&mut *rest, rustix::rand::GetRandomFlags::empty())?;
-        rest = rest.get_mut(n..).unwrap_or_default();
-    }
-    Ok(())
+    system::fill_random(bytes)
 }
 
 /// `length` random characters of Base32's alphabet, for names that nobody can guess.

@@ -16,10 +16,10 @@ use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Access, AtFlags, CWD, FileType, FlockOperation, Gid, Mode, OFlags, Stat, Uid};
+use rustix::fs::{AtFlags, CWD, FileType, FlockOperation, Gid, Mode, OFlags, Stat, Uid};
 use rustix::io::Errno;
 
-use super::random_name;
+use super::{random_name, system};
 
 /// How a file is staged.
 #[derive(Debug, Clone, Copy)]
@@ -138,11 +138,11 @@ impl Staged {
                 if rustix::fs::fchown(file, Some(owner), Some(group)).is_err() {
                     let _not_ours = rustix::fs::fchown(file, None, Some(group));
                 }
-                stat.st_mode & 0o777
+                system::permissions(stat) & 0o777
             }
             None => self.new_mode & !umask(),
         };
-        rustix::fs::fchmod(file, Mode::from_raw_mode(mode))
+        rustix::fs::fchmod(file, system::mode(mode))
             .map_err(|e| self.error("set the mode of", e.into()))?;
         file.sync_all().map_err(|e| self.error("sync", e))?;
         self.finished = true;
@@ -481,17 +481,24 @@ fn replaceable(folder: &File, name: &OsStr, shown: &Path) -> Result<Option<Stat>
 }
 
 fn inode(folder: &File) -> Result<(u64, u64), Errno> {
-    rustix::fs::fstat(folder).map(|stat| (stat.st_dev, stat.st_ino))
+    rustix::fs::fstat(folder).map(|stat| (system::device(&stat), stat.st_ino))
 }
 
 /// A temporary without a name; `None` where the file system or the lack of `/proc` forbids it.
+#[cfg(target_os = "linux")]
 fn create_unnamed(folder: &File) -> Option<File> {
-    rustix::fs::access("/proc/self/fd", Access::EXISTS).ok()?;
+    rustix::fs::access("/proc/self/fd", rustix::fs::Access::EXISTS).ok()?;
     let flags = OFlags::WRONLY | OFlags::TMPFILE | OFlags::CLOEXEC;
     let file = rustix::fs::openat(folder, ".", flags, Mode::from_raw_mode(0o600)).ok()?;
     let _without_locks_nothing_sweeps =
         rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive);
     Some(File::from(file))
+}
+
+/// There are none.
+#[cfg(not(target_os = "linux"))]
+fn create_unnamed(_folder: &File) -> Option<File> {
+    None
 }
 
 /// Gives a temporary its name.

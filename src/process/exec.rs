@@ -9,15 +9,13 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs::OpenOptions;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rustix::process::{Gid, Pid, PidfdFlags, Signal, Uid, pidfd_open, pidfd_send_signal};
-use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
+use rustix::process::{Pid, Signal};
 
 use super::{Account, Interrupts, command, find_program};
 use crate::plaintext::Plaintext;
@@ -132,7 +130,10 @@ fn is_name(name: &str) -> bool {
 }
 
 /// Gives this thread the rights of a user and no others, for good.
+#[cfg(target_os = "linux")]
 fn become_user(user: &Account) -> io::Result<()> {
+    use rustix::process::{Gid, Uid};
+    use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
     let groups: Vec<Gid> = user.groups.iter().map(|gid| Gid::from_raw(*gid)).collect();
     let (uid, gid) = (Uid::from_raw(user.uid), Gid::from_raw(user.gid));
     set_thread_groups(&groups)?;
@@ -141,13 +142,53 @@ fn become_user(user: &Account) -> io::Result<()> {
     Ok(())
 }
 
+/// Threads have no rights of their own.
+#[cfg(not(target_os = "linux"))]
+fn become_user(_user: &Account) -> io::Result<()> {
+    Err(io::Error::new(io::ErrorKind::Unsupported, "another user only on Linux"))
+}
+
+/// A child to send signals to.
+#[cfg(target_os = "linux")]
+#[derive(Debug)]
+struct Running(std::os::fd::OwnedFd);
+
+#[cfg(target_os = "linux")]
+impl Running {
+    /// By a descriptor, since the number may be another process's by the time a signal comes.
+    fn of(pid: Pid) -> Option<Self> {
+        use rustix::process::{PidfdFlags, pidfd_open};
+        pidfd_open(pid, PidfdFlags::empty()).ok().map(Self)
+    }
+
+    fn send(&self, signal: Signal) {
+        let _ended = rustix::process::pidfd_send_signal(&self.0, signal);
+    }
+}
+
+/// A child to send signals to, by its number: there are no descriptors of processes.
+#[cfg(not(target_os = "linux"))]
+#[derive(Debug)]
+struct Running(Pid);
+
+#[cfg(not(target_os = "linux"))]
+impl Running {
+    fn of(pid: Pid) -> Option<Self> {
+        Some(Self(pid))
+    }
+
+    fn send(&self, signal: Signal) {
+        let _ended = rustix::process::kill_process(self.0, signal);
+    }
+}
+
 /// The way of signals to the command; those that come before it is there wait for it.
 #[derive(Debug, Default)]
 struct Relay(Mutex<Early>);
 
 #[derive(Debug, Default)]
 struct Early {
-    child: Option<OwnedFd>,
+    child: Option<Running>,
     waiting: Vec<i32>,
 }
 
@@ -155,8 +196,7 @@ impl Relay {
     fn begin(&self, child: &Child) {
         let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
         let mut early = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // A descriptor, since the number may be another process's by the time a signal comes.
-        early.child = pid.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
+        early.child = pid.and_then(Running::of);
         for signal in std::mem::take(&mut early.waiting) {
             early.send(signal);
         }
@@ -179,7 +219,7 @@ impl Relay {
 impl Early {
     fn send(&self, signal: i32) {
         if let (Some(child), Some(signal)) = (&self.child, Signal::from_named_raw(signal)) {
-            let _ended = pidfd_send_signal(child, signal);
+            child.send(signal);
         }
     }
 }

@@ -13,6 +13,8 @@ pub mod identity_command;
 pub mod interrupts;
 pub mod keyscan;
 pub(crate) mod pipe;
+#[cfg(any(target_os = "macos", test))]
+pub mod ram_disk;
 pub mod secret_file;
 pub mod transform;
 
@@ -22,7 +24,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use rustix::process::{DumpableBehavior, Resource, Rlimit};
+use rustix::process::{Resource, Rlimit};
 
 pub use account::{Account, AccountError};
 pub use askpass::{AskpassError, askpass};
@@ -39,7 +41,8 @@ pub use secret_file::{SecretFile, SecretFileError};
 /// # Errors
 /// What the system says; no system is known that refuses.
 pub fn harden() -> io::Result<()> {
-    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    #[cfg(target_os = "linux")]
+    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)?;
     let none = Rlimit { current: Some(0), maximum: Some(0) };
     rustix::process::setrlimit(Resource::Core, none)?;
     Ok(())
