@@ -296,4 +296,4 @@ fn foreign(path: &Path, stat: &Stat) -> Trouble {
 }
 
 /// Folders in memory, where other ways of keeping secrets put theirs.
-const VOLATILE: [&str; 3] = ["/run", "/var/run", "/dev/shm"];
+pub(super) const VOLATILE: [&str; 3] = ["/run", "/var/run", "/dev/shm"];

@@ -24,6 +24,12 @@ pub(super) fn runtime_folder() -> Option<PathBuf> {
     variable("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_absolute())
 }
 
+/// The folder that systemd keeps for us across boots, where the unit asks for one.
+fn state_folder() -> Option<PathBuf> {
+    let folders = variable("STATE_DIRECTORY")?;
+    std::env::split_paths(&folders).next().filter(|path| path.is_absolute())
+}
+
 /// Where messages go.
 pub(super) struct Log {
     json: bool,
@@ -143,6 +149,7 @@ impl<'m> Run<'m> {
         let mut broken: Vec<Failure> = Vec::new();
         for StorePlan { name, mut target, pieces } in stores {
             target.overwrite = self.overwrite;
+            target.lasting = state_folder();
             match publish(&target, pieces, held.as_ref()) {
                 Ok(published) => carried.stores.push(Store { name, target, published }),
                 Err(error) => broken.push(explain::publish(name, &error)),

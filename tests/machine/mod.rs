@@ -154,6 +154,7 @@ pub fn target() -> Target {
         },
         system: true,
         overwrite: false,
+        lasting: None,
     }
 }
 
