@@ -36,6 +36,8 @@ say app-seen cat /var/lib/app-state/seen
 say other-seen sh -c 'head -n 1 /var/lib/other/seen'
 say dynamic-seen cat /var/lib/dynamic/seen
 say instance-seen cat /var/lib/instance-x-y/seen
+systemctl start long
+say long-seen cat /var/lib/long/seen
 say nosy-reads-credential as 1003 cat /run/credentials/app.service/token
 say nosy-reads-dynamic as 1003 cat /run/credentials/dynamic.service/token
 say app-stop systemctl stop app
