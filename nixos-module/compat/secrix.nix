@@ -21,7 +21,6 @@ let
       lib
       config
       pkgs
-      common
       shared
       ;
   };

@@ -40,7 +40,6 @@ let
   # Owners and modes: the same for secrets and templates.
   owned =
     {
-      option,
       text,
       config,
       defaultOwner,
@@ -155,7 +154,6 @@ let
         );
       }
       // owned {
-        option = "sops.secrets.${lib.strings.escapeNixIdentifier name}";
         text = types.str;
         inherit config;
         defaultOwner = if isDarwin then "root" else null;
@@ -237,7 +235,6 @@ let
         };
       }
       // owned {
-        option = "sops.templates.${lib.strings.escapeNixIdentifier name}";
         text = types.singleLineStr;
         inherit config;
         defaultOwner = null;
