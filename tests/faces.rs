@@ -758,3 +758,36 @@ fn what_cannot_be_kept_of_homes_and_macs_is_told() {
         snapshot!("wrong_homes_and_macs", nix.redact(&text));
     }
 }
+
+/// The first switch finds what the originals have left.
+#[test]
+fn what_the_originals_left_is_taken_over() {
+    if !target::is_possible() {
+        return;
+    }
+    for nix in versions() {
+        let folder = hosts::prepared(&nix);
+        hosts::package(&nix);
+        let alice = "({ lib, ... }: { users.users.alice.hashedPasswordFile = lib.mkForce null; })";
+        let host = nixos(&["age", "sops"], &["agenix.nix", "sops-nix.nix"], alice);
+        let manifest = manifest(&nix, &host.expression(&folder));
+        let ran = target::run(
+            &folder,
+            &format!(
+                "for store in agenix secrets; do
+                   mkdir /run/$store.d; mount -t ramfs none /run/$store.d
+                   mkdir /run/$store.d/5; echo old >/run/$store.d/5/old
+                   ln -s /run/$store.d/5 /run/$store
+                 done
+                 ln -s /run/agenix/linked /srv/linked
+                 ln -s /run/secrets/token /srv/token
+                 echo old >/srv/copied
+                 secretctl activate {manifest} || echo exit code $?
+                 readlink /run/agenix /run/secrets
+                 show /srv/linked /srv/token /srv/copied
+                 ls /run/agenix.d /run/secrets.d"
+            ),
+        );
+        snapshot!("taken_over", format!("{}---\n{}", ran.out, nix.redact(&ran.errors)));
+    }
+}

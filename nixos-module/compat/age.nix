@@ -28,7 +28,11 @@ let
   runtimeOfDarwin = "$(${pkgs.getconf}/bin/getconf DARWIN_USER_TEMP_DIR)";
   uid = config.home.uid or null;
   userFolder =
-    name: if isHome && uid != null && !pkgs.stdenv.hostPlatform.isDarwin then "/run/user/${toString uid}/${name}" else "${runtimeFolder}/${name}";
+    name:
+    if uid != null && !pkgs.stdenv.hostPlatform.isDarwin then
+      "/run/user/${toString uid}/${name}"
+    else
+      "${runtimeFolder}/${name}";
   absolute =
     path:
     let

@@ -34,8 +34,10 @@ let
 
   groupOf =
     option: owner:
-    (users.${owner} or (throw "secretctl: `${option}.owner` is `${owner}`, whose group is not known, since `users.users` has no such user: set `${option}.group` too")
-    ).group;
+    (users.${owner} or (throw (
+      "secretctl: `${option}.owner` is `${owner}`, whose group is not known, since `users.users` has no such "
+      + "user: set `${option}.group` too"
+    ))).group;
 
   # Owners and modes: the same for secrets and templates.
   owned =
