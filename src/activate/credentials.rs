@@ -39,12 +39,12 @@ pub struct Limits {
 }
 
 /// Why an asker gets nothing.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Denied {
     /// The manifest does not give this credential to this unit.
     NotGranted,
-    /// It could not be decrypted: a text for people, several lines.
-    Failed(String),
+    /// It could not be decrypted; whoever opens has told why.
+    Failed,
 }
 
 /// What happened, for the log.
@@ -132,7 +132,7 @@ pub fn serve(
 }
 
 /// One thread: answers one asker after the other.
-fn work_off<'a>(taken: &Mutex<Receiver<(Busy<'a>, Connection)>>, serving: Serving<'_>) {
+fn work_off(taken: &Mutex<Receiver<(Busy<'_>, Connection)>>, serving: Serving<'_>) {
     loop {
         let next = taken.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok((busy, connection)) = next else { return };

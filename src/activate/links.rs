@@ -22,6 +22,8 @@ pub(super) struct Outside<'a> {
     pub(super) before: &'a State,
     /// Whether nothing is to be changed.
     pub(super) dry: bool,
+    /// Whether foreign files give way to links.
+    pub(super) overwrite: bool,
 }
 
 impl Outside<'_> {
@@ -70,6 +72,7 @@ impl Outside<'_> {
                 self.may_replace_link(path, &there)?;
             }
             Some(stat) if self.is_own_copy(path, stat) => {}
+            Some(stat) if self.overwrite && is_file(stat) => {}
             Some(stat) => return Err(foreign(path, stat)),
         }
         if self.dry {
@@ -132,7 +135,8 @@ impl Outside<'_> {
             problem("write")(e)
         })?;
         let (path, name) = (path.to_owned(), name.to_owned());
-        let staged = StagedCopy { folder, path, name, new, fresh: stat.is_none(), sync };
+        let staged =
+            StagedCopy { folder, path, name, new, fresh: stat.is_none(), sync, named: false };
         Ok((Some(Mark::of(&made)), Some(staged)))
     }
 
@@ -204,7 +208,7 @@ impl Outside<'_> {
         let noted = self.before.links.get(path).map_or(path, PathBuf::as_path);
         let ours = self.is_ours(there, noted);
         let fleeting = VOLATILE.iter().any(|folder| there.starts_with(folder));
-        if ours || fleeting || rustix::fs::stat(path).is_err() {
+        if ours || fleeting || self.overwrite || rustix::fs::stat(path).is_err() {
             return Ok(());
         }
         Err(Trouble::Foreign { path: path.to_owned(), what: "a link to something else" })
@@ -232,23 +236,34 @@ pub(super) struct StagedCopy {
     /// Whether nothing had the name.
     fresh: bool,
     sync: bool,
+    named: bool,
 }
 
 impl StagedCopy {
+    /// Where it is to be.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Gives it its name.
     ///
     /// # Errors
     /// [`Trouble`]; what was there still is.
-    pub(super) fn commit(self) -> Result<(), Trouble> {
+    pub(super) fn commit(mut self) -> Result<(), Trouble> {
         let named = give_name(&self.folder, &self.new, &self.name, self.fresh);
-        let done = match named {
-            Ok(()) if self.sync => self.folder.sync(),
-            other => other,
-        };
-        done.map_err(|e| {
-            let _half = self.folder.unlink(&self.new);
-            Trouble::io(&self.path, "write", e)
-        })
+        named.map_err(|e| Trouble::io(&self.path, "write", e))?;
+        self.named = true;
+        // It is in place, whatever the disk says.
+        let _later = if self.sync { self.folder.sync() } else { Ok(()) };
+        Ok(())
+    }
+}
+
+impl Drop for StagedCopy {
+    fn drop(&mut self) {
+        if !self.named {
+            let _next_run_does = self.folder.unlink(&self.new);
+        }
     }
 }
 

@@ -28,31 +28,27 @@ pub(super) fn arrange(
 ) -> (Ours, Vec<Problem>) {
     let device = mounted.filter(|mounted| mounted.own);
     let device = device.and_then(|mounted| mounted.folder.stat().ok()).map(|stat| stat.st_dev);
-    let outside = Outside { store: &target.store, device, before, dry };
+    let outside =
+        Outside { store: &target.store, device, before, dry, overwrite: target.overwrite };
     let mut work =
         Work { outside, taken: BTreeMap::new(), ours: Ours::default(), problems: Vec::new() };
     for outcome in outcomes {
         work.links(outcome);
     }
     let staged: Vec<_> = outcomes.iter().flat_map(|outcome| work.copies(outcome)).collect();
-    if let (Some(mounted), false) = (mounted, staged.is_empty() || dry) {
-        // By these they are known again, should this be the last that is done.
-        let mut notes = before.clone();
-        notes.pending(published);
-        notes
-            .links
-            .extend(work.ours.links.iter().map(|(path, leads)| (path.clone(), leads.clone())));
-        for (path, marks) in &work.ours.copies {
-            notes.copies.entry(path.clone()).or_default().extend(marks);
-        }
-        if let Err(e) = notes.write(&mounted.folder, !mounted.memory) {
-            let path = &target.store.mount_point;
-            work.problem(None, Trouble::io(path, "note copies in", e));
-        }
-    }
+    let noted = match (mounted, staged.is_empty()) {
+        (Some(mounted), false) => work.note(mounted, published),
+        (Some(_) | None, _) => true,
+    };
     for (name, copy) in staged {
-        if let Err(trouble) = copy.commit() {
-            work.problem(Some(name), trouble);
+        let path = copy.path().to_owned();
+        match noted.then(|| copy.commit()) {
+            Some(Ok(())) => {}
+            Some(Err(trouble)) => {
+                work.problem(Some(name), trouble);
+                work.keep_marks(&path);
+            }
+            None => work.keep_marks(&path),
         }
     }
     work.remove_stale(outcomes);
@@ -110,6 +106,34 @@ impl Work<'_> {
             }
         }
         all
+    }
+
+    /// Notes copies that are about to get their names: by these marks they are known again,
+    /// should that be the last that is done. Where it cannot be noted, none is to get its name.
+    fn note(&mut self, mounted: &Mounted, published: &Published) -> bool {
+        let mut notes = self.outside.before.clone();
+        notes.pending(published);
+        for (path, leads) in &self.ours.links {
+            notes.links.insert(path.clone(), leads.clone());
+        }
+        for (path, marks) in &self.ours.copies {
+            notes.copies.entry(path.clone()).or_default().extend(marks);
+        }
+        let written = notes.write(&mounted.folder, !mounted.memory);
+        written
+            .map_err(|e| {
+                let path = &self.outside.store.mount_point;
+                self.problem(None, Trouble::io(path, "note copies in", e));
+            })
+            .is_ok()
+    }
+
+    /// What is there is what was there.
+    fn keep_marks(&mut self, path: &Path) {
+        match self.outside.before.copies.get(path) {
+            Some(marks) => self.ours.copies.insert(path.to_owned(), marks.clone()),
+            None => self.ours.copies.remove(path),
+        };
     }
 
     /// Claims a path for a secret. `false` where it is the place in the store itself, or is

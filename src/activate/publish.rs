@@ -9,7 +9,7 @@ use std::ffi::OsStr;
 use std::io;
 use std::path::PathBuf;
 
-use super::compare::{Outcome, Verdict, compare, last};
+use super::compare::{Outcome, Verdict, as_is, compare, last};
 use super::generation::{self, Fresh, numbers};
 use super::outside::{Ours, arrange};
 use super::place::{Place, Standing};
@@ -57,16 +57,17 @@ pub fn publish(
     hold: Option<&Hold>,
 ) -> Result<Published, PublishError> {
     let (store, dry) = (&target.store, hold.is_none());
-    let _also = hold.map(|hold| hold.also(&store.mount_point)).transpose()?;
-    let place = Place::look(&store.link, &store.mount_point, dry)?;
+    let _also = hold.map(|hold| hold.also(target)).transpose()?;
+    let place = Place::look(target, dry)?;
     let wanted = memory(target);
-    let mut mounted = fsx::probe(&store.mount_point, wanted).map_err(PublishError::Mount)?;
+    let mut mounted =
+        fsx::probe(&store.mount_point, wanted, target.system).map_err(PublishError::Mount)?;
     let mut run = Run { target, published: Published { dry, ..Published::default() } };
     if mounted.is_none() && pieces.is_empty() {
         return Ok(run.published);
     }
     if !dry {
-        let made = fsx::mount(&store.mount_point, wanted, folders(target));
+        let made = fsx::mount(&store.mount_point, wanted, folders(target), target.system);
         mounted = Some(made.map_err(PublishError::Mount)?);
     }
     let folder = mounted.as_ref().map(|mounted| &mounted.folder);
@@ -236,17 +237,17 @@ fn lay(fresh: &Fresh<'_>, outcome: &mut Outcome, previous: Option<&Directory>) -
         Err(e) => e,
     };
     let (uid, gid) = outcome.attributes.owner.unwrap_or_default();
-    outcome.trouble = Some(match error.kind() {
-        io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => Trouble::Clash,
-        io::ErrorKind::InvalidInput | io::ErrorKind::PermissionDenied => {
-            Trouble::Owner { uid, gid, source: error }
-        }
-        _ => return Err(error),
+    let is = |kinds: [io::ErrorKind; 2]| kinds.contains(&error.kind());
+    outcome.trouble = Some(if is([io::ErrorKind::AlreadyExists, io::ErrorKind::NotADirectory]) {
+        Trouble::Clash
+    } else if is([io::ErrorKind::InvalidInput, io::ErrorKind::PermissionDenied]) {
+        Trouble::Owner { uid, gid, source: error }
+    } else {
+        return Err(error);
     });
     (outcome.content, outcome.verdict) = (None, Verdict::Missing);
     if let Ok(Some((content, stat))) = last(previous, &outcome.name) {
-        let owner = outcome.attributes.owner.map(|_| (stat.st_uid, stat.st_gid));
-        let attributes = Attributes { owner, mode: stat.st_mode & 0o7777 };
+        let attributes = as_is(&stat, outcome.attributes.owner.is_some());
         if fresh.lay(&outcome.name, &content, attributes).is_ok() {
             outcome.attributes = attributes;
             (outcome.content, outcome.verdict) = (Some(content), Verdict::Kept);

@@ -45,7 +45,6 @@ pub(super) struct Mark {
 
 impl Mark {
     #[expect(clippy::unnecessary_cast, reason = "the types differ among architectures")]
-    #[expect(clippy::cast_lossless, reason = "the types differ among architectures")]
     pub(super) fn of(stat: &Stat) -> Self {
         Self {
             inode: stat.st_ino as u64,

@@ -13,6 +13,9 @@ pub struct Target {
     /// Whether root does this: owners are set, file systems mounted. Otherwise everything
     /// belongs to the user who runs this, and [`StoreSpec::filesystem`] is a folder.
     pub system: bool,
+    /// Whether a file that stands where a link is to be is replaced, as sops-nix does, whoever
+    /// made it.
+    pub overwrite: bool,
 }
 
 /// Where the generations of a store lie.
@@ -77,4 +80,7 @@ pub enum Content {
     Bytes(Plaintext),
     /// What it was in the previous generation, since it cannot be opened now.
     Keep,
+    /// The same, with the owner and the permissions that it had, since those cannot be told
+    /// either; those of the piece have no meaning.
+    KeepAsIs,
 }

@@ -133,8 +133,8 @@ fn append(folder: &Path, name: &str, units: &[&str]) -> Option<Trouble> {
         OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let append = || -> io::Result<()> {
         let file = rustix::fs::open(&path, flags, Mode::from_raw_mode(0o644))?;
-        let text: String = units.iter().map(|unit| format!("{unit}\n")).collect();
-        std::fs::File::from(file).write_all(text.as_bytes())
+        // At once, so that lists of several programs do not mix.
+        std::fs::File::from(file).write_all(format!("{}\n", units.join("\n")).as_bytes())
     };
     append().err().map(|e| Trouble::io(&path, "write", e))
 }
@@ -183,7 +183,7 @@ fn forget(target: &Target, published: &Published) -> Result<(), Trouble> {
     }
     let path = &target.store.mount_point;
     let problem = |e| Trouble::io(path, "note in", e);
-    let Ok(Some(mounted)) = fsx::probe(path, memory(target)) else { return Ok(()) };
+    let Ok(Some(mounted)) = fsx::probe(path, memory(target), target.system) else { return Ok(()) };
     let mut notes = State::read(&mounted.folder).map_err(problem)?;
     notes.restart.clear();
     notes.reload.clear();
@@ -266,7 +266,7 @@ mod tests {
             mode: 0o751,
             gid: 0,
         };
-        let target = Target { store, system: false };
+        let target = Target { store, system: false, overwrite: false };
         let how = |dry| How::Lists { folder: temp.path().to_owned(), dry };
         let read = |name: &str| std::fs::read_to_string(temp.path().join(name)).unwrap();
         for _ in 0..2 {

@@ -1,25 +1,26 @@
-//! `secretctl credentials`: what systemd starts when a unit needs a credential. Its log has the
-//! levels of journald and names what was decrypted for whom, never a value.
+//! `secretctl credentials`: what systemd starts when a unit needs a credential. Its log names what was
+//! decrypted for whom, never a value.
 
-use std::io::Write;
+use std::io;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 
-use super::explain::{self, Failure};
-use super::{Done, Outcome, ui};
+use super::explain::{Failure, activate as explain};
+use super::target::Log;
+use super::{Common, Done, Outcome};
 use crate::activate::credentials::{Asker, Denied, Event, Host, Limits, Serving, serve};
 use crate::activate::manifest::{Credential, Manifest};
 use crate::activate::open;
 use crate::plaintext::Plaintext;
 use crate::process::activation;
 
-/// Decrypt the credentials of units while systemd starts them
+/// Decrypt the credentials of services while systemd starts them
 ///
-/// systemd starts this when a unit with `LoadCredential=NAME:/run/secretctl/credentials.socket`
-/// starts. It answers what the manifest grants to that unit, and ends when nobody asks any more.
+/// systemd runs this when a service with `LoadCredential=NAME:/run/secretctl/credentials.socket`
+/// starts. It answers what the manifest grants to that service, and ends when nobody asks any more.
 #[derive(Debug, Args)]
 pub(crate) struct Credentials {
     /// The manifest of this machine
@@ -30,104 +31,84 @@ pub(crate) struct Credentials {
 }
 
 impl Credentials {
-    pub(crate) fn run(self) -> Outcome {
+    pub(crate) fn run(self, common: &Common) -> Outcome {
+        let log = Log::new(common);
         let listener = activation::listener().map_err(|error| {
             Failure::new(format!("nobody can ask for credentials: {error}"))
-                .hint("this is started by secretctl-credentials.socket when a unit asks")
+                .hint("this is run by secretctl-credentials.socket when a service asks")
         })?;
-        let cannot = |error: std::io::Error| {
+        let cannot = |error: io::Error| {
             Failure::new(format!("cannot wait for those who ask for credentials: {error}"))
         };
         let stop = activation::told_to_stop().map_err(cannot)?;
-        // A broken manifest is told to every unit that asks, lest they start without credentials or
-        // wait.
-        let manifest = Manifest::load(&self.manifest, None);
-        let manifest = manifest.map_err(|error| log(Level::Error, &error.to_string()));
-        let open = |asker: &Asker| match &manifest {
-            Ok(manifest) => credential(manifest, asker),
-            Err(()) => Err(Denied::Failed("the manifest cannot be used, see above".to_owned())),
+        // Where the manifest is broken every asker is told so, lest it wait, or start without.
+        let manifest = Manifest::load(&self.manifest, None).map_err(|error| {
+            log.error(&explain::manifest(&error));
+        });
+        let open = |asker: &Asker| {
+            let manifest = manifest.as_ref().map_err(|()| Denied::Failed)?;
+            let granted = granted(manifest, asker).ok_or(Denied::NotGranted)?;
+            decrypt(manifest, granted).map_err(|failure| {
+                let headline = format!("{}: {}", without(asker), failure.headline);
+                log.error(&Failure { headline, ..failure });
+                Denied::Failed
+            })
         };
         let idle = Duration::from_secs(self.idle.into());
         let limits = Limits { idle, patience: PATIENCE, at_once: AT_ONCE };
+        let tell = |event: &Event| tell(&log, event);
         let serving = Serving { host: &Host::this(), limits, open: &open, tell: &tell };
         serve(&listener, stop.as_fd(), serving).map_err(cannot)?;
         Ok(if manifest.is_ok() { Done::Clean } else { Done::Found })
     }
 }
 
-/// What the manifest grants to a unit under this name, decrypted.
-fn credential(manifest: &Manifest, asker: &Asker) -> Result<Plaintext, Denied> {
-    let granted = granted(manifest, asker).ok_or(Denied::NotGranted)?;
-    let source = granted.source();
-    let (value, tried) = open::open_with_keys(manifest, &source);
-    value.map_err(|problem| {
-        let failure = explain::source_problem(&source.file, &problem, &tried);
-        Denied::Failed(failure.text())
-    })
-}
-
-/// An entry of the unit itself stands for its whole template.
+/// What the manifest grants to a unit under this name. An entry of the unit itself is all that counts
+/// for it; without one, that of its template.
 fn granted<'m>(manifest: &'m Manifest, asker: &Asker) -> Option<&'m Credential> {
     let service = asker.names().find_map(|name| manifest.services.get(&name))?;
     service.credentials.get(&asker.credential)
 }
 
-fn tell(event: &Event) {
-    let (level, text) = match event {
-        Event::Given(asker) => (Level::Info, format!("{} got `{}`", asker.unit, asker.credential)),
-        Event::Refused(asker, Denied::NotGranted) => (
-            Level::Error,
-            format!(
-                "error: {} does not get `{}`: the manifest does not grant it\n\
-                 hint: declare it under `secretctl.services` for this unit",
-                asker.unit, asker.credential
-            ),
-        ),
-        Event::Refused(asker, Denied::Failed(why)) => {
-            (Level::Error, format!("{} does not get `{}`\n{why}", asker.unit, asker.credential))
+fn decrypt(manifest: &Manifest, granted: &Credential) -> Result<Plaintext, Failure> {
+    let source = granted.source();
+    let (value, tried) = open::open_with_keys(manifest, &source);
+    value.map_err(|problem| explain::open_problem(&problem, &source.file, &tried))
+}
+
+fn without(asker: &Asker) -> String {
+    format!("{} does not get its credential `{}`", asker.unit, asker.credential)
+}
+
+fn tell(log: &Log, event: &Event) {
+    match event {
+        Event::Given(Asker { unit, credential }) => {
+            log.info(&format!("{unit} got its credential `{credential}`"));
         }
-        Event::TooLarge(asker) => (
-            Level::Error,
-            format!(
-                "error: {} does not get `{}`: it is larger than the 1 MiB that systemd takes",
-                asker.unit, asker.credential
-            ),
+        Event::Refused(asker, Denied::NotGranted) => log.error(
+            &Failure::new(format!("{}: the manifest does not grant it", without(asker)))
+                .hint("declare it under `secretctl.services` for this service"),
         ),
-        Event::Unproven(unproven) => (Level::Warning, format!("refused: {unproven}")),
-        Event::Slow(asker) => (
-            Level::Warning,
-            format!(
-                "{} did not read `{}` within {} seconds and gets no more of it",
-                asker.unit,
-                asker.credential,
-                PATIENCE.as_secs()
-            ),
-        ),
-        Event::Gone(asker) => (
-            Level::Warning,
-            format!("{} went away before it had `{}`", asker.unit, asker.credential),
-        ),
+        // Told where it failed, or when the manifest was read.
+        Event::Refused(_, Denied::Failed) => {}
+        Event::TooLarge(asker) => log.error(&Failure::new(format!(
+            "{}: it has more than 1 MiB, which systemd does not take",
+            without(asker)
+        ))),
+        Event::Unproven(unproven) => log.warn(&Failure::new(format!("refused: {unproven}"))),
+        Event::Slow(asker) => log.error(&Failure::new(format!(
+            "{}: it was not read within {} seconds",
+            without(asker),
+            PATIENCE.as_secs()
+        ))),
+        Event::Gone(Asker { unit, credential }) => {
+            let headline = format!("{unit} was gone before it had its credential `{credential}`");
+            log.warn(&Failure::new(headline));
+        }
         Event::NoConnection(error) => {
-            (Level::Error, format!("error: a connection cannot be taken: {error}"))
+            log.error(&Failure::new(format!("somebody who asks has to wait: {error}")));
         }
-    };
-    log(level, &text);
-}
-
-/// Levels of syslog(3), which journald reads in front of a line.
-#[derive(Clone, Copy)]
-enum Level {
-    Error = 3,
-    Warning = 4,
-    Info = 6,
-}
-
-fn log(level: Level, text: &str) {
-    let mut lines = String::new();
-    for line in ui::clean(text).lines() {
-        lines.push_str(&format!("<{}>{line}\n", level as u8));
     }
-    let _nobody_listens = std::io::stderr().write_all(lines.as_bytes());
 }
 
 /// How long somebody may take to read. systemd needs milliseconds.

@@ -2,8 +2,6 @@
 
 pub(super) mod activate;
 mod sops;
-#[cfg(target_os = "linux")]
-mod target;
 
 use std::path::Path;
 
@@ -13,8 +11,6 @@ use crate::fsx::ReplaceError;
 use crate::key::keyring::{Tried, Unopened};
 use crate::key::wrap::WrapError;
 use crate::work::{Expected, FileError, Problem};
-#[cfg(target_os = "linux")]
-pub(crate) use target::source_problem;
 
 /// An error as it is shown.
 #[derive(Debug, Default)]

@@ -102,6 +102,8 @@ pub(super) struct Run<'m> {
     pub(super) dry: bool,
     /// Whether owners are not looked at.
     pub(super) root_owns_all: bool,
+    /// Whether files that stand where links are to be are replaced.
+    pub(super) overwrite: bool,
 }
 
 impl<'m> Run<'m> {
@@ -139,7 +141,8 @@ impl<'m> Run<'m> {
             unfinished: false,
         };
         let mut broken: Vec<Failure> = Vec::new();
-        for StorePlan { name, target, pieces } in stores {
+        for StorePlan { name, mut target, pieces } in stores {
+            target.overwrite = self.overwrite;
             match publish(&target, pieces, held.as_ref()) {
                 Ok(published) => carried.stores.push(Store { name, target, published }),
                 Err(error) => broken.push(explain::publish(name, &error)),

@@ -5,8 +5,9 @@
 //! Files get owner and permissions before their first byte, whatever the umask is.
 
 use std::ffi::{OsStr, OsString};
+use std::fmt::Write as _;
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
@@ -279,9 +280,12 @@ pub fn holds(file: &mut File, content: &Plaintext) -> io::Result<bool> {
 /// The name under which what is to be called `name` is made. Always the same, so that the next
 /// run finds what a killed one left.
 pub fn unfinished(name: &OsStr) -> OsString {
-    let digest = Sha256::digest(name.as_bytes());
-    let letters: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    OsString::from(format!(".secretctl-{letters}.new"))
+    let mut unfinished = String::from(".secretctl-");
+    for byte in Sha256::digest(name.as_bytes()).iter().take(8) {
+        let _infallible = write!(unfinished, "{byte:02x}");
+    }
+    unfinished.push_str(".new");
+    OsString::from(unfinished)
 }
 
 /// Whether these are the attributes of a file.

@@ -42,12 +42,17 @@ pub struct Mounted {
     pub memory: bool,
 }
 
-/// Mounts what is to be there, unless it is there already.
+/// Mounts what is to be there, unless it is there already. `guarded`: see [`Way::guarded`].
 ///
 /// # Errors
 /// [`MountError`]; nothing is mounted or hidden then.
-pub fn mount(path: &Path, wanted: Memory, attributes: Attributes) -> Result<Mounted, MountError> {
-    let way = Way { create: true, guarded: true };
+pub fn mount(
+    path: &Path,
+    wanted: Memory,
+    attributes: Attributes,
+    guarded: bool,
+) -> Result<Mounted, MountError> {
+    let way = Way { create: true, guarded };
     let (parent, name) = parent(path, way)?;
     let problem = |doing| move |e| MountError::io(path, doing, e);
     let folder = match parent.look(&name).map_err(problem("look at"))? {
@@ -77,8 +82,8 @@ pub fn mount(path: &Path, wanted: Memory, attributes: Attributes) -> Result<Moun
 ///
 /// # Errors
 /// [`MountError`], as far as it can be told in advance.
-pub fn probe(path: &Path, wanted: Memory) -> Result<Option<Mounted>, MountError> {
-    let (parent, name) = match parent(path, Way { create: false, guarded: true }) {
+pub fn probe(path: &Path, wanted: Memory, guarded: bool) -> Result<Option<Mounted>, MountError> {
+    let (parent, name) = match parent(path, Way { create: false, guarded }) {
         Err(MountError::Way(ReachError::Missing { .. })) => return Ok(None),
         other => other?,
     };

@@ -1,5 +1,5 @@
 //! What systemd hands to a program that it starts: a socket that somebody has connected to, and the
-//! signal to stop. sd_listen_fds(3).
+//! signal to stop. `sd_listen_fds(3)`.
 
 use std::fmt;
 use std::io;

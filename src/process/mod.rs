@@ -12,8 +12,10 @@ pub mod gpg;
 pub mod identity_command;
 pub mod interrupts;
 pub mod keyscan;
+mod memory_file;
 pub(crate) mod pipe;
 pub mod secret_file;
+mod secret_pipe;
 pub mod transform;
 
 use std::ffi::OsStr;
@@ -29,9 +31,10 @@ pub use askpass::{AskpassError, askpass};
 pub use edit_room::{EditError, EditRequest, EditSession, Place};
 pub use editor::{Editor, EditorError};
 pub use exec::{ExecError, ExecRequest};
+pub use identity_command::credential_command;
 pub use interrupts::{Held, Interrupts, obey};
 pub use keyscan::{KeyscanError, keyscan};
-pub use secret_file::{SecretFile, SecretFileError};
+pub use secret_file::{Kind, SecretFile, SecretFileError};
 
 /// Keeps the memory of this process from core dumps and from debuggers of other processes of
 /// the same user. For the beginning of `main`.

@@ -30,12 +30,11 @@ pub(crate) fn all() -> Vec<Debian> {
     }
     let mut found = Vec::new();
     for name in ["SECRETCTL_TEST_SYSTEMD_OLD", "SECRETCTL_TEST_SYSTEMD_NEW"] {
-        match std::env::var_os(name) {
-            Some(root) => found.push(Debian { name, root: root.into() }),
-            None => {
-                assert!(!strict, "{name} is not set");
-                println!("skipped: {name} is not set (`. scripts/setup test` sets it)");
-            }
+        if let Some(root) = std::env::var_os(name) {
+            found.push(Debian { name, root: root.into() });
+        } else {
+            assert!(!strict, "{name} is not set");
+            println!("skipped: {name} is not set (`. scripts/setup test` sets it)");
         }
     }
     found
@@ -102,6 +101,13 @@ impl Guest {
     /// Copies a file to its disk.
     pub(crate) fn copy(&self, from: &Path, path: &str, mode: u32) {
         self.put(path, fs::read(from).unwrap(), mode);
+    }
+
+    /// Makes a link on its disk.
+    #[allow(dead_code, reason = "not all tests that boot machines need links")]
+    pub(crate) fn link(&self, target: &str, path: &str) {
+        self.folder_in(path.rsplit_once('/').unwrap().0);
+        symlink(target, self.path(path)).unwrap();
     }
 
     /// Puts what modules evaluate to into `/generations/NUMBER`, units and manifest.
@@ -211,11 +217,6 @@ impl Report {
     pub(crate) fn failed(&self, name: &str) {
         assert_ne!(self.get(&format!("{name}.code")), "0", "{}: {name}", self.guest);
     }
-
-    /// Everything that was written, for what must be nowhere in it.
-    pub(crate) fn everything(&self) -> impl Iterator<Item = (&String, &String)> {
-        self.texts.iter()
-    }
 }
 
 /// The program with the libraries of this machine, which may be newer than those of the guest.
@@ -303,6 +304,7 @@ switch() {
   for file in "$new"/*.service "$new"/*.d/overrides.conf; do
     unit=${file#"$new/"}
     unit=${unit%.d/overrides.conf}
+    [ "${unit%@.service}" = "$unit" ] || continue
     cmp -s "$file" "$old/${file#"$new/"}" && continue
     systemctl is-active --quiet "$unit" || continue
     if grep -q '^X-RestartIfChanged=false' "$file"; then
@@ -317,6 +319,7 @@ switch() {
     [ -e "$new/${file##*/}" ] || [ ! -e "$file" ] || systemctl stop "${file##*/}"
   done
   [ -z "$stop" ] || systemctl stop $stop
+  systemctl reset-failed
   ln -sfn "$new" /etc/systemd/system.control
   systemctl daemon-reload
   systemctl restart sysinit-reactivation.target

@@ -144,6 +144,7 @@ in
       "instance@".secrets.token.file = source "plain.age";
       early-asker.secrets.token.file = source "plain.age";
       failing.secrets.token.file = source "strange.age";
+      itself.secrets.token.file = source "plain.age";
     };
   };
 
@@ -220,6 +221,12 @@ in
       unitConfig.DefaultDependencies = false;
     };
     failing = asking "failing";
+    # It asks as systemd did for it.
+    itself.serviceConfig = {
+      Type = "oneshot";
+      ExecStart = "/usr/bin/perl /impostor itself.service token";
+      StandardOutput = "file:/report/impostor-of-itself";
+    };
     # It wants what it was not given.
     greedy = {
       serviceConfig = (asking "greedy").serviceConfig // {

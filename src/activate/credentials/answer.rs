@@ -113,6 +113,7 @@ impl Drop for Connection {
     }
 }
 
+#[derive(Clone, Copy)]
 enum End {
     All,
     Gone,
@@ -124,13 +125,9 @@ impl Parked {
     pub(super) fn is_there(&self) -> bool {
         let mut watched = [PollFd::new(&self.0.stream, PollFlags::empty())];
         let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-        match poll(&mut watched, Some(&now)) {
-            Ok(0) => true,
-            Ok(_) => {
-                !watched.iter().any(|one| one.revents().intersects(PollFlags::HUP | PollFlags::ERR))
-            }
-            Err(_) => true,
-        }
+        // Where the system does not say, it is taken to be there.
+        let _unknown = poll(&mut watched, Some(&now));
+        !watched.iter().any(|one| one.revents().intersects(PollFlags::HUP | PollFlags::ERR))
     }
 }
 
@@ -164,11 +161,11 @@ mod tests {
         let Sent::Slow(parked) = connection.done(end) else { panic!("it did not fit") };
         assert!(parked.is_there());
         other.set_nonblocking(true).unwrap();
-        let mut read = 0;
+        let mut read = 0_usize;
         let error = loop {
             match other.read(&mut [0; 4096]) {
                 Ok(0) => panic!("an end after {read} bytes"),
-                Ok(more) => read += more,
+                Ok(more) => read = read.saturating_add(more),
                 Err(error) => break error,
             }
         };
@@ -184,11 +181,11 @@ mod tests {
         std::thread::scope(|scope| {
             let read = scope.spawn(|| {
                 let mut bytes = Vec::new();
-                let most = MAX_CREDENTIAL as u64 + 1;
+                let most = u64::try_from(MAX_CREDENTIAL).unwrap().saturating_add(1);
                 (&other).take(most).read_to_end(&mut bytes).map(|_| bytes.len())
             });
             let dropped = scope.spawn(move || drop(connection));
-            assert_eq!(read.join().unwrap().unwrap(), MAX_CREDENTIAL + 1);
+            assert_eq!(read.join().unwrap().unwrap(), MAX_CREDENTIAL.saturating_add(1));
             other.shutdown(std::net::Shutdown::Both).unwrap();
             dropped.join().unwrap();
         });

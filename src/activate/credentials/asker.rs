@@ -127,7 +127,7 @@ fn unit_of(groups: &str, first: &str) -> Option<String> {
         let root = root.strip_suffix("/init.scope").unwrap_or(root);
         let below = path.strip_prefix(root).filter(|below| below.starts_with('/'))?;
         let mut parts = below.split('/').filter(|part| !part.is_empty());
-        let unit = parts.find(|part| !part.ends_with(".slice"))?;
+        let unit = parts.find(|part| part.strip_suffix(".slice").is_none())?;
         // systemd puts this before names that the kernel uses itself.
         Some(unit.strip_prefix('_').unwrap_or(unit).to_owned())
     })

@@ -47,8 +47,8 @@ impl Machine {
     /// Connects as systemd does, for a unit and a credential.
     fn ask(&self, what: &str) -> UnixStream {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
-        let random = COUNT.fetch_add(1, Ordering::Relaxed) + 0x1000_0000;
-        self.from(&format!("{:x}{random:x}/unit/{what}", std::process::id()))
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        self.from(&format!("{:x}{count:08x}/unit/{what}", std::process::id()))
     }
 
     /// Serves while `ask` runs; gives the log, one line an event.
@@ -86,10 +86,12 @@ fn asker_at(path: &Path, name: Option<&str>) -> UnixStream {
 fn taken(stream: UnixStream) -> Option<Vec<u8>> {
     stream.shutdown(std::net::Shutdown::Write).unwrap();
     let mut bytes = Vec::new();
-    stream.take(MAX_CREDENTIAL as u64 + 1).read_to_end(&mut bytes).unwrap();
+    let most = u64::try_from(MAX_CREDENTIAL).unwrap().saturating_add(1);
+    stream.take(most).read_to_end(&mut bytes).unwrap();
     (bytes.len() <= MAX_CREDENTIAL).then_some(bytes)
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "the form of functions that open")]
 fn always(_: &Asker) -> Result<Plaintext, Denied> {
     Ok(Plaintext::copy_of(b"value"))
 }
@@ -161,7 +163,7 @@ fn addresses_that_are_not_of_systemd_are_refused() {
 #[test]
 fn another_user_is_refused() {
     let mut machine = Machine::new("app.service");
-    machine.host.root = Uid::from_raw(rustix::process::getuid().as_raw() + 1);
+    machine.host.root = Uid::from_raw(rustix::process::getuid().as_raw().wrapping_add(1));
     let log = machine.serve(LIMITS, &|asker| panic!("opened for {asker:?}"), || {
         assert_eq!(taken(machine.ask("app.service/db")), None);
     });
@@ -200,11 +202,11 @@ fn one_that_does_not_read_holds_up_nobody_and_never_sees_an_end() {
 fn no_end(mut stream: UnixStream) {
     stream.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
     let mut bytes = vec![0; MAX_CREDENTIAL];
-    let mut read = 0;
+    let mut read = 0_usize;
     let error = loop {
         match stream.read(&mut bytes) {
             Ok(0) => panic!("an end after {read} bytes"),
-            Ok(more) => read += more,
+            Ok(more) => read = read.saturating_add(more),
             Err(error) => break error,
         }
     };
@@ -217,7 +219,7 @@ fn a_credential_is_as_large_as_systemd_takes() {
     let machine = Machine::new("app.service");
     let open = |asker: &Asker| {
         let more = usize::from(asker.credential == "larger");
-        Ok(Plaintext::new(vec![b'x'; MAX_CREDENTIAL + more]))
+        Ok(Plaintext::new(vec![b'x'; MAX_CREDENTIAL.saturating_add(more)]))
     };
     let log = machine.serve(LIMITS, &open, || {
         assert_eq!(taken(machine.ask("app.service/large")).unwrap().len(), MAX_CREDENTIAL);
