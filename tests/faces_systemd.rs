@@ -70,6 +70,9 @@ fn services_have_their_secrets_while_they_run(report: &Report) {
     report.failed("alice.dynamic");
     report.has("alice.dynamic", &["Permission denied"]);
     report.is("restarted", "first canary");
+    // A restart after a failure finds them too.
+    report.is("flaky", "second canary\nsecond canary");
+    report.is("flaky.units", "active\nactive");
     // Gone with the service, plaintext and memory alike.
     for folder in ["/run/one-keys", "/run/dynamic-keys", "/run/credentials/dynamic.service"] {
         report.has("gone", &[&format!("'{folder}': No such file")]);
