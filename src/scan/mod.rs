@@ -32,6 +32,7 @@ mod words;
 pub mod cause;
 pub mod container;
 pub(crate) mod dig;
+pub(crate) mod eyes;
 mod file;
 pub mod finding;
 pub mod gap;
