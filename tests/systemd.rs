@@ -386,7 +386,7 @@ fn the_services_are_hardened() {
             let text = boot.get(&format!("security-{unit}"));
             let (_, level) = text.rsplit_once(": ").unwrap();
             let level: f64 = level.split(' ').next().unwrap().parse().unwrap();
-            assert!(level < 2.0, "{unit}: {text}");
+            assert!(level < 2.5, "{unit}: {text}");
         }
         // Whoever installs the secrets could not mount anything.
         boot.is("secretctl-capabilities", "cap_chown cap_dac_override cap_fowner");
@@ -402,7 +402,7 @@ fn the_text_of_the_units_is_rated_well() {
     }
     let programs =
         "{ secretctl.gnupg.home = \"/root/.gnupg\"; secretctl.services.app.secrets = { }; }";
-    for (more, most) in [("", "18"), (programs, "25")] {
+    for (more, most) in [("", "24"), (programs, "27")] {
         let out = evaluated_with(1, more);
         let folder = tempfile::tempdir().unwrap();
         for unit in
@@ -418,6 +418,21 @@ fn the_text_of_the_units_is_rated_well() {
                 .output()
                 .unwrap();
             assert!(output.status.success(), "{unit}: {}", String::from_utf8_lossy(&output.stdout));
+        }
+    }
+}
+
+/// systemd prepares these below /tmp, which is mounted or emptied while our services start: now and then
+/// a boot was without secrets.
+#[test]
+fn no_service_needs_tmp_to_start() {
+    let out = evaluated(1);
+    for unit in ["secretctl-early.service", "secretctl.service", "secretctl-credentials.service"] {
+        let text = out["units"][unit].as_str().unwrap_or_default();
+        for setting in
+            ["PrivateDevices", "PrivateNetwork", "PrivateTmp", "ProcSubset", "ProtectProc"]
+        {
+            assert!(!text.contains(setting), "{unit}: {setting}");
         }
     }
 }
