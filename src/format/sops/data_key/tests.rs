@@ -35,12 +35,7 @@ fn no_pgp() -> Pgp {
 }
 
 fn keys(keyring: Keyring<'_>) -> Keys<'_> {
-    Keys {
-        keyring,
-        pgp: no_pgp(),
-        services: Services::off(),
-        order: DecryptionOrder::default(),
-    }
+    Keys { keyring, pgp: no_pgp(), services: Services::off(), order: DecryptionOrder::default() }
 }
 
 fn open_all(files: &[&Metadata], identities: &[&str]) -> Vec<Result<DataKey, Locked>> {
