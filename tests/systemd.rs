@@ -48,9 +48,10 @@ struct Life {
 fn lives() -> &'static [Life] {
     static LIVES: OnceLock<Option<Vec<Life>>> = OnceLock::new();
     let live = || {
-        let start = std::time::Instant::now();
+        if nix::versions().is_empty() {
+            return Vec::new();
+        }
         let generations = [1, 2, 3].map(evaluated);
-        println!("evaluated {:?}", start.elapsed());
         let all = guest::all();
         all.iter().map(|debian| Life::of(debian, &generations)).collect()
     };
@@ -64,20 +65,22 @@ impl Life {
         for (number, out) in (1..).zip(generations) {
             guest.generation(number, out);
         }
-        let start = std::time::Instant::now();
         let boot = guest.boot(include_str!("systemd/life.sh"));
-        println!("boot {:?}", start.elapsed());
         let reboot = guest.boot(include_str!("systemd/reboot.sh"));
-        println!("reboot {:?}", start.elapsed());
         Self { boot, reboot }
     }
 }
 
 /// What the modules make of the host.
 fn evaluated(generation: usize) -> Value {
+    evaluated_with(generation, "")
+}
+
+/// As [`evaluated`], with another module; nothing where there is no Nix, which says so.
+fn evaluated_with(generation: usize, more: &str) -> Value {
     let Some(nix) = nix::versions().pop() else { return Value::Null };
     let host = project("tests/systemd/host.nix");
-    let modules = format!("[ {host} {{ _module.args.generation = {generation}; }} ]");
+    let modules = format!("[ {host} {{ _module.args.generation = {generation}; }} {more} ]");
     let out = nix.value(&format!("{}.out", nixos(&modules))).to_string();
     // The place of a store that a machine has.
     let out = out.replace(nix.store().to_str().unwrap(), "/nix/store");
@@ -131,6 +134,9 @@ const USERS: &str =
 
 /// Runs a check on every machine.
 fn each(check: impl Fn(&Life)) {
+    if lives().is_empty() {
+        println!("skipped: there is no systemd to boot here");
+    }
     lives().iter().for_each(check);
 }
 
@@ -194,9 +200,16 @@ fn a_service_has_its_secrets_while_it_runs() {
         boot.failed("credentials-after");
         boot.is("other-seen", &format!("./token:{OTHER}"));
         boot.has("instance-seen", &[&format!("./token:{CANARY}")]);
+        // The longest names that the manifest may have.
+        boot.has("long-seen", &[CANARY]);
         // No value is in the usual place of secrets.
         boot.is("nowhere-else", "");
     });
+}
+
+#[test]
+fn a_service_gets_what_its_file_holds_when_it_starts() {
+    each(|Life { boot, .. }| boot.is("other-seen-2", &format!("./token:{CANARY}")));
 }
 
 #[test]
@@ -373,41 +386,61 @@ fn the_services_are_hardened() {
             let text = boot.get(&format!("security-{unit}"));
             let (_, level) = text.rsplit_once(": ").unwrap();
             let level: f64 = level.split(' ').next().unwrap().parse().unwrap();
-            assert!(level < 2.0, "{unit}: {text}");
+            assert!(level < 2.5, "{unit}: {text}");
         }
         // Whoever installs the secrets could not mount anything.
         boot.is("secretctl-capabilities", "cap_chown cap_dac_override cap_fowner");
     });
 }
 
-/// Without a boot: what `systemd-analyze` makes of the text of the units.
+/// Without a boot: what `systemd-analyze` makes of the text of the units. Those that run programs of
+/// others are less cut off.
 #[test]
 fn the_text_of_the_units_is_rated_well() {
     if !common::is_there("systemd-analyze") {
         return;
     }
+    let programs =
+        "{ secretctl.gnupg.home = \"/root/.gnupg\"; secretctl.services.app.secrets = { }; }";
+    for (more, most) in [("", "24"), (programs, "27")] {
+        let out = evaluated_with(1, more);
+        let folder = tempfile::tempdir().unwrap();
+        for unit in
+            ["secretctl-early.service", "secretctl.service", "secretctl-credentials.service"]
+        {
+            let Some(text) = out["units"][unit].as_str() else { continue };
+            let text = text.replace("/opt/secretctl/bin/secretctl", "/bin/true");
+            let file = folder.path().join(unit);
+            std::fs::write(&file, text).unwrap();
+            let output = std::process::Command::new("systemd-analyze")
+                .args(["security", "--offline=true", "--no-pager", "--threshold", most])
+                .arg(&file)
+                .output()
+                .unwrap();
+            assert!(output.status.success(), "{unit}: {}", String::from_utf8_lossy(&output.stdout));
+        }
+    }
+}
+
+/// systemd prepares these below /tmp, which is mounted or emptied while our services start: now and then
+/// a boot was without secrets.
+#[test]
+fn no_service_needs_tmp_to_start() {
     let out = evaluated(1);
-    let folder = tempfile::tempdir().unwrap();
     for unit in ["secretctl-early.service", "secretctl.service", "secretctl-credentials.service"] {
-        let text = out["units"][unit]
-            .as_str()
-            .unwrap()
-            .replace("/opt/secretctl/bin/secretctl", "/bin/true");
-        let file = folder.path().join(unit);
-        std::fs::write(&file, text).unwrap();
-        let output = std::process::Command::new("systemd-analyze")
-            .args(["security", "--offline=true", "--threshold=20", "--no-pager"])
-            .arg(&file)
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{unit}: {}", String::from_utf8_lossy(&output.stdout));
+        let text = out["units"][unit].as_str().unwrap_or_default();
+        for setting in
+            ["PrivateDevices", "PrivateNetwork", "PrivateTmp", "ProcSubset", "ProtectProc"]
+        {
+            assert!(!text.contains(setting), "{unit}: {setting}");
+        }
     }
 }
 
 #[test]
 fn with_a_failing_secret_the_machine_boots_and_the_target_is_not_reached() {
     let out = evaluated(3);
-    for debian in guest::all() {
+    for debian in guest::all().into_iter().filter(|_| !out.is_null()) {
         let guest = host(&debian);
         guest.generation(1, &out);
         let boot = guest.boot(include_str!("systemd/failing.sh"));
@@ -421,7 +454,7 @@ fn with_a_failing_secret_the_machine_boots_and_the_target_is_not_reached() {
 #[test]
 fn without_its_key_the_machine_boots_and_the_target_is_not_reached() {
     let out = evaluated(1);
-    for debian in guest::all() {
+    for debian in guest::all().into_iter().filter(|_| !out.is_null()) {
         let guest = host(&debian);
         guest.generation(1, &out);
         std::fs::remove_file(guest.path("/etc/ssh/ssh_host_ed25519_key")).unwrap();

@@ -7,6 +7,7 @@
 //! them; [`units`] tells systemd what changed.
 
 pub mod accounts;
+mod book;
 pub mod check;
 mod compare;
 #[cfg(target_os = "linux")]

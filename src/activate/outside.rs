@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use super::book::Book;
 use super::compare::Outcome;
 use super::links::{Outside, StagedCopy};
 use super::state::{Mark, State};
@@ -22,6 +23,7 @@ pub(super) fn arrange(
     target: &Target,
     outcomes: &[Outcome],
     mounted: Option<&Mounted>,
+    book: &mut Book<'_>,
     before: &State,
     dry: bool,
     published: &Published,
@@ -29,18 +31,14 @@ pub(super) fn arrange(
     let device = mounted.filter(|mounted| mounted.own);
     let device =
         device.and_then(|mounted| mounted.folder.stat().ok()).map(|stat| system::device(&stat));
-    let outside =
-        Outside { store: &target.store, device, before, dry, overwrite: target.overwrite };
+    let outside = Outside { store: &target.store, device, before, dry };
     let mut work =
         Work { outside, taken: BTreeMap::new(), ours: Ours::default(), problems: Vec::new() };
     for outcome in outcomes {
         work.links(outcome);
     }
     let staged: Vec<_> = outcomes.iter().flat_map(|outcome| work.copies(outcome)).collect();
-    let noted = match (mounted, staged.is_empty()) {
-        (Some(mounted), false) => work.note(mounted, published),
-        (Some(_) | None, _) => true,
-    };
+    let noted = staged.is_empty() || work.note(book, published);
     for (name, copy) in staged {
         let path = copy.path().to_owned();
         match noted.then(|| copy.commit()) {
@@ -111,7 +109,7 @@ impl Work<'_> {
 
     /// Notes copies that are about to get their names: by these marks they are known again,
     /// should that be the last that is done. Where it cannot be noted, none is to get its name.
-    fn note(&mut self, mounted: &Mounted, published: &Published) -> bool {
+    fn note(&mut self, book: &mut Book<'_>, published: &Published) -> bool {
         let mut notes = self.outside.before.clone();
         notes.pending(published);
         for (path, leads) in &self.ours.links {
@@ -120,7 +118,7 @@ impl Work<'_> {
         for (path, marks) in &self.ours.copies {
             notes.copies.entry(path.clone()).or_default().extend(marks);
         }
-        let written = notes.write(&mounted.folder, !mounted.memory);
+        let written = book.write(&notes);
         written
             .map_err(|e| {
                 let path = &self.outside.store.mount_point;

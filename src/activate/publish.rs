@@ -9,11 +9,12 @@ use std::ffi::OsStr;
 use std::io;
 use std::path::PathBuf;
 
+use super::book::Book;
 use super::compare::{Outcome, Verdict, as_is, compare, last};
 use super::generation::{self, Fresh, numbers};
 use super::outside::{Ours, arrange};
 use super::place::{Place, Standing};
-use super::state::{FILE, State};
+use super::state::State;
 use super::{Filesystem, Hold, Name, Piece, Problem, PublishError, Target, Trouble};
 use crate::fsx::{self, Attributes, Directory, Memory, Mounted};
 
@@ -63,7 +64,7 @@ pub fn publish(
     let mut mounted =
         fsx::probe(&store.mount_point, wanted, target.system).map_err(PublishError::Mount)?;
     let mut run = Run { target, published: Published { dry, ..Published::default() } };
-    if mounted.is_none() && pieces.is_empty() {
+    if mounted.is_none() && pieces.is_empty() && Book::is_new(target) {
         return Ok(run.published);
     }
     if !dry {
@@ -75,20 +76,30 @@ pub fn publish(
         mounted = Some(made.map_err(PublishError::Mount)?);
     }
     let folder = mounted.as_ref().map(|mounted| &mounted.folder);
-    let before = run.notes(folder);
+    let (mut book, before, trouble) = Book::open(target, mounted.as_ref());
+    if let Some(trouble) = trouble {
+        run.problem(None, trouble);
+    }
     let previous = run.previous(folder, place.standing)?;
     let mut outcomes = compare(previous.as_ref(), pieces, target.system);
     let mut number = None;
     if let (Some(mounted), false) = (&mounted, dry) {
-        number = Some(run.renew(mounted, &place, previous.as_ref(), &mut outcomes, &before)?);
+        number = Some(run.renew(
+            mounted,
+            &place,
+            previous.as_ref(),
+            &mut outcomes,
+            &before,
+            &mut book,
+        )?);
     } else {
         run.tell(&mut outcomes, previous.as_ref(), &before);
     }
     let (ours, problems) =
-        arrange(target, &outcomes, mounted.as_ref(), &before, dry, &run.published);
+        arrange(target, &outcomes, mounted.as_ref(), &mut book, &before, dry, &run.published);
     run.published.problems.extend(problems);
     if let (Some(mounted), Some(number)) = (&mounted, number) {
-        run.settle(mounted, number, ours);
+        run.settle(mounted, number, ours, &mut book);
     }
     Ok(run.published)
 }
@@ -99,16 +110,6 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// What the last run noted.
-    fn notes(&mut self, store: Option<&Directory>) -> State {
-        let Some(store) = store else { return State::new() };
-        State::read(store).unwrap_or_else(|source| {
-            let path = self.target.store.mount_point.join(FILE);
-            self.problem(None, Trouble::Notes { path, source });
-            State::new()
-        })
-    }
-
     /// The generation that the link leads to, if it is there.
     fn previous(
         &self,
@@ -133,6 +134,7 @@ impl Run<'_> {
         previous: Option<&Directory>,
         outcomes: &mut [Outcome],
         before: &State,
+        book: &mut Book<'_>,
     ) -> Result<u64, PublishError> {
         let (store, sync) = (&mounted.folder, !mounted.memory);
         let spec = &self.target.store;
@@ -162,7 +164,7 @@ impl Run<'_> {
                 notes.copies.entry(path.clone()).or_default();
             }
         }
-        notes.write(store, sync).map_err(problem("note links in"))?;
+        book.write(&notes).map_err(problem("note links in"))?;
         fresh.finish(number).map_err(problem("finish the new generation in"))?;
         if let Err(e) = place.publish(&spec.link, &spec.mount_point, number, sync) {
             let _next_run_does = store.remove(OsStr::new(&number.to_string()));
@@ -172,12 +174,12 @@ impl Run<'_> {
     }
 
     /// Notes what is ours now, and removes old generations.
-    fn settle(&mut self, mounted: &Mounted, number: u64, ours: Ours) {
+    fn settle(&mut self, mounted: &Mounted, number: u64, ours: Ours, book: &mut Book<'_>) {
         let spec = &self.target.store;
         let mut notes = State::new();
         (notes.links, notes.copies) = (ours.links, ours.copies);
         notes.pending(&self.published);
-        if let Err(e) = notes.write(&mounted.folder, !mounted.memory) {
+        if let Err(e) = book.write(&notes) {
             self.problem(None, Trouble::io(&spec.mount_point, "note links in", e));
         }
         if let Err((old, e)) = generation::prune(&mounted.folder, number, spec.keep) {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use rustix::fs::{Mode, OFlags};
 
 use super::publish::memory;
-use super::state::State;
+use super::state::{FILE, State};
 use super::{Problem, Published, Target, Trouble};
 use crate::fsx;
 use crate::process::capture::{ProcessError, capture};
@@ -184,10 +184,10 @@ fn forget(target: &Target, published: &Published) -> Result<(), Trouble> {
     let path = &target.store.mount_point;
     let problem = |e| Trouble::io(path, "note in", e);
     let Ok(Some(mounted)) = fsx::probe(path, memory(target), target.system) else { return Ok(()) };
-    let mut notes = State::read(&mounted.folder).map_err(problem)?;
+    let mut notes = State::read(&mounted.folder, FILE.as_ref()).map_err(problem)?;
     notes.restart.clear();
     notes.reload.clear();
-    notes.write(&mounted.folder, !mounted.memory).map_err(problem)
+    notes.write(&mounted.folder, FILE.as_ref(), !mounted.memory).map_err(problem)
 }
 
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -266,7 +266,7 @@ mod tests {
             mode: 0o751,
             gid: 0,
         };
-        let target = Target { store, system: false, overwrite: false };
+        let target = Target { store, system: false, lasting: None };
         let how = |dry| How::Lists { folder: temp.path().to_owned(), dry };
         let read = |name: &str| std::fs::read_to_string(temp.path().join(name)).unwrap();
         for _ in 0..2 {

@@ -27,6 +27,7 @@ pub(crate) struct Credentials {
     manifest: PathBuf,
     /// How long nobody needs to ask before it ends
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
     idle: u32,
 }
 

@@ -4,6 +4,7 @@ mod allow;
 mod baseline;
 mod known;
 mod machine;
+mod packs;
 mod people;
 mod sarif;
 mod scopes;
@@ -23,6 +24,7 @@ use super::explain::Failure;
 use super::ui::{say, shown};
 use super::{Done, Outcome, ui};
 use crate::scan::dig::Shared;
+use crate::scan::eyes::Wanted;
 use crate::scan::gap::Limits;
 use crate::scan::matcher::Matcher;
 use crate::scan::memory::{Mark, Memory};
@@ -104,6 +106,9 @@ struct PlaceOptions {
     /// What git is about to commit
     #[arg(long)]
     staged: bool,
+    /// What a build has just made; for `post-build-hook` of Nix, which names it in the environment
+    #[arg(long)]
+    post_build_hook: bool,
 }
 
 /// What to look for.
@@ -118,6 +123,29 @@ struct NeedleOptions {
     /// encrypted file. Needs no identity
     #[arg(long)]
     heuristics: bool,
+    /// Look for what the manifest of a host installs, opened with the keys that it names; for root
+    /// on that host
+    #[arg(long, value_name = "FILE", conflicts_with = "secret_files")]
+    manifest: Option<PathBuf>,
+    /// Look for the fingerprints of a pack, on a machine that must not hold the secrets
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["manifest", "secret_files"])]
+    pack: Option<PathBuf>,
+    /// The key of the pack, which may be encrypted
+    #[arg(long, value_name = "FILE", requires = "pack")]
+    pack_key: Option<PathBuf>,
+    /// Which entry of the pack is which secret, where its maker scans
+    #[arg(long, value_name = "FILE", requires = "pack")]
+    legend: Option<PathBuf>,
+    /// Look at nothing, and write a pack of what can be opened, with its key in FILE.key.age and the
+    /// names of its entries in FILE.legend.json
+    #[arg(long, value_name = "FILE", conflicts_with = "pack")]
+    make_pack: Option<PathBuf>,
+    /// Who may use the pack: the public age key of a machine that scans. May be given several times
+    #[arg(long = "pack-recipient", value_name = "KEY", requires = "make_pack")]
+    pack_recipients: Vec<String>,
+    /// Days that the pack may be used
+    #[arg(long, value_name = "N", default_value_t = 30, requires = "make_pack")]
+    pack_days: u64,
 }
 
 /// How to tell.
@@ -147,12 +175,15 @@ impl Scan {
         let baseline = self.report.baseline.as_deref().map(baseline::Baseline::read).transpose()?;
         let keys = scopes::trusted(&self.trusted_keys, self.all)?;
         let collected = known::collect(context, &self.needles)?;
+        if let Some(file) = &self.needles.make_pack {
+            return packs::make(context, &self.needles, file, collected);
+        }
+        let pack = packs::Loaded::read(context, &self.needles)?;
         let memory = self.memory();
-        let identity = memory
-            .as_ref()
-            .map(|memory| known::identity(&collected, memory.key(), self.needles.heuristics));
+        let identity =
+            memory.as_ref().map(|memory| known::identity(&collected, memory.key(), &self.needles));
         let (needles, not_searched) = Needles::of(collected.known);
-        if needles.is_empty() && !self.needles.heuristics {
+        if needles.is_empty() && !self.needles.heuristics && pack.is_none() {
             return Err(known::nothing(&collected.closed, &not_searched).into());
         }
         let matcher = Matcher::new(&needles, self.needles.heuristics);
@@ -162,7 +193,9 @@ impl Scan {
         let (clean, verified) = self.remembered(memory.as_ref(), sets.as_ref());
         let filter = Filter { keys: &keys, clean: &clean, verified: &verified };
         let plan = scopes::plan(context, &self.paths, &self.places, &places, &filter)?;
-        let shared = Shared::new(&matcher, limits);
+        let pack_of = pack.as_ref().map(|loaded| (&loaded.pack, &loaded.key));
+        let wanted = Wanted { matcher: &matcher, pack: pack_of };
+        let shared = Shared::new(wanted, limits);
         let mut walked = self.walk(&shared, &plan);
         if let Some(nar) = &self.places.nar {
             scopes::stream(nar, &shared, &mut walked)?;
@@ -175,7 +208,7 @@ impl Scan {
         }
         let key = baseline.as_ref().map(baseline::Baseline::key);
         let key = key.or(memory.as_ref().map(Memory::key).copied());
-        let mut told = Told::new(plan, walked, &needles, &places, key)?;
+        let mut told = Told::new(plan, walked, (&needles, pack.as_ref()), &places, key)?;
         told.not_searched = not_searched;
         told.closed = collected.closed;
         told.add_siblings(collected.siblings);

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::container::Kind;
 use super::finding::Step;
-use super::store::human_name;
+use super::store::{human_name, is_derivation};
 
 /// Where a file that was looked at belongs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,7 +122,7 @@ pub fn of(scope: Scope, store_name: Option<&str>, inner: &Path, chain: &[Step]) 
     let inner = inner.to_string_lossy();
     let whole = format!("{name}/{inner}/{}", member.unwrap_or_default());
     let has = |part: &str| whole.contains(part);
-    if name.strip_suffix(".drv").is_some() {
+    if is_derivation(name) {
         Cause::Derivation
     } else if name == "source" || name.ends_with("-source") {
         if has(".git/") { Cause::SourceHistory } else { Cause::Source }

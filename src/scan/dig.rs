@@ -15,16 +15,17 @@ use super::container::zip::{self, Packing};
 use super::container::{
     HEAD, Kind, Trouble, ar, cpio, git_pack, nar, sniff, sqlite, squashfs, tar,
 };
+use super::eyes::{Eyes, Wanted};
 use super::finding::Step;
 use super::form::Form;
 use super::gap::{Gap, Limit, Limits, MOST_MEMORY, Why};
 use super::level::{Kit, Level, Source, Spot, Spots};
-use super::matcher::{Matcher, What};
+use super::matcher::What;
 
 /// What is the same for all files and threads.
 pub(crate) struct Shared<'m> {
     /// What is searched for.
-    pub(crate) matcher: &'m Matcher,
+    pub(crate) wanted: Wanted<'m>,
     /// How far containers are taken apart.
     pub(crate) limits: Limits,
     /// Held by the one thread whose decoder needs much memory.
@@ -33,8 +34,8 @@ pub(crate) struct Shared<'m> {
 
 impl<'m> Shared<'m> {
     /// For one run.
-    pub(crate) fn new(matcher: &'m Matcher, limits: Limits) -> Self {
-        Self { matcher, limits, lane: Mutex::default() }
+    pub(crate) fn new(wanted: Wanted<'m>, limits: Limits) -> Self {
+        Self { wanted, limits, lane: Mutex::default() }
     }
 }
 
@@ -125,7 +126,7 @@ impl<'m> Digger<'m> {
 
     fn kit(&mut self) -> Kit<'m> {
         let size = if self.chain.is_empty() { LARGE_BUFFER } else { SMALL_BUFFER };
-        let new = || Kit::new(size, self.shared.matcher.searcher());
+        let new = || Kit::new(size, Eyes::new(self.shared.wanted));
         self.kits.pop().unwrap_or_else(new)
     }
 

@@ -46,11 +46,11 @@ pub(super) fn bits(value: &[u8]) -> u32 {
     let value = value.get(..ENOUGH).unwrap_or(value);
     let tenths = match std::str::from_utf8(value) {
         Ok(text) => of_text(text),
-        Err(_) => of_bytes(value),
+        Err(_) => of_bytes(value).saturating_mul(10),
     };
     // a block that is repeated is the block, and how often
     let once = period(value);
-    if once.saturating_mul(2) <= value.len() {
+    if once > 0 && once.saturating_mul(2) <= value.len() {
         let block = value.get(..once).unwrap_or_default();
         let times =
             value.len().checked_div(once).and_then(|it| u32::try_from(it).ok()).unwrap_or(1);
@@ -59,8 +59,8 @@ pub(super) fn bits(value: &[u8]) -> u32 {
     tenths / 10
 }
 
-/// Tenths of bits of bytes that are no text: what their distribution gives.
-fn of_bytes(bytes: &[u8]) -> u32 {
+/// The bits of bytes that are no text: what their distribution gives.
+pub(super) fn of_bytes(bytes: &[u8]) -> u32 {
     let mut counts = [0_u32; 256];
     for byte in bytes {
         if let Some(count) = counts.get_mut(usize::from(*byte)) {
@@ -73,7 +73,7 @@ fn of_bytes(bytes: &[u8]) -> u32 {
         .filter(|count| **count > 0)
         .map(|count| f64::from(*count) * (total / f64::from(*count)).log2())
         .sum();
-    tenths(sum)
+    tenths(sum) / 10
 }
 
 /// Tenths of bits of a text, word by word and character by character.

@@ -10,8 +10,9 @@ use std::rc::Rc;
 
 use zeroize::Zeroizing;
 
+use super::eyes::Eyes;
 use super::form::Form;
-use super::matcher::{Hit, Search, What};
+use super::matcher::{Hit, What};
 
 /// Where bytes come from.
 pub(crate) trait Source {
@@ -73,12 +74,12 @@ impl IntoIterator for Spots {
 /// What a level needs and leaves for the next one: a buffer and a search.
 pub(crate) struct Kit<'m> {
     buffer: Zeroizing<Vec<u8>>,
-    search: Search<'m>,
+    search: Eyes<'m>,
 }
 
 impl<'m> Kit<'m> {
     /// With a buffer of this size.
-    pub(crate) fn new(size: usize, search: Search<'m>) -> Self {
+    pub(crate) fn new(size: usize, search: Eyes<'m>) -> Self {
         Self { buffer: Zeroizing::new(vec![0; size]), search }
     }
 

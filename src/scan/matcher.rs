@@ -13,6 +13,7 @@ use super::form::Form;
 use super::forms::Forms;
 use super::groups;
 use super::needle::{NeedleId, Needles};
+use super::pack::PackId;
 use super::shape::{Severity, ShapeKind};
 use super::shapes::Shapes;
 use super::verify;
@@ -40,6 +41,8 @@ pub enum What {
     Needle(NeedleId),
     /// A shape.
     Shape(ShapeKind, Severity),
+    /// A fingerprint of a pack.
+    Fingerprint(PackId),
 }
 
 /// One place where something was found.

@@ -82,6 +82,8 @@ fn each_pattern_is_found_wherever_chunks_end() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     #[test]
     fn cutting_changes_nothing(
         seed in prop::collection::vec(any::<u8>(), 0..300),

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use crate::fsx::Staged;
+use crate::fsx::{Staged, Staging};
 
 /// What stands for a store path with its content, or for a log.
 pub type Mark = [u8; 32];
@@ -78,7 +78,8 @@ impl Memory {
         for mark in marks {
             bytes.extend_from_slice(mark);
         }
-        let staged = Staged::new(&self.path(set)).and_then(|mut staged| {
+        let staging = Staging { private: true, ..Staging::default() };
+        let staged = Staged::with(&self.path(set), staging).and_then(|mut staged| {
             staged.put(&bytes)?;
             staged.commit()
         });

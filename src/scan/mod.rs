@@ -7,6 +7,7 @@
 pub mod form;
 pub mod matcher;
 pub mod needle;
+pub mod pack;
 pub mod shape;
 
 mod armor;
@@ -20,6 +21,7 @@ mod groups;
 mod names;
 mod pairs;
 mod pgp;
+mod rolling;
 mod shapes;
 mod split;
 mod urls;
@@ -30,6 +32,7 @@ mod words;
 pub mod cause;
 pub mod container;
 pub(crate) mod dig;
+pub(crate) mod eyes;
 mod file;
 pub mod finding;
 pub mod gap;
@@ -44,4 +47,17 @@ pub mod store;
 pub mod walk;
 
 #[cfg(test)]
+mod entropy_tests;
+#[cfg(test)]
+mod forms_tests;
+#[cfg(test)]
+#[expect(clippy::arithmetic_side_effects, reason = "a test stops at the first surprise")]
 mod matcher_tests;
+#[cfg(test)]
+#[expect(clippy::arithmetic_side_effects, reason = "a test stops at the first surprise")]
+mod pack_tests;
+#[cfg(test)]
+mod shapes_tests;
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "what was split is compared")]
+mod split_tests;

@@ -50,8 +50,12 @@ pub(super) fn is_name(path: &str, text: &str) -> bool {
     plain && (is_host(text) || is_mail(text) || is_path(text) || is_url(text) || is_network(text))
 }
 
-/// A public key of SSH or age.
-pub(super) fn is_public_key(text: &str) -> bool {
+/// A public key of SSH, or what is called one.
+pub(super) fn is_public_key(path: &str, text: &str) -> bool {
+    let last = path.rsplit(['/', '.']).next().unwrap_or(path).to_ascii_lowercase();
+    if last.replace(['_', '-'], "").ends_with("publickey") {
+        return true;
+    }
     let kinds = ["ssh-ed25519 ", "ssh-rsa ", "ecdsa-sha2-", "sk-ssh-ed25519@", "ssh-dss "];
     kinds.iter().any(|kind| text.starts_with(kind)) && text.contains("AAAA")
 }

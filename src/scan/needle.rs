@@ -54,6 +54,8 @@ pub enum Why {
     Name,
     /// A comment.
     Comment,
+    /// Not hard enough to guess for a fingerprint, which can be guessed against.
+    TooFewBits,
 }
 
 impl Why {
@@ -66,6 +68,7 @@ impl Why {
             Self::Public => "is public",
             Self::Name => "is a name or an address",
             Self::Comment => "is a comment",
+            Self::TooFewBits => "has fewer than 96 bits: its fingerprint could be guessed against",
         }
     }
 }

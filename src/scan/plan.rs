@@ -12,6 +12,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use super::cause::Scope;
+use super::container::aterm;
 use super::memory::{Mark, mark};
 use super::narinfo::NarInfo;
 use super::signature::{Fingerprint, TrustedKey, names_a_key};
@@ -312,6 +313,18 @@ impl Plan {
     }
 }
 
+/// The names of the store paths that a derivation makes.
+///
+/// # Errors
+/// What the system says; `InvalidData` where the file is no derivation.
+pub fn outputs_of(drv: &Path) -> io::Result<Vec<PathBuf>> {
+    let text = crate::fsx::read_limited(drv, LONGEST_DRV)?;
+    let outputs = aterm::outputs(&text);
+    let outputs =
+        outputs.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "it is no derivation"))?;
+    Ok(outputs.into_iter().map(PathBuf::from).collect())
+}
+
 /// Full names of store paths by their numbers.
 pub fn by_number(known: &Known) -> HashMap<i64, &str> {
     known.paths.iter().map(|(path, registered)| (registered.id, path.as_str())).collect()
@@ -335,4 +348,5 @@ pub fn closure(known: &Known, references: &References, names: &[String]) -> BTre
     closure
 }
 
+const LONGEST_DRV: usize = 64 << 20;
 const LONGEST_NARINFO: usize = 1 << 20;

@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::{Path, PathBuf};
 
-use super::store::{Known, Places, References, top};
+use super::store::{Known, Places, References, is_derivation, top};
 
 /// The way from a root to a store path.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,6 +68,25 @@ impl Roots {
 
     /// The shortest chain to a store path; `None` where nothing keeps it.
     pub fn chain(&self, known: &Known, references: &References, name: &str) -> Option<Chain> {
+        let chain = self.chain_of(known, references, name);
+        if chain.is_some() || !is_derivation(name) {
+            return chain;
+        }
+        // Nix keeps the derivations of what it keeps.
+        let drv = format!("{}/{name}", known.logical);
+        let mut outputs: Vec<&str> = known
+            .paths
+            .iter()
+            .filter(|(_, registered)| registered.deriver.as_deref() == Some(&drv))
+            .filter_map(|(path, _)| Some(path.rsplit_once('/')?.1))
+            .collect();
+        outputs.sort_unstable();
+        let mut chain = outputs.iter().find_map(|name| self.chain_of(known, references, name))?;
+        chain.paths.push(name.to_owned());
+        Some(chain)
+    }
+
+    fn chain_of(&self, known: &Known, references: &References, name: &str) -> Option<Chain> {
         let by_id: HashMap<i64, &str> = known
             .paths
             .iter()

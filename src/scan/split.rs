@@ -222,7 +222,7 @@ impl Parts {
                 return self.push(path, Ok(text.as_bytes()));
             }
         }
-        if names::is_public_key(text) {
+        if names::is_public_key(path, text) {
             return self.push(path, Err(Why::Public));
         }
         if let Some(password) = urls::password(text) {

@@ -230,6 +230,11 @@ pub fn top<'p>(folder: &Path, path: &'p Path) -> Option<&'p str> {
     inner.components().next()?.as_os_str().to_str()
 }
 
+/// Whether a name is that of a derivation.
+pub fn is_derivation(name: &str) -> bool {
+    name.strip_suffix(".drv").is_some()
+}
+
 /// The name of a store path behind its hash.
 pub fn human_name(name: &str) -> &str {
     match name.split_at_checked(33) {

@@ -155,7 +155,7 @@ impl Guest {
             .args(["-k", "5", "120", "unshare", "--mount", "--propagation", "private"])
             .args(["sh", "-c", BOOT, "sh"])
             .args([&self.debian.root, &here.join("disk"), &here.join("work"), &here.join("root")])
-            .arg(here.join("whole"))
+            .args([&here.join("whole"), Path::new(here.file_name().unwrap())])
             // The hierarchy that newer versions insist on.
             .env("SYSTEMD_NSPAWN_UNIFIED_HIERARCHY", "1")
             .stdin(Stdio::null())
@@ -272,7 +272,7 @@ if [ -d "$5" ] || ! mount -t overlay overlay -o "lowerdir=$1,upperdir=$2,workdir
   mount --bind "$5" "$4"
 fi
 exec systemd-nspawn --quiet --directory="$4" --boot --register=no --keep-unit --console=pipe \
-  --private-network --hostname=guest
+  --private-network --machine="$6" --hostname=guest
 "#;
 
 const SCRIPT_UNIT: &str = "[Unit]\nAfter=multi-user.target\n\

@@ -1,6 +1,11 @@
 # A host that uses what there is, for a real systemd. Its sources are files of the host itself, so that
 # this evaluates without a store; `generation` stands for a change of them.
-{ generation, config, ... }:
+{
+  lib,
+  generation,
+  config,
+  ...
+}:
 let
   folder = path: {
     type = "derivation";
@@ -10,6 +15,9 @@ let
   source = name: "/srv/${name}";
   changed = name: suffix: source (if generation == 1 then "${name}${suffix}" else "${name}-2${suffix}");
   inherit (config.secretctl) placeholder secrets;
+
+  # With the name of its service 83 bytes, which is all that systemd has.
+  longest = lib.concatStrings (lib.genList (_: "x") (83 - lib.stringLength "long.service"));
 
   # Writes down each time that it starts, reloads and stops.
   counted = name: {
@@ -145,6 +153,7 @@ in
       early-asker.secrets.token.file = source "plain.age";
       failing.secrets.token.file = source "strange.age";
       itself.secrets.token.file = source "plain.age";
+      long.secrets.${longest}.file = source "plain.age";
     };
   };
 
@@ -221,6 +230,7 @@ in
       unitConfig.DefaultDependencies = false;
     };
     failing = asking "failing";
+    long = asking "long";
     # It asks as systemd did for it.
     itself.serviceConfig = {
       Type = "oneshot";

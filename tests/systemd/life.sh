@@ -36,6 +36,8 @@ say app-seen cat /var/lib/app-state/seen
 say other-seen sh -c 'head -n 1 /var/lib/other/seen'
 say dynamic-seen cat /var/lib/dynamic/seen
 say instance-seen cat /var/lib/instance-x-y/seen
+systemctl start long
+say long-seen cat /var/lib/long/seen
 say nosy-reads-credential as 1003 cat /run/credentials/app.service/token
 say nosy-reads-dynamic as 1003 cat /run/credentials/dynamic.service/token
 say app-stop systemctl stop app
@@ -47,6 +49,13 @@ say greedy-seen cat /var/lib/greedy/seen
 say failing-start systemctl start failing
 say failing-result systemctl show -P ExecMainStatus failing
 say failing-seen cat /var/lib/failing/seen
+
+# another file in the same place
+mv /srv/other.age /srv/other.age.kept
+cp /srv/plain.age /srv/other.age
+systemctl restart other
+say other-seen-2 sh -c 'head -n 1 /var/lib/other/seen'
+mv /srv/other.age.kept /srv/other.age
 
 # a storm
 systemctl reset-failed

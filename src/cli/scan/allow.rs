@@ -115,6 +115,7 @@ impl Allow {
             let secret = |wanted: &String| match &leak.found {
                 Found::Value(origins) => origins.iter().any(|origin| origin.file == *wanted),
                 Found::Shape(kind, _) => shape_word(*kind) == *wanted,
+                Found::Fingerprint(id) => id.to_string() == *wanted,
                 Found::Sibling(file) => file.to_string_lossy() == wanted.as_str(),
             };
             let place = || {

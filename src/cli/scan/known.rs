@@ -1,5 +1,6 @@
 //! What to look for: secret files opened with the identities at hand.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use hmac::{Hmac, Mac};
@@ -9,8 +10,11 @@ use super::super::context::Context;
 use super::super::explain::{Around, Failure, file_error};
 use super::super::ui::shown;
 use super::{NeedleOptions, option_file};
+use crate::activate::manifest::{Credential, Manifest, Secret, Source};
+use crate::activate::open::open_all;
 use crate::format::keys::Keys;
 use crate::fsx::read_plaintext;
+use crate::plaintext::Plaintext;
 use crate::scan::needle::{Known, NotSearched};
 use crate::work::secret::MAX_IN_MEMORY;
 use crate::work::{FileError, Problem, known};
@@ -43,6 +47,13 @@ pub(super) fn collect(
             }
         }
         return if failures.is_empty() { Ok(collected) } else { Err(failures) };
+    }
+    if let Some(manifest) = &options.manifest {
+        collected.open_manifest(manifest)?;
+        return Ok(collected);
+    }
+    if options.pack.is_some() {
+        return Ok(collected);
     }
     let selection = match context.select(&[]) {
         Ok(selection) => selection,
@@ -77,6 +88,32 @@ impl Collected {
         }
     }
 
+    /// Everything that a host installs.
+    fn open_manifest(&mut self, file: &Path) -> Result<(), Failure> {
+        let runtime = super::super::target::runtime_folder();
+        let manifest = Manifest::load(file, runtime.as_deref())
+            .map_err(|error| super::super::explain::activate::manifest(&error))?;
+        let secrets = manifest.secrets.iter().map(Secret::source);
+        let services = manifest.services.values();
+        let credentials = services.flat_map(|service| service.credentials.values());
+        let sources: BTreeSet<Source> =
+            secrets.chain(credentials.map(Credential::source)).collect();
+        let opened = open_all(&manifest, &sources);
+        for source in sources {
+            match opened.value(&source) {
+                Ok(value) => {
+                    let key = source.key.as_ref().map(ToString::to_string).unwrap_or_default();
+                    self.add(&source.file, vec![(key, copy(value))]);
+                }
+                Err(error) => {
+                    let file = shown(&source.file);
+                    self.closed.push((file.clone(), format!("cannot open `{file}`: {error}")));
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn as_it_is(&mut self, file: &Path) -> Result<(), Failure> {
         let value = read_plaintext(file, MAX_IN_MEMORY)
             .map_err(|error| option_file("--secret-file", file, &error.to_string()))?;
@@ -99,7 +136,7 @@ impl Collected {
         }
     }
 
-    fn add(&mut self, file: &Path, values: Vec<(String, crate::plaintext::Plaintext)>) {
+    fn add(&mut self, file: &Path, values: Vec<(String, Plaintext)>) {
         let file = shown(file);
         let known = values.into_iter().map(|(key_path, value)| Known {
             file: file.clone(),
@@ -110,9 +147,14 @@ impl Collected {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "copied from one plaintext to another")]
+fn copy(value: &Plaintext) -> Plaintext {
+    Plaintext::copy_of(value.expose())
+}
+
 /// A name for all that is looked for, which without the key says nothing about it.
 #[expect(clippy::disallowed_methods, reason = "a keyed hash tells whether the same was looked for")]
-pub(super) fn identity(collected: &Collected, key: &[u8; 32], heuristics: bool) -> [u8; 32] {
+pub(super) fn identity(collected: &Collected, key: &[u8; 32], options: &NeedleOptions) -> [u8; 32] {
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else { return [0; 32] };
     for known in &collected.known {
         for part in [known.file.as_bytes(), known.key_path.as_bytes(), known.value.expose()] {
@@ -120,7 +162,10 @@ pub(super) fn identity(collected: &Collected, key: &[u8; 32], heuristics: bool) 
             mac.update(part);
         }
     }
-    mac.update(&[u8::from(heuristics)]);
+    mac.update(&[u8::from(options.heuristics)]);
+    if let Some(pack) = &options.pack {
+        mac.update(&crate::fsx::read_limited(pack, usize::MAX).unwrap_or_default());
+    }
     mac.finalize().into_bytes().into()
 }
 

@@ -95,6 +95,7 @@ pub(super) fn kind(found: &Found) -> String {
     match found {
         Found::Value(_) => "secret-value".to_owned(),
         Found::Shape(kind, _) => words::shape_word(*kind),
+        Found::Fingerprint(_) => "fingerprint".to_owned(),
         Found::Sibling(_) => "decrypted-sibling".to_owned(),
     }
 }
@@ -115,6 +116,7 @@ fn secrets(found: &Found) -> Value {
             .map(|origin| json!({ "file": origin.file, "keyPath": origin.key_path }))
             .collect(),
         Found::Sibling(file) => json!([{ "file": file.to_string_lossy(), "keyPath": "" }]),
+        Found::Fingerprint(id) => json!([{ "entry": id.to_string() }]),
         Found::Shape(..) => json!([]),
     }
 }

@@ -16,7 +16,7 @@ use crate::scan::dig::{Digger, Shared};
 use crate::scan::finding::Finding;
 use crate::scan::gap::{Gap, Limits, Why};
 use crate::scan::memory::hex;
-use crate::scan::plan::{Filter, Plan, closure};
+use crate::scan::plan::{Filter, Plan, closure, outputs_of};
 use crate::scan::signature::{CACHE_NIXOS_ORG, TrustedKey};
 use crate::scan::store::{self, Places, top};
 use crate::scan::walk::Walked;
@@ -110,12 +110,17 @@ pub(super) fn plan(
         && options.boot.is_none()
         && options.cache.is_empty()
         && options.nar.is_none()
-        && !options.staged;
+        && !options.staged
+        && !options.post_build_hook;
     if options.store.is_some() && options.closure.is_empty() || nothing_named {
         plan.add_store(places, None, filter);
     }
     if !options.closure.is_empty() {
         let names = closure_names(&options.closure, places, &mut plan)?;
+        plan.add_store(places, Some(&names), filter);
+    }
+    if options.post_build_hook {
+        let names = built(places)?;
         plan.add_store(places, Some(&names), filter);
     }
     if let Some(folder) = &options.logs {
@@ -143,6 +148,37 @@ pub(super) fn plan(
 fn real(path: &Path) -> Result<PathBuf, Failure> {
     std::fs::canonicalize(path)
         .map_err(|error| Failure::new(format!("cannot look at `{}`: {error}", shown(path))))
+}
+
+/// The names of what a build has made, and of its derivation, by the environment of the hook.
+fn built(places: &Places) -> Result<BTreeSet<Vec<u8>>, Failure> {
+    let listed = variable("OUT_PATHS").map(|list| list.to_string_lossy().into_owned());
+    let listed = listed.unwrap_or_default();
+    let mut paths: Vec<PathBuf> = listed.split_ascii_whitespace().map(PathBuf::from).collect();
+    let drv = variable("DRV_PATH").map(PathBuf::from);
+    if let Some(drv) = drv {
+        // Nix 2.8 leaves the list of outputs empty.
+        if paths.is_empty() {
+            let outputs = outputs_of(&drv).map_err(|error| {
+                Failure::new(format!("cannot tell what `{}` has made: {error}", shown(&drv)))
+            })?;
+            paths.extend(outputs);
+        }
+        paths.push(drv);
+    }
+    let name = |path: &PathBuf| {
+        let name = top(&places.folder, path).map(|name| name.as_bytes().to_vec());
+        name.ok_or_else(|| {
+            let store = shown(&places.folder);
+            Failure::new(format!("`{}` is not in the store `{store}`", shown(path)))
+        })
+    };
+    let names: BTreeSet<Vec<u8>> = paths.iter().map(name).collect::<Result<_, _>>()?;
+    if names.is_empty() {
+        return Err(Failure::new("neither `OUT_PATHS` nor `DRV_PATH` is set")
+            .hint("`--post-build-hook` is for the hook that Nix runs after a build"));
+    }
+    Ok(names)
 }
 
 /// The names of store paths and all that they refer to.

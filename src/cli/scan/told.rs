@@ -11,6 +11,7 @@ use sha2::Sha256;
 use super::super::explain::Failure;
 use super::allow::{Allow, Verdict};
 use super::baseline::Baseline;
+use super::packs::Loaded;
 use super::words::shape_word;
 use crate::process::capture::capture;
 use crate::scan::cause::{self, Cause, Scope};
@@ -19,6 +20,7 @@ use crate::scan::gap::Gap;
 use crate::scan::matcher::What;
 use crate::scan::memory::hex;
 use crate::scan::needle::{Needles, NotSearched, Origin};
+use crate::scan::pack::PackId;
 use crate::scan::plan::Plan;
 use crate::scan::roots::{Chain, Roots};
 use crate::scan::store::{self, Places, human_name, top};
@@ -31,6 +33,8 @@ pub(super) enum Found {
     Value(Vec<Origin>),
     /// A shape.
     Shape(crate::scan::shape::ShapeKind, crate::scan::shape::Severity),
+    /// An entry of a pack, which only its maker can name.
+    Fingerprint(PackId),
     /// A file that lies decrypted beside this one.
     Sibling(PathBuf),
 }
@@ -86,7 +90,7 @@ impl Told {
     pub(super) fn new(
         plan: Plan,
         walked: Walked,
-        needles: &Needles,
+        (needles, pack): (&Needles, Option<&Loaded>),
         places: &Places,
         key: Option<[u8; 32]>,
     ) -> Result<Self, Failure> {
@@ -100,6 +104,10 @@ impl Told {
             let found = match finding.what {
                 Some(What::Needle(id)) => Found::Value(needles.origins(id).to_vec()),
                 Some(What::Shape(kind, severity)) => Found::Shape(kind, severity),
+                Some(What::Fingerprint(id)) => {
+                    let origins = pack.map(|pack| pack.origins(id)).unwrap_or_default();
+                    if origins.is_empty() { Found::Fingerprint(id) } else { Found::Value(origins) }
+                }
                 None => continue,
             };
             leaks.push(surroundings.leak(found, finding, &key));
@@ -115,7 +123,7 @@ impl Told {
             not_searched: Vec::new(),
             closed: Vec::new(),
             notes: plan.notes,
-            secrets: needles.len(),
+            secrets: needles.len().saturating_add(pack.map_or(0, |loaded| loaded.pack.len())),
             files: walked.files,
             bytes: walked.bytes,
             signed: plan.signed,
@@ -217,6 +225,7 @@ impl<'a> Surroundings<'a> {
         let cause = cause::of(scope, store_name.as_deref(), &inner, &finding.chain);
         let (deriver, chain) = match &here {
             Some(name) => (self.deriver(name), self.chain(name)),
+            None if scope == Scope::Log => (self.deriver_of_log(&path), None),
             None => (None, None),
         };
         let id = id(key, &found, store_name.as_deref(), &inner, &path, &finding);
@@ -235,6 +244,17 @@ impl<'a> Surroundings<'a> {
         let deriver = deriver.filter(|deriver| deriver != "unknown-deriver");
         self.derivers.insert(name.to_owned(), deriver.clone());
         deriver
+    }
+
+    /// A log is named like its derivation, in a folder of the first two letters.
+    fn deriver_of_log(&self, log: &Path) -> Option<String> {
+        let folder = log.parent()?.file_name()?.to_str()?;
+        let rest = log.file_name()?.to_str()?.trim_end_matches(".bz2");
+        let name = format!("{folder}{rest}");
+        let logical = self.plan.known.as_ref().map(|known| known.logical.clone());
+        let logical = logical.filter(|logical| !logical.is_empty());
+        let store = logical.unwrap_or_else(|| self.places.folder.to_string_lossy().into_owned());
+        store::is_derivation(&name).then(|| format!("{store}/{name}"))
     }
 
     /// The shortest chain by the database; where that cannot be read, the root that Nix tells.
@@ -294,6 +314,7 @@ fn id(
             }
         }
         Found::Shape(kind, _) => parts.push(shape_word(*kind)),
+        Found::Fingerprint(id) => parts.push(id.to_string()),
         Found::Sibling(_) => {}
     }
     match store_name {

@@ -26,6 +26,7 @@ pub(super) fn found(leak: &Leak) -> String {
             format!("the secret {}{more}", names.join(", "))
         }
         Found::Shape(kind, _) => format!("what looks like {}", shape(*kind)),
+        Found::Fingerprint(id) => format!("the secret of entry {id} of the pack"),
         Found::Sibling(file) => {
             format!("a file with the name of the encrypted `{}`", one_line(&file.to_string_lossy()))
         }

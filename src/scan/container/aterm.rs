@@ -21,14 +21,22 @@ pub(crate) enum Role {
     Other,
 }
 
+/// The paths of the outputs of a derivation, where they are known; `None` where the text is none.
+pub(crate) fn outputs(drv: &[u8]) -> Option<Vec<String>> {
+    let mut parser = Parser { rest: drv, depth: 0 };
+    parser.head()?;
+    let mut texts = Vec::new();
+    parser.term(&mut texts)?;
+    // Name, path, kind of hash, hash.
+    let paths = texts.into_iter().skip(1).step_by(4);
+    let paths = paths.filter_map(|text| String::from_utf8(text.bytes).ok());
+    Some(paths.filter(|path| !path.is_empty()).collect())
+}
+
 /// All strings of a derivation; `None` where the text is none.
 pub(crate) fn texts(drv: &[u8]) -> Option<Vec<Text>> {
     let mut parser = Parser { rest: drv, depth: 0 };
-    if !parser.eat(b"Derive(") {
-        parser.eat(b"DrvWithVersion(").then_some(())?;
-        parser.string()?;
-        parser.eat(b",").then_some(())?;
-    }
+    parser.head()?;
     let mut texts = Vec::new();
     // Outputs, derivations, sources.
     for _ in 0..3 {
@@ -67,6 +75,16 @@ impl Parser<'_> {
         let rest = self.rest.strip_prefix(word);
         self.rest = rest.unwrap_or(self.rest);
         rest.is_some()
+    }
+
+    /// What a derivation begins with; newer kinds name what they need of Nix.
+    fn head(&mut self) -> Option<()> {
+        if !self.eat(b"Derive(") {
+            self.eat(b"DrvWithVersion(").then_some(())?;
+            self.string()?;
+            self.eat(b",").then_some(())?;
+        }
+        Some(())
     }
 
     /// A string, a list or a tuple; the strings in it.
@@ -124,11 +142,14 @@ mod tests {
     fn strings_are_unescaped_and_named() {
         let drv = br#"Derive([("out","/nix/store/x","","")],[("/nix/store/a.drv",["out"])],["/nix/store/s"],"x86_64-linux","/bin/sh",["-c","echo \"a\" > $out"],[("name","x"),("pw","a\\b\n\"c\"")])"#;
         let texts = texts(drv).unwrap();
-        let of = |role: Role| texts.iter().filter(|t| t.role == role).map(|t| t.bytes.clone());
-        let password = of(Role::Environment(b"pw".to_vec())).next().unwrap();
+        let of = |role: &Role| -> Vec<Vec<u8>> {
+            texts.iter().filter(|text| text.role == *role).map(|text| text.bytes.clone()).collect()
+        };
+        let password = &of(&Role::Environment(b"pw".to_vec()))[0];
         assert_eq!(password, b"a\\b\n\"c\"");
-        assert_eq!(of(Role::Argument(1)).next().unwrap(), b"echo \"a\" > $out");
-        assert_eq!(of(Role::Other).count(), 9);
+        assert_eq!(of(&Role::Argument(1))[0], b"echo \"a\" > $out");
+        assert_eq!(of(&Role::Other).len(), 9);
+        assert_eq!(outputs(drv).unwrap(), ["/nix/store/x"]);
     }
 
     #[test]

@@ -49,8 +49,8 @@ pub(crate) fn each(level: &mut Level<'_, '_>, visit: &mut Visit<'_>) -> Result<(
         let (flags, method, packed, full) = (short(6), short(8), long(18), long(22));
         let wide = if packed == u32::MAX { wide_length(&extra, full == u32::MAX) } else { None };
         let described = flags & 8 != 0;
-        let length =
-            if described && packed == 0 { None } else { Some(wide.unwrap_or(packed.into())) };
+        // What was made as a stream has its length behind it, and none or zero in front.
+        let length = Some(wide.unwrap_or(packed.into())).filter(|l| !described || *l > 0);
         let packing = match method {
             _ if flags & 1 != 0 => Packing::Sealed,
             0 => Packing::Stored,

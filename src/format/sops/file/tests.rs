@@ -440,12 +440,11 @@ proptest::proptest! {
         }
     }
 
-    /// What a 64-bit float holds, in its own digits, is never refused.
+    /// A 64-bit float holds any fifteen digits: such a number is never refused.
     #[test]
-    fn every_float_is_kept(float in proptest::num::f64::NORMAL) {
+    fn fifteen_digits_are_kept(digits in 0_u64..1_000_000_000_000_000, exponent in -290..290_i32) {
         for store in [Store::Yaml, Store::Json] {
-            let number = format!("{float:e}");
-            let number = if number.contains('.') { number } else { number.replace('e', ".0e") };
+            let number = format!("{digits}.0e{exponent}");
             let back = there_and_back(store, &number);
             proptest::prop_assert_eq!(back.map(|back| decimal(&back)), Some(decimal(&number)));
         }
