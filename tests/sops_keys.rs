@@ -159,7 +159,7 @@ impl Bench {
         let keyring = Keyring::new(sources, plugins(&allowed));
         let none = Pgp::new(None, "/nonexistent".as_ref());
         let pgp = if gnupg { self.pgp() } else { none };
-        unwrap(&[file], &mut keys(keyring, pgp)).remove(0)
+        unwrap(&[file], &mut all_keys(keyring, pgp)).remove(0)
     }
 
     #[track_caller]
@@ -179,7 +179,7 @@ impl Bench {
     }
 }
 
-fn keys(keyring: Keyring<'_>, pgp: Pgp) -> Keys<'_> {
+fn all_keys(keyring: Keyring<'_>, pgp: Pgp) -> Keys<'_> {
     Keys { keyring, pgp, services: Services::off(), order: DecryptionOrder::default() }
 }
 
@@ -439,7 +439,7 @@ printf -- '-> done\n\n'
     let sources = [&identity, &mine].map(|key| Source::named(key.file.clone()));
     let keyring = Keyring::new(sources.to_vec(), plugins);
     let files: Vec<&Metadata> = files.iter().collect();
-    let answers = unwrap(&files, &mut keys(keyring, bench.pgp()));
+    let answers = unwrap(&files, &mut all_keys(keyring, bench.pgp()));
     for (answer, key) in answers.into_iter().zip(&keys) {
         assert!(answer.unwrap().plaintext().same_as(key.plaintext()));
     }
