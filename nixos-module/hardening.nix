@@ -3,6 +3,8 @@
 #
 # The file systems of the stores are units of their own: what a service with a view of its own mounts,
 # nobody else sees. `PrivateTmp` is not there, since it waits for what the early service must be before.
+# For `PrivateDevices`, `PrivateNetwork`, `ProcSubset` and `ProtectProc` systemd prepares mounts below /tmp,
+# which is mounted or emptied at the same time: now and then the service would not start.
 { lib, runsPrograms }:
 let
   common = {
@@ -29,11 +31,9 @@ let
     UMask = "0077";
   }
   // lib.optionalAttrs (!runsPrograms) {
+    DevicePolicy = "closed";
     IPAddressDeny = "any";
     MemoryDenyWriteExecute = true;
-    PrivateDevices = true;
-    PrivateNetwork = true;
-    ProcSubset = "pid";
   };
 in
 {
@@ -42,7 +42,7 @@ in
     CapabilityBoundingSet = "CAP_CHOWN CAP_DAC_OVERRIDE CAP_FOWNER";
   };
   # Keys may belong to others. Who asks is looked up in /proc.
-  credentials = builtins.removeAttrs common [ "ProcSubset" ] // {
+  credentials = common // {
     CapabilityBoundingSet = "CAP_DAC_OVERRIDE";
     ProtectHome = "read-only";
     ProtectSystem = "strict";

@@ -191,6 +191,14 @@ in
               pkgs.writeShellScript "trim" "exec tr -d '\\n' <\"$inFile\""
             '';
           };
+          fileDeclaredAs = mkOption {
+            type = types.str;
+            default = "${config.declaredAs}.file";
+            defaultText = literalExpression ''"''${declaredAs}.file"'';
+            internal = true;
+            description = "The option that messages about the file name.";
+            example = "sops.secrets.db.sopsFile";
+          };
           validated = mkOption {
             type = types.bool;
             default = true;

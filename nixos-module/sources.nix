@@ -59,12 +59,15 @@ let
       && !(any (context: context ? outputs) (builtins.attrValues (builtins.getContext file)))
     );
 
+  # The option that names the file.
+  option = secret: secret.fileDeclaredAs or "${secret.declaredAs}.file";
+
   # What is wrong with the source of a secret, as far as it can be seen now; null if nothing.
   problem =
     secret:
     let
       format = formatOf secret;
-      text = addErrorContext "while looking at `${secret.declaredAs}.file`, which is to be text in format ${format}" (
+      text = addErrorContext "while looking at `${option secret}`, which is to be text in format ${format}" (
         readFile secret.file
       );
       file = toString secret.file;
@@ -72,14 +75,14 @@ let
     if !(isHere secret.file) then
       null
     else if !(builtins.pathExists secret.file) then
-      "`${secret.declaredAs}.file` is ${file}, which does not exist: create it with `secretctl edit`, "
+      "`${option secret}` is ${file}, which does not exist: create it with `secretctl edit`, "
       + "and in a flake add it to git"
     else if !(isEncrypted ? ${format}) then
       null
     else if isEncryptedSomehow text || isAge text then
       null
     else
-      "`${secret.declaredAs}.file` is not encrypted: ${file} would be readable by everybody in the store: "
+      "`${option secret}` is not encrypted: ${file} would be readable by everybody in the store: "
       + "encrypt it with `secretctl encrypt`, and give what it holds a new value if it was ever "
       + "committed or built with";
 in

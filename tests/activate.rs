@@ -509,3 +509,84 @@ fn a_broken_manifest_changes_nothing() {
     let run = finish(host.inside(Path::new(PROGRAM), &["activate", "/nowhere"]), b"");
     run.ended(2).says("cannot read the manifest `/nowhere`");
 }
+
+#[test]
+fn access_stays_where_an_owner_is_not_known_any_more() {
+    let Some(host) = Host::new() else { return };
+    if !is_root() {
+        return;
+    }
+    let file = host.age("a.age", b"old", &[&host.public("host")]);
+    let secret = |owner: &str| json!({ "name": "a", "file": file, "owner": owner, "mode": "0440" });
+    host.activate(&host.manifest(&[secret("nobody")]), &[]).done();
+    host.age("a.age", b"new", &[&host.public("host")]);
+    host.activate(&host.manifest(&[secret("nobody-here")]), &[])
+        .ended(1)
+        .says("now: its last good value stays");
+    assert_eq!(host.installed("a"), "old");
+    let path = host.at("run/secrets/a");
+    assert_eq!(host.sh(&format!("stat -L -c '%U %a' {path}")), "nobody 440\n");
+}
+
+#[test]
+fn plugins_run_only_where_they_are_listed() {
+    let Some(host) = Host::new() else { return };
+    let file = host.age("a.age", b"a", &[&host.public("other")]);
+    let hrp = bech32::Hrp::parse("age-plugin-tester-").unwrap();
+    let identity = bech32::encode::<bech32::Bech32>(hrp, &[1, 2, 3]).unwrap().to_uppercase();
+    let called = host.at("called");
+    let script = |path: &str| {
+        let program = host.file(path, format!("#!/bin/sh\necho $0 >>{called}\n").as_bytes());
+        host.sh(&format!("chmod 755 {program}"));
+        program
+    };
+    // One on PATH, which nobody listed, and one that is listed.
+    script("bin/age-plugin-tester");
+    let listed = script("store/bin/age-plugin-tester");
+    let mut manifest = host.manifest(&[json!({ "name": "a", "file": file })]);
+    manifest["identities"] = json!([{ "file": host.file("keys/p", identity.as_bytes()) }]);
+    let run = |manifest: &serde_json::Value| {
+        let mut command = host.activation(manifest, &[]);
+        let path = std::env::var("PATH").unwrap();
+        command.env("PATH", format!("{}:{path}", host.at("bin")));
+        finish(command, b"").ended(1)
+    };
+    run(&manifest).says("the plugin `tester` is needed and was not allowed to run");
+    assert!(!Path::new(&called).exists());
+    manifest["plugins"] = json!([{ "name": "tester", "program": listed }]);
+    run(&manifest).says("`age-plugin-tester` ended early");
+    assert_eq!(fs::read_to_string(&called).unwrap().trim(), listed);
+}
+
+#[test]
+fn gpg_runs_only_where_it_is_asked_for_and_asks_nobody() {
+    let Some(host) = Host::new() else { return };
+    let called = host.at("called");
+    let gpg = host.file(
+        "bin/gpg",
+        format!(
+            "#!/bin/sh\necho \"$*\" >>{called}; case \"$*\" in *--encrypt*) echo x$(base64 -w0);; *) \
+             cut -c2- | base64 -d;; esac\n"
+        )
+        .as_bytes(),
+    );
+    host.sh(&format!("chmod 755 {gpg}"));
+    let file = host.file("files/a.yaml", b"a: b\n");
+    let fingerprint = "A".repeat(40);
+    let arguments = ["encrypt", "--in-place", "--pgp", &fingerprint, &file];
+    let mut encrypt = host.program(&host.root().join("bin/sops"), &arguments);
+    encrypt.env("SOPS_GPG_EXEC", &gpg);
+    finish(encrypt, b"").done();
+    fs::remove_file(&called).unwrap();
+
+    let mut manifest = host.manifest(&[json!({ "name": "a", "file": file, "key": ["a"] })]);
+    let run = host.activate(&manifest, &[]).ended(1);
+    run.says("gpg is not run here, since the manifest has no `gnupg`").says(&fingerprint);
+    assert!(!Path::new(&called).exists());
+    manifest["gnupg"] = json!({ "home": host.at("home"), "program": gpg });
+    host.activate(&manifest, &[]).done();
+    assert_eq!(host.installed("a"), "b");
+    let said = fs::read_to_string(&called).unwrap();
+    let wanted = format!("--batch --no-tty --pinentry-mode error --homedir {} ", host.at("home"));
+    assert!(said.starts_with(&wanted) && said.lines().count() == 1, "{said}");
+}

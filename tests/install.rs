@@ -18,7 +18,7 @@ use std::path::Path;
 
 use machine::*;
 use secretctl::activate::units::{How, request};
-use secretctl::activate::{Filesystem, Piece, Target, publish};
+use secretctl::activate::{Content, Filesystem, Piece, Target, publish};
 
 fn is_root_of_all() -> bool {
     read("/proc/self/uid_map").split_whitespace().eq(["0", "0", "4294967295"])
@@ -181,10 +181,21 @@ fn a_secret_without_new_content_keeps_the_last() {
         assert_eq!(read("/run/link"), "good");
         assert_eq!(rights("/run/secrets/a/b").0, 0o444);
         assert!(fs::symlink_metadata("/run/never").is_err());
+        // Owner and permissions may be unknown as well.
+        let as_is = || Piece {
+            content: Content::KeepAsIs,
+            uid: 4711,
+            copies: vec!["/run/copy".into()],
+            ..piece("a/b", "")
+        };
+        let published = install_well(&target, vec![as_is(), piece("c", "new")]);
+        assert_eq!(strings(&published.kept), ["a/b"]);
+        assert_eq!(rights("/run/secrets/a/b"), (0o444, 0, 0));
+        assert_eq!(rights("/run/copy"), (0o444, 0, 0));
         // What is no regular file is not taken for a secret.
-        fs::remove_file("/run/secrets.d/2/c").unwrap();
+        fs::remove_file("/run/secrets.d/3/c").unwrap();
         fs::write("/run/elsewhere", "other").unwrap();
-        symlink("/run/elsewhere", "/run/secrets.d/2/c").unwrap();
+        symlink("/run/elsewhere", "/run/secrets.d/3/c").unwrap();
         let published = install(&target, vec![kept("c")]);
         assert_eq!(strings(&published.missing), ["c"]);
         assert!(said(&published.problems)[0].starts_with("c: cannot read the last content"));
@@ -344,7 +355,7 @@ fn a_user_needs_no_mount_and_no_owner() {
         user.store.mount_point = disk().join("secrets.d");
         user.store.link = disk().join("secrets");
         user.store.filesystem = Filesystem::Directory;
-        if rustix::fs::statfs(&disk()).unwrap().f_type != 0x0102_1994 {
+        if rustix::fs::statfs(disk()).unwrap().f_type != 0x0102_1994 {
             let error = try_install(&user, pieces()).unwrap_err();
             assert!(error.to_string().ends_with("is on a disk"), "{error}");
             assert!(error.remedy().unwrap().contains("allowDisk"));
@@ -356,6 +367,29 @@ fn a_user_needs_no_mount_and_no_owner() {
             let leads = fs::read_link(&user.store.link).unwrap();
             assert_eq!(leads, user.store.mount_point.join(generation));
         }
+    });
+}
+
+#[test]
+fn a_home_that_a_group_may_write_to_is_a_home_all_the_same() {
+    as_user("a_home_that_a_group_may_write_to_is_a_home_all_the_same", || {
+        let home = disk().join("home");
+        fs::create_dir_all(home.join("dot/config")).unwrap();
+        for folder in [&home, &home.join("dot/config")] {
+            fs::set_permissions(folder, fs::Permissions::from_mode(0o775)).unwrap();
+        }
+        symlink("dot/config", home.join(".config")).unwrap();
+        let mut target = Target { system: false, ..target() };
+        target.store.mount_point = home.join(".config/store.d");
+        target.store.link = home.join(".config/store");
+        target.store.allow_disk = true;
+        let copy = home.join(".config/x/copy");
+        let published = install_well(&target, vec![copied("a", "1", copy.to_str().unwrap())]);
+        assert_eq!(strings(&published.added), ["a"]);
+        assert_eq!((read(home.join(".config/store/a")), read(&copy)), ("1".into(), "1".into()));
+        install_well(&target, vec![]);
+        assert!(!copy.exists());
+        assert_eq!(entries(home.join("dot/config")), [".store.d.lock", "store", "store.d", "x"]);
     });
 }
 

@@ -134,6 +134,51 @@ fn a_copy_of_a_secret_that_cannot_be_opened_stays() {
 }
 
 #[test]
+fn what_hung_on_secrets_that_went_between_two_boots_goes_too() {
+    inside("what_hung_on_secrets_that_went_between_two_boots_goes_too", || {
+        let folder = disk().join("state/secretctl");
+        let target = Target { lasting: Some(folder.clone()), ..machine::target() };
+        let reboot = || {
+            umount("/run/secrets.d");
+            fs::remove_dir("/run/secrets.d").unwrap();
+            fs::remove_file("/run/secrets").unwrap();
+        };
+        let out = |name: &str| disk().join("etc").join(name).to_str().unwrap().to_owned();
+        let all = || {
+            vec![
+                linked("a", "1", &out("a")),
+                copied("b", "1", &out("b")),
+                copied("c", "1", &out("c")),
+                linked("d", "1", "/run/d"),
+            ]
+        };
+        install_well(&target, all());
+        let notes = folder.join("%2Frun%2Fsecrets.d.json");
+        assert_eq!(rights(&notes).0, 0o600);
+        assert!(!read(&notes).contains("/run/d"));
+        let before = fs::metadata(&notes).unwrap().modified().unwrap();
+        reboot();
+        // The disk is left alone where nothing changed.
+        install_well(&target, all());
+        assert_eq!(fs::metadata(&notes).unwrap().modified().unwrap(), before);
+        reboot();
+        let dry = publish(&target, vec![copied("c", "2", &out("c"))], None).unwrap();
+        assert!(dry.problems.is_empty());
+        assert_eq!(entries(disk().join("etc")), ["a", "b", "c"]);
+        install_well(&target, vec![copied("c", "2", &out("c"))]);
+        assert_eq!(entries(disk().join("etc")), ["c"]);
+        // The last one too, before anything is mounted.
+        reboot();
+        install_well(&target, vec![]);
+        assert_eq!(entries(disk().join("etc")), Vec::<String>::new());
+        // A folder that cannot be written to does no harm.
+        fs::remove_dir_all(disk().join("state")).unwrap();
+        fs::write(disk().join("state"), "").unwrap();
+        install_well(&target, all());
+    });
+}
+
+#[test]
 fn foreign_things_where_links_are_to_be_stay() {
     inside("foreign_things_where_links_are_to_be_stay", || {
         let target = target();

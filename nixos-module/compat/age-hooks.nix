@@ -6,6 +6,9 @@
   common,
 }:
 let
+  isInstalled = builtins.any (secret: secret.installed or true) (
+    builtins.attrValues config.age.secrets
+  );
   empty = deps: {
     text = "";
     inherit deps;
@@ -19,11 +22,13 @@ in
   # Only where users are made by a script are there scripts of agenix.
   system.activationScripts = lib.mkIf (config.age.secrets != { } && common.usersByScript config options) {
     agenixNewGeneration = empty [ "specialfs" ];
-    agenixInstall = empty [
-      "agenixNewGeneration"
-      "specialfs"
-      "secretctlEarly"
-    ];
+    agenixInstall = empty (
+      [
+        "agenixNewGeneration"
+        "specialfs"
+      ]
+      ++ lib.optional isInstalled "secretctlEarly"
+    );
     agenixChown = empty [
       "users"
       "groups"

@@ -149,7 +149,11 @@ let
         };
       };
       config.file = lib.mkIf (config.rekeyFile != null) (
-        if config.installed && cfg.storageMode == "local" then localFile config else config.rekeyFile
+        # one that is not there is told by an assertion
+        if config.installed && cfg.storageMode == "local" && pathExists config.rekeyFile then
+          localFile config
+        else
+          config.rekeyFile
       );
     }
   );
@@ -162,12 +166,6 @@ let
     in
     [
       {
-        assertion = pathExists secret.rekeyFile;
-        message =
-          "`${option}.rekeyFile` is ${toString secret.rekeyFile}, which is not there: make it with `secretctl edit`, "
-          + "and add it to git";
-      }
-      {
         assertion = cfg.storageMode != "local" || !pathExists secret.rekeyFile || pathExists secret.file;
         message =
           "`${option}` was not made for this host yet: run `agenix rekey -a` of agenix-rekey; or set "
@@ -178,10 +176,13 @@ let
 
   # A private key that everybody can read in the store.
   holds = needle: text: builtins.replaceStrings [ needle ] [ "" ] text != text;
-  inStore =
-    path: lib.hasPrefix "${builtins.storeDir}/" (builtins.unsafeDiscardStringContext path) && pathExists path;
+  isOpenInStore =
+    path:
+    lib.hasPrefix "${builtins.storeDir}/" path
+    && pathExists path
+    && holds "AGE-SECRET-KEY-" (readFile path);
   ofIdentity = master: {
-    assertion = !(inStore master.identity && holds "AGE-SECRET-KEY-" (readFile master.identity));
+    assertion = !(isOpenInStore (builtins.unsafeDiscardStringContext master.identity));
     message =
       "`age.rekey.masterIdentities` names ${master.identity}, a private key in the Nix store, where everybody can read it: "
       + "write the path as a text in quotes, give every secret a new value, and the key a new one";

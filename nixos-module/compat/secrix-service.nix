@@ -8,7 +8,6 @@
   lib,
   config,
   pkgs,
-  common,
   shared,
 }:
 let
@@ -43,8 +42,8 @@ let
       piece =
         attribute: secret:
         let
-          declaredAs = "secrix.services.${quoted name}.secrets.${quoted attribute}";
-          plain = shared.mapped declaredAs "keys" secret // {
+          option = "secrix.services.${quoted name}.secrets.${quoted attribute}";
+          plain = shared.mapped option "keys" secret // {
             symlink = true;
             required = true;
             key = null;

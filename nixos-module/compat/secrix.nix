@@ -21,7 +21,6 @@ let
       lib
       config
       pkgs
-      common
       shared
       ;
   };
@@ -29,9 +28,9 @@ let
   systemSecret =
     attribute: secret:
     let
-      declaredAs = "secrix.system.secrets.${quoted attribute}";
+      option = "secrix.system.secrets.${quoted attribute}";
     in
-    lib.nameValuePair declaredAs (shared.mapped declaredAs "secrix" secret);
+    lib.nameValuePair option (shared.mapped option "secrix" secret);
 
   program = common.ageProgram "secrix.ageBin" "${pkgs.age}/bin/age" cfg.ageBin;
   isUsed = cfg.system.secrets != { } || cfg.services != { };
@@ -75,6 +74,14 @@ in
       systemd.mounts = map service.mountOf (attrValues cfg.services);
       systemd.packages = builtins.concatMap service.dropIns (attrValues cfg.services);
     }
+    # As for the secrets of the system. What would change is no news: they come and go with their services.
+    (lib.optionalAttrs (options ? system.preSwitchChecks) {
+      system.preSwitchChecks = lib.mkIf (cfg.services != { }) {
+        secrix = lib.concatMapStrings (name: ''
+          [ ! -d /run/systemd/system ] || ${config.secretctl.package}/bin/secretctl activate --dry-run ${service.manifestFile name} >/dev/null || exit 1
+        '') (attrNames cfg.services);
+      };
+    })
     (lib.mkIf isUsed {
       assertions = import ./secrix-assertions.nix {
         inherit

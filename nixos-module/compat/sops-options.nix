@@ -27,19 +27,21 @@ let
   pathNotInStore = lib.mkOptionType {
     name = "pathNotInStore";
     description = "path not in the Nix store";
+    descriptionClass = "noun";
     check = path: !common.isInStore path;
     merge = lib.mergeEqualOption;
   };
 
   groupOf =
     option: owner:
-    (users.${owner} or (throw "secretctl: `${option}.owner` is `${owner}`, whose group is not known, since `users.users` has no such user: set `${option}.group` too")
-    ).group;
+    (users.${owner} or (throw (
+      "secretctl: `${option}.owner` is `${owner}`, whose group is not known, since `users.users` has no such "
+      + "user: set `${option}.group` too"
+    ))).group;
 
   # Owners and modes: the same for secrets and templates.
   owned =
     {
-      option,
       text,
       config,
       defaultOwner,
@@ -154,7 +156,6 @@ let
         );
       }
       // owned {
-        option = "sops.secrets.${lib.strings.escapeNixIdentifier name}";
         text = types.str;
         inherit config;
         defaultOwner = if isDarwin then "root" else null;
@@ -236,7 +237,6 @@ let
         };
       }
       // owned {
-        option = "sops.templates.${lib.strings.escapeNixIdentifier name}";
         text = types.singleLineStr;
         inherit config;
         defaultOwner = null;

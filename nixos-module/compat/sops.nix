@@ -41,6 +41,7 @@ let
     lib.nameValuePair "sops.secrets.${attribute}" (
       {
         declaredAs = "sops.secrets.${quoted attribute}";
+        fileDeclaredAs = "sops.secrets.${quoted attribute}.sopsFile";
         inherit (secret) name format path;
         file = secret.sopsFile;
         store = storeOf secret;

@@ -20,7 +20,6 @@ let
     concatStringsSep
     elem
     isAttrs
-    isFunction
     isList
     isPath
     isString
@@ -41,7 +40,7 @@ let
     lib.concatMapStrings (part: if isList part then "store:" else part) parts;
   show =
     value:
-    if isFunction value then
+    if lib.isFunction value then
       "a function"
     else if isPath value then
       "a path"
@@ -85,7 +84,7 @@ let
       };
       below = if type ? nested then path ++ [ "<name>" ] else path;
     in
-    if !(option ? _leaf) then
+    if !(lib.isOption option) then
       concatLists (
         map (part: walk (path ++ [ part ]) option.${part}) (
           builtins.filter (part: part != "_module") (attrNames option)

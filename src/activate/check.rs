@@ -257,6 +257,3 @@ impl Host {
 fn encoded(tag: [u8; 4]) -> String {
     BASE64_STANDARD_NO_PAD.encode(tag)
 }
-
-#[cfg(test)]
-mod tests;

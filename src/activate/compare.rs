@@ -64,9 +64,12 @@ fn judge(previous: Option<&Directory>, piece: Piece, owners: bool) -> Outcome {
         trouble: None,
     };
     match piece.content {
-        Content::Keep => match last(previous, &outcome.name) {
-            Ok(Some((content, _))) => {
+        Content::Keep | Content::KeepAsIs => match last(previous, &outcome.name) {
+            Ok(Some((content, stat))) => {
                 (outcome.content, outcome.verdict) = (Some(content), Verdict::Kept);
+                if matches!(piece.content, Content::KeepAsIs) {
+                    outcome.attributes = as_is(&stat, owners);
+                }
             }
             Ok(None) => {}
             Err(trouble) => outcome.trouble = Some(trouble),
@@ -97,6 +100,12 @@ fn differs(
         return Ok(Verdict::Changed);
     }
     Ok(if has(&stat, attributes) { Verdict::Unchanged } else { Verdict::Regranted })
+}
+
+/// Owner and permissions as they were.
+pub(super) fn as_is(stat: &Stat, owners: bool) -> Attributes {
+    let owner = owners.then_some((stat.st_uid, stat.st_gid));
+    Attributes { owner, mode: crate::fsx::system::permissions(stat) }
 }
 
 /// What a secret was in the last generation.

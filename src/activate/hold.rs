@@ -29,11 +29,11 @@ pub fn hold(
     waiting: &mut dyn FnMut(&str),
 ) -> Result<Hold, PublishError> {
     // In the same order for everybody, so that no two runs wait for each other.
-    let mount_points: BTreeMap<&Path, ()> =
-        targets.iter().map(|target| (target.store.mount_point.as_path(), ())).collect();
+    let mount_points: BTreeMap<&Path, &Target> =
+        targets.iter().map(|target| (target.store.mount_point.as_path(), *target)).collect();
     let mut held = Hold { command: command.to_owned(), locks: BTreeMap::new() };
-    for mount_point in mount_points.into_keys() {
-        let lock = take(mount_point, command, PATIENCE, waiting)?;
+    for (mount_point, target) in mount_points {
+        let lock = take(target, command, PATIENCE, waiting)?;
         held.locks.insert(mount_point.to_owned(), lock);
     }
     Ok(held)
@@ -41,25 +41,26 @@ pub fn hold(
 
 impl Hold {
     /// The lock of a store that was not among those, if it is needed.
-    pub(super) fn also(&self, mount_point: &Path) -> Result<Option<Lock>, PublishError> {
-        if self.locks.contains_key(mount_point) {
+    pub(super) fn also(&self, target: &Target) -> Result<Option<Lock>, PublishError> {
+        if self.locks.contains_key(&target.store.mount_point) {
             return Ok(None);
         }
-        take(mount_point, &self.command, PATIENCE, &mut |_| ()).map(Some)
+        take(target, &self.command, PATIENCE, &mut |_| ()).map(Some)
     }
 }
 
 fn take(
-    mount_point: &Path,
+    target: &Target,
     command: &str,
     patience: Duration,
     waiting: &mut dyn FnMut(&str),
 ) -> Result<Lock, PublishError> {
+    let mount_point = &target.store.mount_point;
     let parent = mount_point.parent().unwrap_or(mount_point);
     let mut name = OsString::from(".");
     name.push(mount_point.file_name().unwrap_or_default());
     name.push(".lock");
-    let way = Way { create: true, guarded: true };
+    let way = Way { create: true, guarded: target.system };
     let folder = reach(parent, way).map_err(PublishError::Way)?;
     Lock::acquire_in((&folder, parent), &name, command, patience, waiting)
         .map_err(PublishError::Lock)

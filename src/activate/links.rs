@@ -10,7 +10,7 @@ use rustix::fs::{FileType, Stat};
 use super::state::{Mark, State};
 use super::{StoreSpec, Trouble};
 use crate::fsx::directory::{has, holds, is_file, is_link, unfinished};
-use crate::fsx::{Attributes, Directory, ReachError, Way, reach};
+use crate::fsx::{Attributes, Directory, ReachError, Way, reach, system};
 use crate::plaintext::Plaintext;
 
 /// The places outside of one store.
@@ -132,7 +132,8 @@ impl Outside<'_> {
             problem("write")(e)
         })?;
         let (path, name) = (path.to_owned(), name.to_owned());
-        let staged = StagedCopy { folder, path, name, new, fresh: stat.is_none(), sync };
+        let staged =
+            StagedCopy { folder, path, name, new, fresh: stat.is_none(), sync, named: false };
         Ok((Some(Mark::of(&made)), Some(staged)))
     }
 
@@ -192,7 +193,7 @@ impl Outside<'_> {
         };
         let stat = folder.stat().map_err(|e| Trouble::io(parent, "look at", e))?;
         // The way may lead into the store by other names than its own.
-        if self.device == Some(stat.st_dev) {
+        if self.device == Some(system::device(&stat)) {
             return Err(Trouble::InStore { path: path.to_owned() });
         }
         Ok(Some((folder, name)))
@@ -232,23 +233,34 @@ pub(super) struct StagedCopy {
     /// Whether nothing had the name.
     fresh: bool,
     sync: bool,
+    named: bool,
 }
 
 impl StagedCopy {
+    /// Where it is to be.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Gives it its name.
     ///
     /// # Errors
     /// [`Trouble`]; what was there still is.
-    pub(super) fn commit(self) -> Result<(), Trouble> {
+    pub(super) fn commit(mut self) -> Result<(), Trouble> {
         let named = give_name(&self.folder, &self.new, &self.name, self.fresh);
-        let done = match named {
-            Ok(()) if self.sync => self.folder.sync(),
-            other => other,
-        };
-        done.map_err(|e| {
-            let _half = self.folder.unlink(&self.new);
-            Trouble::io(&self.path, "write", e)
-        })
+        named.map_err(|e| Trouble::io(&self.path, "write", e))?;
+        self.named = true;
+        // It is in place, whatever the disk says.
+        let _later = if self.sync { self.folder.sync() } else { Ok(()) };
+        Ok(())
+    }
+}
+
+impl Drop for StagedCopy {
+    fn drop(&mut self) {
+        if !self.named {
+            let _next_run_does = self.folder.unlink(&self.new);
+        }
     }
 }
 
@@ -281,4 +293,4 @@ fn foreign(path: &Path, stat: &Stat) -> Trouble {
 }
 
 /// Folders in memory, where other ways of keeping secrets put theirs.
-const VOLATILE: [&str; 3] = ["/run", "/var/run", "/dev/shm"];
+pub(super) const VOLATILE: [&str; 3] = ["/run", "/var/run", "/dev/shm"];

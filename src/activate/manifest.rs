@@ -10,6 +10,7 @@ mod error;
 mod locate;
 pub mod sops_nix;
 pub mod types;
+mod words;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

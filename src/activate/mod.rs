@@ -7,8 +7,11 @@
 //! them; [`units`] tells systemd what changed.
 
 pub mod accounts;
+mod book;
 pub mod check;
 mod compare;
+#[cfg(target_os = "linux")]
+pub mod credentials;
 mod generation;
 pub mod hold;
 mod links;

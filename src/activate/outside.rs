@@ -4,11 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use super::book::Book;
 use super::compare::Outcome;
 use super::links::{Outside, StagedCopy};
 use super::state::{Mark, State};
 use super::{Name, Problem, Published, Target, Trouble};
-use crate::fsx::Mounted;
+use crate::fsx::{Mounted, system};
 
 /// What is ours now.
 #[derive(Debug, Default)]
@@ -22,12 +23,14 @@ pub(super) fn arrange(
     target: &Target,
     outcomes: &[Outcome],
     mounted: Option<&Mounted>,
+    book: &mut Book<'_>,
     before: &State,
     dry: bool,
     published: &Published,
 ) -> (Ours, Vec<Problem>) {
     let device = mounted.filter(|mounted| mounted.own);
-    let device = device.and_then(|mounted| mounted.folder.stat().ok()).map(|stat| stat.st_dev);
+    let device =
+        device.and_then(|mounted| mounted.folder.stat().ok()).map(|stat| system::device(&stat));
     let outside = Outside { store: &target.store, device, before, dry };
     let mut work =
         Work { outside, taken: BTreeMap::new(), ours: Ours::default(), problems: Vec::new() };
@@ -35,24 +38,16 @@ pub(super) fn arrange(
         work.links(outcome);
     }
     let staged: Vec<_> = outcomes.iter().flat_map(|outcome| work.copies(outcome)).collect();
-    if let (Some(mounted), false) = (mounted, staged.is_empty() || dry) {
-        // By these they are known again, should this be the last that is done.
-        let mut notes = before.clone();
-        notes.pending(published);
-        notes
-            .links
-            .extend(work.ours.links.iter().map(|(path, leads)| (path.clone(), leads.clone())));
-        for (path, marks) in &work.ours.copies {
-            notes.copies.entry(path.clone()).or_default().extend(marks);
-        }
-        if let Err(e) = notes.write(&mounted.folder, !mounted.memory) {
-            let path = &target.store.mount_point;
-            work.problem(None, Trouble::io(path, "note copies in", e));
-        }
-    }
+    let noted = staged.is_empty() || work.note(book, published);
     for (name, copy) in staged {
-        if let Err(trouble) = copy.commit() {
-            work.problem(Some(name), trouble);
+        let path = copy.path().to_owned();
+        match noted.then(|| copy.commit()) {
+            Some(Ok(())) => {}
+            Some(Err(trouble)) => {
+                work.problem(Some(name), trouble);
+                work.keep_marks(&path);
+            }
+            None => work.keep_marks(&path),
         }
     }
     work.remove_stale(outcomes);
@@ -110,6 +105,34 @@ impl Work<'_> {
             }
         }
         all
+    }
+
+    /// Notes copies that are about to get their names: by these marks they are known again,
+    /// should that be the last that is done. Where it cannot be noted, none is to get its name.
+    fn note(&mut self, book: &mut Book<'_>, published: &Published) -> bool {
+        let mut notes = self.outside.before.clone();
+        notes.pending(published);
+        for (path, leads) in &self.ours.links {
+            notes.links.insert(path.clone(), leads.clone());
+        }
+        for (path, marks) in &self.ours.copies {
+            notes.copies.entry(path.clone()).or_default().extend(marks);
+        }
+        let written = book.write(&notes);
+        written
+            .map_err(|e| {
+                let path = &self.outside.store.mount_point;
+                self.problem(None, Trouble::io(path, "note copies in", e));
+            })
+            .is_ok()
+    }
+
+    /// What is there is what was there.
+    fn keep_marks(&mut self, path: &Path) {
+        match self.outside.before.copies.get(path) {
+            Some(marks) => self.ours.copies.insert(path.to_owned(), marks.clone()),
+            None => self.ours.copies.remove(path),
+        };
     }
 
     /// Claims a path for a secret. `false` where it is the place in the store itself, or is

@@ -4,8 +4,8 @@
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
-use super::PublishError;
 use super::generation::{number, number_of};
+use super::{PublishError, Target};
 use crate::fsx::directory::{is_folder, is_link, unfinished};
 use crate::fsx::{Directory, ReachError, Way, reach};
 
@@ -34,12 +34,13 @@ impl Place {
     ///
     /// # Errors
     /// [`PublishError::Place`] where there is something that must not be replaced, and others.
-    pub(super) fn look(link: &Path, mount_point: &Path, dry: bool) -> Result<Self, PublishError> {
+    pub(super) fn look(target: &Target, dry: bool) -> Result<Self, PublishError> {
+        let (link, mount_point) = (&target.store.link, &target.store.mount_point);
         let (Some(parent), Some(name)) = (link.parent(), link.file_name()) else {
             return Err(refuse(link, "a folder"));
         };
         let name = name.to_owned();
-        let folder = match reach(parent, Way { create: !dry, guarded: true }) {
+        let folder = match reach(parent, Way { create: !dry, guarded: target.system }) {
             Err(ReachError::Missing { .. }) if dry => {
                 return Ok(Self { folder: None, name, standing: Standing::Nothing });
             }

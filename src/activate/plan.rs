@@ -238,7 +238,7 @@ impl<'a, 'm> Plan<'a, 'm> {
             (value, Err(why)) => {
                 self.problems.extend(value.err().map(|why| PlanProblem { what, why }));
                 self.problems.push(PlanProblem { what, why });
-                (Content::Keep, (0, 0))
+                (Content::KeepAsIs, (0, 0))
             }
         };
         let store = self.stores.iter_mut().find(|store| store.name == what.store());
@@ -288,7 +288,7 @@ fn target(manifest: &Manifest, store: &manifest::Store, gid: u32) -> Target {
         mode: store.mode.0,
         gid,
     };
-    Target { store: spec, system: manifest.mode == Mode::System }
+    Target { store: spec, system: manifest.mode == Mode::System, lasting: None }
 }
 
 #[cfg(test)]

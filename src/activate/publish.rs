@@ -9,11 +9,12 @@ use std::ffi::OsStr;
 use std::io;
 use std::path::PathBuf;
 
-use super::compare::{Outcome, Verdict, compare, last};
+use super::book::Book;
+use super::compare::{Outcome, Verdict, as_is, compare, last};
 use super::generation::{self, Fresh, numbers};
 use super::outside::{Ours, arrange};
 use super::place::{Place, Standing};
-use super::state::{FILE, State};
+use super::state::State;
 use super::{Filesystem, Hold, Name, Piece, Problem, PublishError, Target, Trouble};
 use crate::fsx::{self, Attributes, Directory, Memory, Mounted};
 
@@ -57,33 +58,48 @@ pub fn publish(
     hold: Option<&Hold>,
 ) -> Result<Published, PublishError> {
     let (store, dry) = (&target.store, hold.is_none());
-    let _also = hold.map(|hold| hold.also(&store.mount_point)).transpose()?;
-    let place = Place::look(&store.link, &store.mount_point, dry)?;
+    let _also = hold.map(|hold| hold.also(target)).transpose()?;
+    let place = Place::look(target, dry)?;
     let wanted = memory(target);
-    let mut mounted = fsx::probe(&store.mount_point, wanted).map_err(PublishError::Mount)?;
+    let mut mounted =
+        fsx::probe(&store.mount_point, wanted, target.system).map_err(PublishError::Mount)?;
     let mut run = Run { target, published: Published { dry, ..Published::default() } };
-    if mounted.is_none() && pieces.is_empty() {
+    if mounted.is_none() && pieces.is_empty() && Book::is_new(target) {
         return Ok(run.published);
     }
     if !dry {
-        let made = fsx::mount(&store.mount_point, wanted, folders(target));
+        #[cfg(target_os = "macos")]
+        if wanted == Memory::Ramfs {
+            attach_ram_disk(target)?;
+        }
+        let made = fsx::mount(&store.mount_point, wanted, folders(target), target.system);
         mounted = Some(made.map_err(PublishError::Mount)?);
     }
     let folder = mounted.as_ref().map(|mounted| &mounted.folder);
-    let before = run.notes(folder);
+    let (mut book, before, trouble) = Book::open(target, mounted.as_ref());
+    if let Some(trouble) = trouble {
+        run.problem(None, trouble);
+    }
     let previous = run.previous(folder, place.standing)?;
     let mut outcomes = compare(previous.as_ref(), pieces, target.system);
     let mut number = None;
     if let (Some(mounted), false) = (&mounted, dry) {
-        number = Some(run.renew(mounted, &place, previous.as_ref(), &mut outcomes, &before)?);
+        number = Some(run.renew(
+            mounted,
+            &place,
+            previous.as_ref(),
+            &mut outcomes,
+            &before,
+            &mut book,
+        )?);
     } else {
         run.tell(&mut outcomes, previous.as_ref(), &before);
     }
     let (ours, problems) =
-        arrange(target, &outcomes, mounted.as_ref(), &before, dry, &run.published);
+        arrange(target, &outcomes, mounted.as_ref(), &mut book, &before, dry, &run.published);
     run.published.problems.extend(problems);
     if let (Some(mounted), Some(number)) = (&mounted, number) {
-        run.settle(mounted, number, ours);
+        run.settle(mounted, number, ours, &mut book);
     }
     Ok(run.published)
 }
@@ -94,16 +110,6 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// What the last run noted.
-    fn notes(&mut self, store: Option<&Directory>) -> State {
-        let Some(store) = store else { return State::new() };
-        State::read(store).unwrap_or_else(|source| {
-            let path = self.target.store.mount_point.join(FILE);
-            self.problem(None, Trouble::Notes { path, source });
-            State::new()
-        })
-    }
-
     /// The generation that the link leads to, if it is there.
     fn previous(
         &self,
@@ -128,6 +134,7 @@ impl Run<'_> {
         previous: Option<&Directory>,
         outcomes: &mut [Outcome],
         before: &State,
+        book: &mut Book<'_>,
     ) -> Result<u64, PublishError> {
         let (store, sync) = (&mounted.folder, !mounted.memory);
         let spec = &self.target.store;
@@ -157,7 +164,7 @@ impl Run<'_> {
                 notes.copies.entry(path.clone()).or_default();
             }
         }
-        notes.write(store, sync).map_err(problem("note links in"))?;
+        book.write(&notes).map_err(problem("note links in"))?;
         fresh.finish(number).map_err(problem("finish the new generation in"))?;
         if let Err(e) = place.publish(&spec.link, &spec.mount_point, number, sync) {
             let _next_run_does = store.remove(OsStr::new(&number.to_string()));
@@ -167,12 +174,12 @@ impl Run<'_> {
     }
 
     /// Notes what is ours now, and removes old generations.
-    fn settle(&mut self, mounted: &Mounted, number: u64, ours: Ours) {
+    fn settle(&mut self, mounted: &Mounted, number: u64, ours: Ours, book: &mut Book<'_>) {
         let spec = &self.target.store;
         let mut notes = State::new();
         (notes.links, notes.copies) = (ours.links, ours.copies);
         notes.pending(&self.published);
-        if let Err(e) = notes.write(&mounted.folder, !mounted.memory) {
+        if let Err(e) = book.write(&notes) {
             self.problem(None, Trouble::io(&spec.mount_point, "note links in", e));
         }
         if let Err((old, e)) = generation::prune(&mounted.folder, number, spec.keep) {
@@ -236,17 +243,17 @@ fn lay(fresh: &Fresh<'_>, outcome: &mut Outcome, previous: Option<&Directory>) -
         Err(e) => e,
     };
     let (uid, gid) = outcome.attributes.owner.unwrap_or_default();
-    outcome.trouble = Some(match error.kind() {
-        io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => Trouble::Clash,
-        io::ErrorKind::InvalidInput | io::ErrorKind::PermissionDenied => {
-            Trouble::Owner { uid, gid, source: error }
-        }
-        _ => return Err(error),
+    let is = |kinds: [io::ErrorKind; 2]| kinds.contains(&error.kind());
+    outcome.trouble = Some(if is([io::ErrorKind::AlreadyExists, io::ErrorKind::NotADirectory]) {
+        Trouble::Clash
+    } else if is([io::ErrorKind::InvalidInput, io::ErrorKind::PermissionDenied]) {
+        Trouble::Owner { uid, gid, source: error }
+    } else {
+        return Err(error);
     });
     (outcome.content, outcome.verdict) = (None, Verdict::Missing);
     if let Ok(Some((content, stat))) = last(previous, &outcome.name) {
-        let owner = outcome.attributes.owner.map(|_| (stat.st_uid, stat.st_gid));
-        let attributes = Attributes { owner, mode: stat.st_mode & 0o7777 };
+        let attributes = as_is(&stat, outcome.attributes.owner.is_some());
         if fresh.lay(&outcome.name, &content, attributes).is_ok() {
             outcome.attributes = attributes;
             (outcome.content, outcome.verdict) = (Some(content), Verdict::Kept);
@@ -255,11 +262,23 @@ fn lay(fresh: &Fresh<'_>, outcome: &mut Outcome, previous: Option<&Directory>) -
     Ok(())
 }
 
+/// There is no ramfs: what stands for one is made by programs of the system.
+#[cfg(target_os = "macos")]
+fn attach_ram_disk(target: &Target) -> Result<(), PublishError> {
+    let path = &target.store.mount_point;
+    crate::process::ram_disk::attach(path, folders(target)).map_err(|source| PublishError::Io {
+        path: path.clone(),
+        doing: "attach a disk in memory to",
+        source,
+    })
+}
+
 /// What is to be mounted. Without root it is a folder, whatever the manifest says.
 pub(super) fn memory(target: &Target) -> Memory {
     let store = &target.store;
     match store.filesystem {
-        Filesystem::Ramfs if target.system => Memory::Ramfs,
+        // A disk in memory needs no root.
+        Filesystem::Ramfs if target.system || cfg!(target_os = "macos") => Memory::Ramfs,
         Filesystem::Tmpfs if target.system => Memory::Tmpfs { allow_swap: store.allow_swap },
         Filesystem::Ramfs | Filesystem::Tmpfs | Filesystem::Directory => {
             Memory::Folder { allow_disk: store.allow_disk }

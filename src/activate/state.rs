@@ -45,7 +45,6 @@ pub(super) struct Mark {
 
 impl Mark {
     #[expect(clippy::unnecessary_cast, reason = "the types differ among architectures")]
-    #[expect(clippy::cast_lossless, reason = "the types differ among architectures")]
     pub(super) fn of(stat: &Stat) -> Self {
         Self {
             inode: stat.st_ino as u64,
@@ -61,8 +60,8 @@ impl State {
     ///
     /// # Errors
     /// `InvalidData` where it is none of ours, or what the system says.
-    pub(super) fn read(store: &Directory) -> io::Result<Self> {
-        let Some(mut file) = store.open(OsStr::new(FILE))? else { return Ok(Self::new()) };
+    pub(super) fn read(folder: &Directory, name: &OsStr) -> io::Result<Self> {
+        let Some(mut file) = folder.open(name)? else { return Ok(Self::new()) };
         let mut bytes = Vec::new();
         io::Read::read_to_end(&mut io::Read::take(&mut file, LIMIT), &mut bytes)?;
         let state: Self = serde_json::from_slice(&bytes)?;
@@ -80,19 +79,28 @@ impl State {
         self.reload.clone_from(&published.reload);
     }
 
+    /// Adds links and copies that are noted elsewhere.
+    pub(super) fn join(&mut self, other: &Self) {
+        for (path, leads) in &other.links {
+            self.links.entry(path.clone()).or_insert_with(|| leads.clone());
+        }
+        for (path, marks) in &other.copies {
+            self.copies.entry(path.clone()).or_default().extend(marks);
+        }
+    }
+
     /// Replaces the notes.
     ///
     /// # Errors
     /// What the system says; the old notes are there then.
-    pub(super) fn write(&self, store: &Directory, sync: bool) -> io::Result<()> {
-        let name = OsStr::new(FILE);
+    pub(super) fn write(&self, folder: &Directory, name: &OsStr, sync: bool) -> io::Result<()> {
         let text = Plaintext::new(serde_json::to_vec(self)?);
         let new = unfinished(name);
-        store.unlink(&new)?;
+        folder.unlink(&new)?;
         let attributes = Attributes { owner: None, mode: 0o600 };
-        let written = store.put(&new, &text, attributes, sync);
-        if let Err(e) = written.and_then(|_| store.rename(&new, name)) {
-            let _gone = store.unlink(&new);
+        let written = folder.put(&new, &text, attributes, sync);
+        if let Err(e) = written.and_then(|_| folder.rename(&new, name)) {
+            let _gone = folder.unlink(&new);
             return Err(e);
         }
         Ok(())
@@ -115,19 +123,20 @@ mod tests {
         let at = std::fs::canonicalize(temp.path()).unwrap();
         let way = Way { create: false, guarded: false };
         let store = reach(&at, way).unwrap().again().unwrap();
-        assert_eq!(State::read(&store).unwrap(), State::new());
+        let name = OsStr::new(FILE);
+        assert_eq!(State::read(&store, name).unwrap(), State::new());
         let mut state = State::new();
         state.links.insert("/etc/a\n".into(), "/run/secrets/a".into());
         state.copies.insert("/etc/b".into(), vec![Mark::of(&store.stat().unwrap())]);
         state.copies.insert("/etc/c".into(), vec![]);
         state.restart.insert("a.service".to_owned());
-        state.write(&store, true).unwrap();
-        assert_eq!(State::read(&store).unwrap(), state);
+        state.write(&store, name, true).unwrap();
+        assert_eq!(State::read(&store, name).unwrap(), state);
         assert_eq!(store.list().unwrap(), [FILE]);
         for broken in ["", "{}", r#"{"version":2,"links":{},"copies":{},"restart":[],"reload":[]}"#]
         {
             std::fs::write(at.join(FILE), broken).unwrap();
-            assert!(State::read(&store).is_err(), "{broken}");
+            assert!(State::read(&store, name).is_err(), "{broken}");
         }
     }
 }

@@ -13,6 +13,9 @@ pub struct Target {
     /// Whether root does this: owners are set, file systems mounted. Otherwise everything
     /// belongs to the user who runs this, and [`StoreSpec::filesystem`] is a folder.
     pub system: bool,
+    /// A folder on a disk for notes about links and copies on disks, so that those that are not
+    /// wanted any more after a boot are still known.
+    pub lasting: Option<PathBuf>,
 }
 
 /// Where the generations of a store lie.
@@ -77,4 +80,7 @@ pub enum Content {
     Bytes(Plaintext),
     /// What it was in the previous generation, since it cannot be opened now.
     Keep,
+    /// The same, with the owner and the permissions that it had, since those cannot be told
+    /// either; those of the piece have no meaning.
+    KeepAsIs,
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use rustix::fs::{Mode, OFlags};
 
 use super::publish::memory;
-use super::state::State;
+use super::state::{FILE, State};
 use super::{Problem, Published, Target, Trouble};
 use crate::fsx;
 use crate::process::capture::{ProcessError, capture};
@@ -133,8 +133,8 @@ fn append(folder: &Path, name: &str, units: &[&str]) -> Option<Trouble> {
         OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let append = || -> io::Result<()> {
         let file = rustix::fs::open(&path, flags, Mode::from_raw_mode(0o644))?;
-        let text: String = units.iter().map(|unit| format!("{unit}\n")).collect();
-        std::fs::File::from(file).write_all(text.as_bytes())
+        // At once, so that lists of several programs do not mix.
+        std::fs::File::from(file).write_all(format!("{}\n", units.join("\n")).as_bytes())
     };
     append().err().map(|e| Trouble::io(&path, "write", e))
 }
@@ -183,11 +183,11 @@ fn forget(target: &Target, published: &Published) -> Result<(), Trouble> {
     }
     let path = &target.store.mount_point;
     let problem = |e| Trouble::io(path, "note in", e);
-    let Ok(Some(mounted)) = fsx::probe(path, memory(target)) else { return Ok(()) };
-    let mut notes = State::read(&mounted.folder).map_err(problem)?;
+    let Ok(Some(mounted)) = fsx::probe(path, memory(target), target.system) else { return Ok(()) };
+    let mut notes = State::read(&mounted.folder, FILE.as_ref()).map_err(problem)?;
     notes.restart.clear();
     notes.reload.clear();
-    notes.write(&mounted.folder, !mounted.memory).map_err(problem)
+    notes.write(&mounted.folder, FILE.as_ref(), !mounted.memory).map_err(problem)
 }
 
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -266,7 +266,7 @@ mod tests {
             mode: 0o751,
             gid: 0,
         };
-        let target = Target { store, system: false };
+        let target = Target { store, system: false, lasting: None };
         let how = |dry| How::Lists { folder: temp.path().to_owned(), dry };
         let read = |name: &str| std::fs::read_to_string(temp.path().join(name)).unwrap();
         for _ in 0..2 {

@@ -5,6 +5,8 @@ mod activate;
 mod compat;
 mod completions;
 mod context;
+#[cfg(target_os = "linux")]
+mod credentials;
 mod decrypt;
 mod edit;
 mod encrypt;
@@ -96,6 +98,8 @@ enum Command {
     Git(git::Git),
     Activate(activate::Activate),
     Keys(keys::Keys),
+    #[cfg(target_os = "linux")]
+    Credentials(credentials::Credentials),
     Completions(completions::Completions),
     Man(man::Man),
 }
@@ -117,6 +121,8 @@ fn definition(name: &str) -> Option<fn(clap::Command) -> clap::Command> {
         "host" => reader::Host::augment_args,
         "user" => reader::User::augment_args,
         "keys" => keys::Keys::augment_args,
+        #[cfg(target_os = "linux")]
+        "credentials" => credentials::Credentials::augment_args,
         "completions" => completions::Completions::augment_args,
         "man" => man::Man::augment_args,
         "scan" => scan::Scan::augment_args,
@@ -202,6 +208,8 @@ fn run(common: &Common, command: Command) -> Outcome {
         Command::Scan(command) => command.run(&context),
         Command::Exec(command) => command.run(&context),
         Command::Keys(command) => command.run(&context),
+        #[cfg(target_os = "linux")]
+        Command::Credentials(command) => command.run(common),
         Command::Completions(command) => command.run(),
         Command::Man(command) => command.run(),
     }

@@ -24,6 +24,12 @@ pub(super) fn runtime_folder() -> Option<PathBuf> {
     variable("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_absolute())
 }
 
+/// The folder that systemd keeps for us across boots, where the unit asks for one.
+fn state_folder() -> Option<PathBuf> {
+    let folders = variable("STATE_DIRECTORY")?;
+    std::env::split_paths(&folders).next().filter(|path| path.is_absolute())
+}
+
 /// Where messages go.
 pub(super) struct Log {
     json: bool,
@@ -130,7 +136,11 @@ impl<'m> Run<'m> {
             }
         }
         for failure in explain::deferred(&deferred) {
-            log.warn(&failure);
+            // What is filled before users exist is filled again when they do.
+            match self.when {
+                When::Early => log.info(&failure.headline),
+                When::Normal => log.warn(&failure),
+            }
         }
         let mut carried = Carried {
             dry: self.dry,
@@ -139,7 +149,8 @@ impl<'m> Run<'m> {
             unfinished: false,
         };
         let mut broken: Vec<Failure> = Vec::new();
-        for StorePlan { name, target, pieces } in stores {
+        for StorePlan { name, mut target, pieces } in stores {
+            target.lasting = state_folder();
             match publish(&target, pieces, held.as_ref()) {
                 Ok(published) => carried.stores.push(Store { name, target, published }),
                 Err(error) => broken.push(explain::publish(name, &error)),

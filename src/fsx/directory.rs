@@ -5,8 +5,9 @@
 //! Files get owner and permissions before their first byte, whatever the umask is.
 
 use std::ffi::{OsStr, OsString};
+use std::fmt::Write as _;
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ use rustix::io::Errno;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
+use super::system::{self, Kind, permissions};
 use crate::plaintext::Plaintext;
 
 /// An open folder. Names given to its methods are single parts of a path.
@@ -88,14 +90,14 @@ impl Directory {
         Ok(rustix::fs::fstat(&self.0)?)
     }
 
-    /// The magic number of its file system, as in statfs(2).
-    pub fn filesystem(&self) -> io::Result<i64> {
-        Ok(rustix::fs::fstatfs(&self.0)?.f_type)
+    /// What it lies on.
+    pub fn filesystem(&self) -> io::Result<Kind> {
+        system::kind(&self.0)
     }
 
     /// Whether it is in memory.
     pub fn is_memory(&self) -> io::Result<bool> {
-        Ok([RAMFS, TMPFS].contains(&self.filesystem()?))
+        Ok(self.filesystem()? != Kind::Other)
     }
 
     /// The descriptor, for system calls that are not here.
@@ -279,15 +281,18 @@ pub fn holds(file: &mut File, content: &Plaintext) -> io::Result<bool> {
 /// The name under which what is to be called `name` is made. Always the same, so that the next
 /// run finds what a killed one left.
 pub fn unfinished(name: &OsStr) -> OsString {
-    let digest = Sha256::digest(name.as_bytes());
-    let letters: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    OsString::from(format!(".secretctl-{letters}.new"))
+    let mut unfinished = String::from(".secretctl-");
+    for byte in Sha256::digest(name.as_bytes()).iter().take(8) {
+        let _infallible = write!(unfinished, "{byte:02x}");
+    }
+    unfinished.push_str(".new");
+    OsString::from(unfinished)
 }
 
 /// Whether these are the attributes of a file.
 pub fn has(stat: &Stat, attributes: Attributes) -> bool {
     let owner = attributes.owner.is_none_or(|owner| owner == (stat.st_uid, stat.st_gid));
-    owner && stat.st_mode & 0o7777 == attributes.mode
+    owner && permissions(stat) == attributes.mode
 }
 
 /// Whether it is a regular file.
@@ -310,7 +315,7 @@ fn set(file: &impl std::os::fd::AsFd, attributes: Attributes) -> io::Result<()> 
     if let Some((user, group)) = ids(attributes.owner)? {
         rustix::fs::fchown(file, Some(user), Some(group))?;
     }
-    rustix::fs::fchmod(file, Mode::from_raw_mode(attributes.mode & 0o7777))?;
+    rustix::fs::fchmod(file, system::mode(attributes.mode))?;
     Ok(())
 }
 
@@ -325,10 +330,7 @@ fn ids(owner: Option<(u32, u32)>) -> io::Result<Option<(Uid, Gid)>> {
 
 /// A descriptor for steps alone: needs no permission to read the folder.
 const WALK: OFlags =
-    OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
-/// `RAMFS_MAGIC` and `TMPFS_MAGIC` of statfs(2).
-pub(super) const RAMFS: i64 = 0x8584_58f6;
-pub(super) const TMPFS: i64 = 0x0102_1994;
+    system::STEPS.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 /// Deeper than any generation.
 const DEEPEST: usize = 64;
 

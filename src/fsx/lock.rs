@@ -428,7 +428,7 @@ mod tests {
         assert!(told.is_empty());
         let error = take(30, &mut told).unwrap_err();
         let who = format!("process {} (`first`)", std::process::id());
-        assert_eq!(told, [who.clone()]);
+        assert_eq!(told, std::slice::from_ref(&who));
         assert!(matches!(&error, LockError::Busy { holder, .. } if *holder == who), "{error}");
         drop(first);
         std::fs::remove_file(at.join("lock")).unwrap();

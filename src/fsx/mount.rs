@@ -1,18 +1,23 @@
 //! Memory mounted for secrets: a ramfs, or a tmpfs that is not swapped. Never a second one over
 //! the first, and nothing of anybody else is hidden under it or taken over.
 
-use std::ffi::{CString, OsStr, OsString};
+#[cfg(target_os = "linux")]
+use std::ffi::CString;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::io;
+#[cfg(target_os = "linux")]
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::Stat;
 use rustix::io::Errno;
+#[cfg(target_os = "linux")]
 use rustix::mount::MountFlags;
 
-use super::directory::{Attributes, Directory, RAMFS, TMPFS, is_folder};
+use super::directory::{Attributes, Directory, is_folder};
 use super::reach::{ReachError, Users, Way, reach};
+use super::system::Kind;
 
 /// What is to be there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,12 +47,17 @@ pub struct Mounted {
     pub memory: bool,
 }
 
-/// Mounts what is to be there, unless it is there already.
+/// Mounts what is to be there, unless it is there already. `guarded`: see [`Way::guarded`].
 ///
 /// # Errors
 /// [`MountError`]; nothing is mounted or hidden then.
-pub fn mount(path: &Path, wanted: Memory, attributes: Attributes) -> Result<Mounted, MountError> {
-    let way = Way { create: true, guarded: true };
+pub fn mount(
+    path: &Path,
+    wanted: Memory,
+    attributes: Attributes,
+    guarded: bool,
+) -> Result<Mounted, MountError> {
+    let way = Way { create: true, guarded };
     let (parent, name) = parent(path, way)?;
     let problem = |doing| move |e| MountError::io(path, doing, e);
     let folder = match parent.look(&name).map_err(problem("look at"))? {
@@ -77,8 +87,8 @@ pub fn mount(path: &Path, wanted: Memory, attributes: Attributes) -> Result<Moun
 ///
 /// # Errors
 /// [`MountError`], as far as it can be told in advance.
-pub fn probe(path: &Path, wanted: Memory) -> Result<Option<Mounted>, MountError> {
-    let (parent, name) = match parent(path, Way { create: false, guarded: true }) {
+pub fn probe(path: &Path, wanted: Memory, guarded: bool) -> Result<Option<Mounted>, MountError> {
+    let (parent, name) = match parent(path, Way { create: false, guarded }) {
         Err(MountError::Way(ReachError::Missing { .. })) => return Ok(None),
         other => other?,
     };
@@ -126,9 +136,9 @@ fn judge(
     if !Users::of_this_process().guard(&stat) {
         return Err(MountError::Owner { path: path.to_owned(), user: stat.st_uid });
     }
-    let magic = folder.filesystem().map_err(problem)?;
+    let kind = kind(&folder).map_err(problem)?;
     let own = around.st_dev != stat.st_dev;
-    let memory = [RAMFS, TMPFS].contains(&magic);
+    let memory = kind != Kind::Other;
     match wanted {
         Memory::Folder { allow_disk } if !memory && !allow_disk => {
             Err(MountError::Disk { path: path.to_owned() })
@@ -141,7 +151,7 @@ fn judge(
         Memory::Ramfs | Memory::Tmpfs { .. } => {
             // Either kind will do where it is not swapped: it changes with the next boot.
             let allow_swap = matches!(wanted, Memory::Tmpfs { allow_swap: true });
-            if magic == TMPFS && !allow_swap && !is_unswapped(&stat) {
+            if kind == Kind::Tmpfs && !allow_swap && !is_unswapped(&stat) {
                 return Err(MountError::Swapped { path: path.to_owned() });
             }
             Ok(Mounted { folder, own, memory })
@@ -149,6 +159,36 @@ fn judge(
     }
 }
 
+/// What a folder lies on.
+#[cfg(target_os = "linux")]
+fn kind(folder: &Directory) -> io::Result<Kind> {
+    folder.filesystem()
+}
+
+/// What a folder lies on: a disk in memory is known by the mark in it, since only we can make one there.
+#[cfg(not(target_os = "linux"))]
+fn kind(folder: &Directory) -> io::Result<Kind> {
+    let marked = folder.look(OsStr::new(RAM_DISK_MARK))?.is_some();
+    Ok(if marked { Kind::Ramfs } else { Kind::Other })
+}
+
+/// The name of the file that marks a disk in memory.
+pub const RAM_DISK_MARK: &str = ".secretctl-memory";
+
+/// Only programs of the system can do it there, which a room that starts programs has done before.
+#[cfg(not(target_os = "linux"))]
+fn attach(
+    path: &Path,
+    _folder: &Directory,
+    wanted: Memory,
+    _attributes: Attributes,
+) -> Result<(), MountError> {
+    let Some(kind) = wanted_type(wanted) else { return Ok(()) };
+    let source = io::ErrorKind::Unsupported.into();
+    Err(MountError::Forbidden { path: path.to_owned(), kind, source })
+}
+
+#[cfg(target_os = "linux")]
 fn attach(
     path: &Path,
     folder: &Directory,

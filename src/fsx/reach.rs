@@ -43,7 +43,7 @@ pub fn reach(folder: &Path, way: Way) -> Result<Directory, ReachError> {
     walk.prepend(folder);
     while let Some(step) = walk.rest.pop_front() {
         match step {
-            Step::Down(name) => walk.down(name, way, users)?,
+            Step::Down(name) => walk.down(&name, way, users)?,
             Step::Up => {
                 let up = walk.here.step(OsStr::new(".."));
                 walk.here = up.map_err(|e| ReachError::io(&walk.at, e))?;
@@ -52,7 +52,7 @@ pub fn reach(folder: &Path, way: Way) -> Result<Directory, ReachError> {
             Step::Judge { link, owner } => {
                 walk.suspects = walk.suspects.saturating_sub(1);
                 let stat = walk.here.stat().map_err(|e| ReachError::io(&walk.at, e))?;
-                if stat.st_uid != owner || users.trusts(owner) {
+                if stat.st_uid != owner || users.trusts(owner) && !users.is_us(owner) {
                     return Err(ReachError::Planted { link });
                 }
             }
@@ -86,18 +86,18 @@ enum Step {
 }
 
 impl Walk {
-    fn down(&mut self, name: OsString, way: Way, users: Users) -> Result<(), ReachError> {
-        let path = self.at.join(&name);
+    fn down(&mut self, name: &OsStr, way: Way, users: Users) -> Result<(), ReachError> {
+        let path = self.at.join(name);
         let shown = path.clone();
         let problem = |e| ReachError::io(&shown, e);
         let around = self.here.stat().map_err(problem)?;
         if way.guarded && !users.guard(&around) {
             return Err(ReachError::Unguarded { folder: self.at.clone() });
         }
-        match self.here.look(&name).map_err(problem)? {
+        match self.here.look(name).map_err(problem)? {
             None if way.create && self.suspects == 0 => {
                 let attributes = Attributes { owner: None, mode: 0o755 };
-                let made = self.here.enter_or_make(&name, attributes);
+                let made = self.here.enter_or_make(name, attributes);
                 self.here = made.map_err(|e| ReachError::making(&path, e))?;
             }
             None => return Err(ReachError::Missing { folder: path }),
@@ -106,7 +106,7 @@ impl Walk {
                 if self.links > MOST_LINKS {
                     return Err(ReachError::Loop { link: path });
                 }
-                let target = self.here.read_link(&name).map_err(problem)?;
+                let target = self.here.read_link(name).map_err(problem)?;
                 if !(users.guard(&around) && users.trusts(stat.st_uid)) {
                     if way.guarded {
                         return Err(ReachError::Planted { link: path });
@@ -122,7 +122,7 @@ impl Walk {
                 return Ok(());
             }
             Some(stat) if is_folder(&stat) => {
-                self.here = self.here.step(&name).map_err(problem)?;
+                self.here = self.here.step(name).map_err(problem)?;
             }
             Some(_) => return Err(ReachError::NotAFolder { path }),
         }
@@ -163,6 +163,12 @@ impl Users {
     /// Whether it is root or we.
     pub fn trusts(self, user: u32) -> bool {
         user == 0 || user == self.us || self.outside == Some(user)
+    }
+
+    /// Whether it is we, and we are not root: whoever got us to use a link of ours to a folder
+    /// of ours gained nothing.
+    fn is_us(self, user: u32) -> bool {
+        user == self.us && user != 0
     }
 
     /// Whether nobody else can rename what is in a folder, or only what is their own.

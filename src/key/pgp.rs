@@ -143,7 +143,10 @@ impl fmt::Display for PgpError {
         match self {
             Self::Fingerprint => f.write_str("the fingerprint is not one"),
             Self::Gpg(error) => error.fmt(f),
-            Self::Off => f.write_str("gpg is not run, since nobody asked for it here"),
+            Self::Off => f.write_str(
+                "gpg is not run here, since the manifest has no `gnupg`; PGP keys that were made of SSH \
+                 keys are not known",
+            ),
             Self::Nothing => f.write_str(
                 "gpg gave nothing, without an error: it may be too old for the way of encryption",
             ),

@@ -2,7 +2,7 @@
 //!
 //! Three alignments are possible. Each character stands for six bits; those that hold bits of the
 //! value alone are known beforehand, and pieces of them are what is searched, short enough that a
-//! line break leaves one whole. A piece that was found is followed outwards, over line breaks and
+//! line break leaves one whole (values of fewer than 11 bytes are too short for two pieces). A piece that was found is followed outwards, over line breaks and
 //! what texts put there, and every bit of the value is compared.
 
 use std::ops::Range;
@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 /// Most characters of a piece.
 const PIECE: usize = 24;
 /// Fewest characters of a piece, where there is more than one.
-const SHORTEST: usize = 8;
+const SHORTEST: usize = 7;
 /// Most pieces of a value at one alignment: lines of texts are not longer than three of them.
 const PIECES: usize = 6;
 /// Most bytes between two characters: a line break in escapes, and an indent.
@@ -68,26 +68,25 @@ pub(super) fn follow(text: &[u8], at: usize, piece: Piece, value: &[u8]) -> Opti
     let before = usize::from(piece.before);
     let first = usize::try_from(piece.first).ok()?;
     let all = touched_characters(value.len(), before);
-    let fits = |place: usize, number: usize| {
+    let fits = |met: u8, number: usize| {
         let (bits, known) = sextet(value, before, number);
-        text.get(place).and_then(|byte| value_of(*byte)).is_some_and(|met| met & known == bits)
+        met & known == bits
     };
     let mut start = at;
     for number in (all.start..first).rev() {
-        start = back(text, start)?;
-        if !fits(start, number) {
+        let (met, place) = back(text, start)?;
+        if !fits(met, number) {
             return None;
         }
+        start = place;
     }
     let mut end = at;
     for number in first..all.end {
-        if number > first {
-            end = forth(text, end)?;
-        }
-        if !fits(end, number) {
+        let (met, behind) = forth(text, end)?;
+        if !fits(met, number) {
             return None;
         }
-        end = end.checked_add(1)?;
+        end = behind;
     }
     Some(start..end)
 }
@@ -99,10 +98,9 @@ pub(super) fn decode(text: &[u8], at: usize, limit: usize) -> (Written, usize) {
     let mut out = Zeroizing::new(Vec::with_capacity(room));
     let (mut bits, mut count) = (0_u32, 0_u32);
     let mut end = at;
-    while let Some(place) = forth(text, end)
-        && let Some(value) = text.get(place).and_then(|byte| value_of(*byte))
+    while let Some((value, behind)) = forth(text, end)
         // the dashes of an armor are no Base64 for URLs
-        && !text.get(place..).is_some_and(|rest| rest.starts_with(b"--"))
+        && !text.get(behind.saturating_sub(1)..).is_some_and(|rest| rest.starts_with(b"--"))
         && out.len() < room
     {
         bits = (bits << 6) | u32::from(value);
@@ -112,40 +110,71 @@ pub(super) fn decode(text: &[u8], at: usize, limit: usize) -> (Written, usize) {
             out.push((bits >> count).to_le_bytes()[0]);
             bits &= !(u32::MAX << count);
         }
-        end = place.saturating_add(1);
+        end = behind;
     }
     (out, end)
 }
 
-/// Behind what may stand between lines.
-pub(super) fn over_breaks(text: &[u8], at: usize) -> usize {
-    forth(text, at).unwrap_or(at)
-}
-
-/// The place of the character before `end`, over what may stand between.
-fn back(text: &[u8], end: usize) -> Option<usize> {
+/// The six bits of the character before `end`, over what may stand between, and where it begins.
+fn back(text: &[u8], end: usize) -> Option<(u8, usize)> {
     let mut at = end;
     loop {
         let head = text.get(..at)?;
-        let gap = BREAKS.iter().find(|gap| head.ends_with(gap.as_bytes()));
-        at = match gap {
-            Some(gap) => at.checked_sub(gap.len())?,
-            None => return at.checked_sub(1).filter(|at| end.saturating_sub(*at) <= GAP),
+        if let Some((written, bits)) = ESCAPED.iter().find(|(it, _)| head.ends_with(it.as_bytes()))
+        {
+            return Some((*bits, at.checked_sub(written.len())?));
+        }
+        let Some(gap) = BREAKS.iter().find(|gap| head.ends_with(gap.as_bytes())) else {
+            let at = at.checked_sub(1).filter(|at| end.saturating_sub(*at) <= GAP)?;
+            return Some((value_of(*text.get(at)?)?, at));
         };
+        at = at.checked_sub(gap.len())?;
     }
 }
 
-/// The place of the character at or behind `start`, over what may stand between.
-fn forth(text: &[u8], start: usize) -> Option<usize> {
-    let mut at = start;
-    loop {
-        let rest = text.get(at..)?;
-        match BREAKS.iter().find(|gap| rest.starts_with(gap.as_bytes())) {
-            Some(gap) => at = at.checked_add(gap.len())?,
-            None => return (at.saturating_sub(start) <= GAP).then_some(at),
-        }
+/// The six bits of the character at or behind `start`, over what may stand between, and its end.
+fn forth(text: &[u8], start: usize) -> Option<(u8, usize)> {
+    let at = over_breaks(text, start);
+    if at.saturating_sub(start) > GAP {
+        return None;
     }
+    let rest = text.get(at..)?;
+    if let Some((written, bits)) = ESCAPED.iter().find(|(it, _)| rest.starts_with(it.as_bytes())) {
+        return Some((*bits, at.checked_add(written.len())?));
+    }
+    Some((value_of(*rest.first()?)?, at.checked_add(1)?))
 }
+
+/// Behind what may stand between two characters.
+pub(super) fn over_breaks(text: &[u8], start: usize) -> usize {
+    let mut at = start;
+    while let Some(rest) = text.get(at..)
+        && !rest.first().is_some_and(u8::is_ascii_alphanumeric)
+        && !ESCAPED.iter().any(|(written, _)| rest.starts_with(written.as_bytes()))
+        && let Some(gap) = BREAKS.iter().find(|gap| rest.starts_with(gap.as_bytes()))
+    {
+        at = at.saturating_add(gap.len());
+    }
+    at
+}
+
+/// The two characters that are neither letter nor digit, in escapes.
+const ESCAPED: [(&str, u8); 14] = [
+    ("%2B", 62),
+    ("%2b", 62),
+    ("%2F", 63),
+    ("%2f", 63),
+    ("\\u002b", 62),
+    ("\\u002B", 62),
+    ("\\u002f", 63),
+    ("\\u002F", 63),
+    ("&#43;", 62),
+    ("&#x2b;", 62),
+    ("&#x2B;", 62),
+    ("&#47;", 63),
+    ("&#x2f;", 63),
+    ("&#x2F;", 63),
+];
 
 /// What stands between two characters where Base64 is broken into lines, in texts within texts.
 /// Longer ones first.

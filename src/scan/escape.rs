@@ -32,7 +32,10 @@ pub(super) fn all(text: &str) -> Vec<(Form, Written)> {
     for safe in URL_SAFE {
         for upper in [true, false] {
             forms.push((Form::Percent, percent(text.as_bytes(), safe, upper, false)));
-            forms.push((Form::Percent, percent(text.as_bytes(), safe, upper, true)));
+            // who keeps `+` cannot write a space as one
+            if !safe.contains('+') {
+                forms.push((Form::Percent, percent(text.as_bytes(), safe, upper, true)));
+            }
         }
     }
     ini(text, &mut forms);

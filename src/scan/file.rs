@@ -15,6 +15,7 @@ use super::dig::{Digger, Dug, Shared};
 use super::gap::{Gap, Why};
 use super::level::Source;
 use super::links::Id;
+use crate::fsx::system;
 
 /// An open file and what the system says of it.
 pub(crate) struct Open {
@@ -43,12 +44,12 @@ impl About {
         let size = u64::try_from(stat.st_size).unwrap_or_default();
         let held = u64::try_from(stat.st_blocks).unwrap_or(u64::MAX).saturating_mul(512);
         Self {
-            id: (stat.st_dev, stat.st_ino),
+            id: (system::device(stat), stat.st_ino),
             has_more_names: stat.st_nlink > 1,
-            mode: stat.st_mode,
+            mode: system::kind_and_permissions(stat),
             size,
             sparse: size > SPARSE && held < size,
-            changed: (stat.st_mtime, stat.st_mtime_nsec),
+            changed: system::changed(stat),
         }
     }
 }

@@ -49,6 +49,8 @@ pub mod walk;
 #[cfg(test)]
 mod entropy_tests;
 #[cfg(test)]
+mod forms_tests;
+#[cfg(test)]
 #[expect(clippy::arithmetic_side_effects, reason = "a test stops at the first surprise")]
 mod matcher_tests;
 #[cfg(test)]

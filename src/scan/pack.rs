@@ -170,7 +170,12 @@ impl PackKey {
         self.derived("secretctl 2026 pack 1 fingerprint")
     }
 
-    fn seal(&self, bytes: &[u8]) -> blake3::Hash {
+    /// What a pack of these bytes ends with.
+    pub fn seal(&self, bytes: &[u8]) -> [u8; MAC] {
+        self.hash(bytes).into()
+    }
+
+    fn hash(&self, bytes: &[u8]) -> blake3::Hash {
         blake3::keyed_hash(&self.derived("secretctl 2026 pack 1 seal"), bytes)
     }
 }
@@ -245,7 +250,7 @@ fn print(entries: &[Entry], created: u64, expires: u64, key: &PackKey) -> Vec<u8
         out.extend(entry.id.0);
     }
     let mac = key.seal(&out);
-    out.extend(mac.as_bytes());
+    out.extend(mac);
     out
 }
 
@@ -263,7 +268,7 @@ impl Pack {
         let body = rest.len().checked_sub(MAC).ok_or(PackError::NoPack)?;
         let (body, mac) = rest.split_at_checked(body).ok_or(PackError::NoPack)?;
         let sealed = bytes.len().saturating_sub(MAC);
-        let expected = key.seal(bytes.get(..sealed).unwrap_or_default());
+        let expected = key.hash(bytes.get(..sealed).unwrap_or_default());
         // in constant time
         if mac.first_chunk().is_none_or(|mac| expected != blake3::Hash::from_bytes(*mac)) {
             return Err(PackError::Key);
@@ -314,14 +319,18 @@ impl Entry {
     }
 }
 
-/// The hardest window of the shortest length that is hard enough.
+/// The hardest window of the shortest length that is hard enough. Digits alone, of base 16 or 10,
+/// take 32 of them.
 fn window(value: &[u8]) -> Option<&[u8]> {
     LENGTHS.into_iter().find_map(|length| {
         value
             .windows(length)
             .take(4096)
             .map(|window| (entropy::bits(window), window))
-            .filter(|(bits, _)| *bits >= FLOOR_BITS)
+            .filter(|(bits, window)| {
+                let digits = window.iter().all(u8::is_ascii_hexdigit);
+                *bits >= FLOOR_BITS && !(digits && length < 32)
+            })
             .max_by_key(|(bits, _)| *bits)
             .map(|(_, window)| window)
     })

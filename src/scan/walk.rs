@@ -4,15 +4,15 @@
 //! Tasks wait in one list, the newest first, so that few folders are open at a time however deep or
 //! wide the tree is.
 
-use std::ffi::{CString, OsStr};
+use std::ffi::{CStr, CString, OsStr};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::dig::{Digger, Dug, Shared};
@@ -20,6 +20,7 @@ use super::file::{self, About};
 use super::finding::Finding;
 use super::gap::{Gap, Why};
 use super::links::{First, Links};
+use crate::fsx::system;
 
 /// Where a walk begins: a store path, or anything that the user names.
 #[derive(Debug)]
@@ -220,7 +221,7 @@ impl<'w, 'm> Worker<'w, 'm> {
             return self.open_folder(root, rustix::fs::CWD, Path::new("/"), path, true, 0);
         };
         let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let flags = system::STEPS | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let opened = rustix::fs::open(folder, flags, Mode::empty());
         let open_to_all = folder.ancestors().all(|one| {
             let one = if one.as_os_str().is_empty() { Path::new(".") } else { one };
@@ -277,31 +278,19 @@ impl<'w, 'm> Worker<'w, 'm> {
     fn list(&mut self, root: &Arc<Root>, folder: &Arc<Folder>, readable: bool) {
         let mut names: Vec<u8> = Vec::new();
         let (mut folders, mut files) = (Vec::new(), Vec::new());
-        let mut list = RawDir::new(folder.descriptor.as_fd(), &mut self.list);
-        let mut failed = None;
-        while let Some(entry) = list.next() {
-            match entry {
-                Ok(entry) => {
-                    let name = entry.file_name();
-                    if matches!(name.to_bytes(), b"." | b"..") {
-                        continue;
-                    }
-                    names.extend_from_slice(name.to_bytes());
-                    names.push(b'\n');
-                    let task = (name.to_owned(), entry.file_type());
-                    if task.1 == FileType::Directory {
-                        folders.push(task.0);
-                    } else {
-                        files.push(task);
-                    }
-                }
-                Err(error) => {
-                    failed = Some(error);
-                    break;
-                }
+        let listed = each_entry(folder.descriptor.as_fd(), &mut self.list, |name, kind| {
+            if matches!(name.to_bytes(), b"." | b"..") {
+                return;
             }
-        }
-        if let Some(error) = failed {
+            names.extend_from_slice(name.to_bytes());
+            names.push(b'\n');
+            if kind == FileType::Directory {
+                folders.push(name.to_owned());
+            } else {
+                files.push((name.to_owned(), kind));
+            }
+        });
+        if let Err(error) = listed {
             self.unreadable(root, folder.path.clone(), error);
         }
         let dug = self.digger.text(&names);
@@ -455,6 +444,35 @@ impl<'w, 'm> Worker<'w, 'm> {
 
 fn joined(parent: &Folder, name: &CString) -> PathBuf {
     parent.path.join(OsStr::from_bytes(name.as_bytes()))
+}
+
+/// Tells of each entry of a folder, in the order of the system.
+#[cfg(target_os = "linux")]
+fn each_entry(
+    folder: BorrowedFd<'_>,
+    room: &mut [MaybeUninit<u8>],
+    mut tell: impl FnMut(&CStr, FileType),
+) -> Result<(), Errno> {
+    let mut list = rustix::fs::RawDir::new(folder, room);
+    while let Some(entry) = list.next() {
+        let entry = entry?;
+        tell(entry.file_name(), entry.file_type());
+    }
+    Ok(())
+}
+
+/// Tells of each entry of a folder, in the order of the system.
+#[cfg(not(target_os = "linux"))]
+fn each_entry(
+    folder: BorrowedFd<'_>,
+    _room: &mut [MaybeUninit<u8>],
+    mut tell: impl FnMut(&CStr, FileType),
+) -> Result<(), Errno> {
+    for entry in rustix::fs::Dir::read_from(folder)? {
+        let entry = entry?;
+        tell(entry.file_name(), entry.file_type());
+    }
+    Ok(())
 }
 
 /// Files of a folder that one thread looks at without handing some to others.

@@ -42,20 +42,13 @@ pub fn inside_without_privilege(test: &str, body: impl FnOnce()) {
     if !rustix::process::geteuid().is_root() {
         return inside(test, body);
     }
-    let temp = tempfile::tempdir().unwrap();
-    let open = fs::Permissions::from_mode(0o777);
-    fs::set_permissions(temp.path(), open).unwrap();
-    // Where the tests are built, others may have no access.
-    let program = temp.path().join("program");
-    fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
-    let mut command = Command::new("setpriv");
-    command.args(["--reuid", "4711", "--regid", "4711", "--clear-groups"]);
-    let mut works = Command::new("setpriv");
-    works.args(["--reuid", "4711", "--regid", "4711", "--clear-groups", "unshare", "-Urm", "true"]);
-    if !works.output().is_ok_and(|output| output.status.success()) {
+    let mut works = somebody();
+    if !works.args(["unshare", "-Urm", "true"]).output().is_ok_and(|output| output.status.success())
+    {
         skip("no unprivileged user namespaces here");
         return;
     }
+    let mut command = somebody();
     command.args([
         "unshare",
         "-U",
@@ -68,6 +61,35 @@ pub fn inside_without_privilege(test: &str, body: impl FnOnce()) {
         BEGIN,
         "sh",
     ]);
+    as_somebody(command, test);
+}
+
+/// Runs `body` as a user who is not root, on this machine as it is.
+#[track_caller]
+pub fn as_user(test: &str, body: impl FnOnce()) {
+    if std::env::var_os(INSIDE).is_some() {
+        body();
+    } else if rustix::process::geteuid().is_root() {
+        as_somebody(somebody(), test);
+    } else {
+        let temp = tempfile::tempdir().unwrap();
+        run(Command::new("env"), test, temp.path(), &std::env::current_exe().unwrap());
+    }
+}
+
+fn somebody() -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid", "4711", "--regid", "4711", "--clear-groups"]);
+    command
+}
+
+#[track_caller]
+fn as_somebody(command: Command, test: &str) {
+    let temp = tempfile::tempdir().unwrap();
+    rustix::fs::chown(temp.path(), Some(rustix::fs::Uid::from_raw(4711)), None).unwrap();
+    // Where the tests are built, others may have no access.
+    let program = temp.path().join("program");
+    fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
     run(command, test, temp.path(), &program);
 }
 
@@ -131,6 +153,7 @@ pub fn target() -> Target {
             gid: 0,
         },
         system: true,
+        lasting: None,
     }
 }
 
@@ -244,7 +267,7 @@ pub fn picture(folder: impl AsRef<Path>) -> Vec<String> {
             left.extend(entries.map(|entry| entry.unwrap().path()));
             String::new()
         } else if stat.is_symlink() {
-            format!("{:?}", fs::read_link(&path).unwrap())
+            fs::read_link(&path).unwrap().display().to_string()
         } else if stat.is_file() {
             format!("{:?} {}.{}", fs::read(&path).unwrap(), stat.mtime(), stat.mtime_nsec())
         } else {

@@ -41,7 +41,6 @@ in
     isAttrs
     isBool
     isFloat
-    isFunction
     isInt
     isList
     isPath
@@ -68,6 +67,9 @@ in
     typeOf
     unsafeDiscardStringContext
     ;
+
+  # also sets that can be called
+  isFunction = f: builtins.isFunction f || (f ? __functor && lib.isFunction (f.__functor f));
 
   id = x: x;
   const = x: _: x;

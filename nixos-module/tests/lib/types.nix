@@ -278,8 +278,12 @@ in
       type:
       mkOptionType {
         name = "function that evaluates to a(n) ${type.description}";
-        check = isFunction;
-        merge = loc: functions: argument: mergeValues loc type (map (f: f argument) functions);
+        check = lib.isFunction;
+        # a set that can be called, as the real one gives
+        merge = loc: functions: {
+          __functor = _: argument: mergeValues loc type (map (f: f argument) functions);
+          __functionArgs = { };
+        };
       };
 
     raw = mkOptionType {

@@ -7,6 +7,13 @@ let
     mkOption {
       inherit type default;
     };
+  setting = types.oneOf [
+    types.bool
+    types.int
+    types.str
+    types.path
+  ];
+  settings = types.either setting (types.listOf setting);
 in
 {
   options = {
@@ -22,7 +29,7 @@ in
     xdg.configHome = option types.str "/home/alice/.config";
     systemd.user = {
       systemctlPath = option types.str "/usr/bin/systemctl";
-      services = option (types.attrsOf types.anything) { };
+      services = option (types.attrsOf (types.attrsOf (types.attrsOf settings))) { };
     };
     launchd.agents = option (types.attrsOf types.anything) { };
   };

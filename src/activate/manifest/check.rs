@@ -196,6 +196,15 @@ impl Manifest {
                 if !plain {
                     faults.push((field.clone(), "no credential can have this name".to_owned()));
                 }
+                if unit.len().saturating_add(name.len()) > MOST_IN_AN_ADDRESS {
+                    faults.push((
+                        field.clone(),
+                        format!(
+                            "the names of service and credential are longer than the \
+                             {MOST_IN_AN_ADDRESS} bytes that systemd has for both"
+                        ),
+                    ));
+                }
                 if credential.format == Format::Binary && credential.key.is_some() {
                     faults.push((format!("{field}.key"), NO_KEYS.to_owned()));
                 }
@@ -206,6 +215,8 @@ impl Manifest {
 
 /// Each is compared with each.
 const MOST_STORES: usize = 64;
+/// systemd asks from a socket whose address, of 108 bytes, holds both names.
+const MOST_IN_AN_ADDRESS: usize = 83;
 const NO_KEYS: &str = "a file of the format `binary` has no keys";
 /// How our own placeholders begin.
 pub(super) const OWN_PLACEHOLDER: &str = "<secretctl:";

@@ -351,3 +351,17 @@ fn foreign_text(text: &str) -> Option<Manifest> {
     let read = sops_nix::parse(Path::new(FILE), text.as_bytes(), &around);
     read.ok().map(|converted| converted.manifest)
 }
+
+/// What systemd has to put both names into is that short.
+#[test]
+fn names_of_service_and_credential_have_a_limit_together() {
+    let with = |length: usize| {
+        let mut manifest = example();
+        let name = "x".repeat(length.saturating_sub("web.service".len()));
+        manifest["services"]["web.service"]["credentials"][name] = json!({ "file": "/x" });
+        parsed(&manifest)
+    };
+    assert!(with(83).is_ok());
+    let error = with(84).unwrap_err();
+    assert!(error.contains("longer than the 83 bytes"), "{error}");
+}

@@ -42,16 +42,21 @@ fn decoded(
     });
     hex_runs(bytes, &mut next);
     wide_runs(bytes, &mut next);
-    if let Some(view) = unescaped(bytes, b'\\', backslash) {
+    if let Some(view) = unescaped(bytes, b"\\", backslash) {
         next(&view, 0, true);
     }
-    if let Some(view) = unescaped(bytes, b'%', percent) {
+    if let Some(view) = unescaped(bytes, b"%$", percent) {
         next(&view, 0, false);
     }
-    if let Some(view) = unescaped(bytes, b'&', entity) {
+    if bytes.contains(&b'+')
+        && let Some(view) = unescaped(bytes, b"%+", form)
+    {
         next(&view, 0, false);
     }
-    if let Some(view) = unescaped(bytes, b'\'', indented) {
+    if let Some(view) = unescaped(bytes, b"&", entity) {
+        next(&view, 0, false);
+    }
+    if let Some(view) = unescaped(bytes, b"'", indented) {
         next(&view, 0, false);
     }
 }
@@ -102,22 +107,27 @@ fn hex_runs(bytes: &[u8], next: &mut dyn FnMut(&[u8], usize, bool)) {
     }
 }
 
-/// Runs in which every other byte is zero.
+/// Runs of UTF-16 of European letters, of either order.
 fn wide_runs(bytes: &[u8], next: &mut dyn FnMut(&[u8], usize, bool)) {
-    for first in 0..2 {
-        let mut view = Zeroizing::new(Vec::with_capacity(bytes.len() / 2));
+    let orders: [fn([u8; 2]) -> u16; 2] = [u16::from_le_bytes, u16::from_be_bytes];
+    for (first, order) in [0, 1].into_iter().flat_map(|first| orders.map(|order| (first, order))) {
         let pairs = bytes.get(first..).unwrap_or_default().chunks_exact(2);
+        let mut view = Zeroizing::new(Vec::with_capacity(bytes.len()));
+        let mut start = first;
         for (number, pair) in pairs.enumerate() {
-            match *pair {
-                [low, 0] if low != 0 => view.push(low),
-                _ => {
-                    let start = number.saturating_sub(view.len()).saturating_mul(2);
-                    next(&view, start.saturating_add(first), false);
+            let unit = pair.first_chunk().map_or(0, |pair| order(*pair));
+            match char::from_u32(u32::from(unit)) {
+                None | Some('\0' | '\u{800}'..) => {
+                    next(&view, start, false);
                     view.clear();
+                    start = first.saturating_add(number.saturating_add(1).saturating_mul(2));
+                }
+                Some(character) => {
+                    view.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
                 }
             }
         }
-        next(&view, first, false);
+        next(&view, start, false);
     }
 }
 
@@ -127,19 +137,19 @@ fn length(bytes: &[u8], at: usize, fits: impl Fn(u8) -> bool) -> usize {
     rest.iter().position(|byte| !fits(*byte)).unwrap_or(rest.len())
 }
 
-/// With each escape that begins with `mark` replaced; `None` where there is none.
+/// With each escape that begins with one of the `marks` replaced; `None` where there is none.
 fn unescaped(
     bytes: &[u8],
-    mark: u8,
+    marks: &[u8],
     replace: fn(&[u8], &mut Vec<u8>) -> usize,
 ) -> Option<Zeroizing<Vec<u8>>> {
-    if !bytes.contains(&mark) {
+    if !bytes.iter().any(|byte| marks.contains(byte)) {
         return None;
     }
     let mut out = Zeroizing::new(Vec::with_capacity(bytes.len().saturating_mul(2)));
     let mut rest = bytes;
     while let Some(first) = rest.first() {
-        let taken = if *first == mark { replace(rest, &mut out) } else { 0 };
+        let taken = if marks.contains(first) { replace(rest, &mut out) } else { 0 };
         if taken == 0 {
             out.push(*first);
         }
@@ -174,16 +184,30 @@ fn backslash(rest: &[u8], out: &mut Vec<u8>) -> usize {
     2
 }
 
-/// `%41`, and `%%` of systemd.
+/// `%41`, and `%%` and `$$` of systemd.
 fn percent(rest: &[u8], out: &mut Vec<u8>) -> usize {
-    if rest.get(1) == Some(&b'%') {
-        out.push(b'%');
+    if let Some([first, second]) = rest.first_chunk()
+        && first == second
+    {
+        out.push(*first);
         return 2;
+    }
+    if rest.first() != Some(&b'%') {
+        return 0;
     }
     let text = rest.get(1..3).unwrap_or_default();
     let Some(number) = number(text, 16).filter(|_| text.len() == 2) else { return 0 };
     push(number, true, out);
     3
+}
+
+/// [`percent`], and `+` for a space.
+fn form(rest: &[u8], out: &mut Vec<u8>) -> usize {
+    if rest.first() == Some(&b'+') {
+        out.push(b' ');
+        return 1;
+    }
+    percent(rest, out)
 }
 
 /// `&amp;`, `&#65;`, `&#x41;` and the like.
