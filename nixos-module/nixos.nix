@@ -78,7 +78,11 @@ let
       beforeSysinit
       {
         restartTriggers = [ manifest ];
-        unitConfig.RequiresMountsFor = keys ++ mountPoints (filter stores mounted);
+        unitConfig = {
+          RequiresMountsFor = keys ++ mountPoints (filter stores mounted);
+          # One switch after the other is no reason to refuse the next.
+          StartLimitIntervalSec = 0;
+        };
         serviceConfig = hardening.activate // {
           Type = "oneshot";
           RemainAfterExit = true;
@@ -131,9 +135,10 @@ in
         }
       ];
       # Whoever cannot do without a secret requires this target. It does not require the services
-      # itself: whatever does is stopped with them, each time that they run again.
+      # itself: whatever does is stopped with them, each time that they run again. So it is not left when
+      # a later switch fails; the last values stay then, and secretctl.service is failed.
       systemd.targets.secretctl = {
-        description = "All Required Secrets";
+        description = "All Required Secrets Were There";
         wantedBy = [ "multi-user.target" ];
         requires = [ "secretctl-complete.service" ];
         after = [ "secretctl-complete.service" ];

@@ -13,4 +13,5 @@ pub mod place;
 pub mod plaintext;
 pub mod process;
 pub mod rules;
+pub mod scan;
 pub mod work;

@@ -155,6 +155,25 @@ fn secrets_go_with_all_that_hung_on_them_the_last_one_too() {
 }
 
 #[test]
+fn a_copy_of_a_secret_that_went_while_the_machine_was_off_goes() {
+    let Some(host) = Host::new() else { return };
+    let mut all = manifest(&host, ["1", "1"]);
+    let copy = host.at("etc/copy");
+    all["secrets"][2]["copies"] = json!([copy]);
+    let state = host.at("home/state");
+    let run = |manifest: &Value| {
+        switch(&host, manifest, &[], &[("STATE_DIRECTORY", state.as_str())]).done();
+    };
+    run(&all);
+    assert_eq!(host.sh(&format!("cat {copy}")), "1");
+    let (store, link) = (host.at("run/secrets.d"), host.at("run/secrets"));
+    host.sh(&format!("umount {store} 2>/dev/null; rm -rf {store} {link}"));
+    all["secrets"].as_array_mut().unwrap().remove(2);
+    run(&all);
+    assert!(!host.has(&copy));
+}
+
+#[test]
 fn several_runs_at_once_wait_for_each_other() {
     let Some(host) = Host::new() else { return };
     let manifest = manifest(&host, ["1", "1"]);

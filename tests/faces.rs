@@ -270,6 +270,22 @@ fn hosts_of_secrix_are_taken() {
     }
 }
 
+/// A switch whose services would not get their secrets is refused before anything is stopped.
+#[test]
+fn secrets_of_services_are_tried_before_a_switch() {
+    let checks = "({ lib, ... }: { options.system.preSwitchChecks = lib.mkOption { type = \
+                  lib.types.attrsOf lib.types.str; default = { }; }; })";
+    for nix in versions() {
+        let folder = hosts::prepared(&nix);
+        let host = nixos(&["secrix"], &["secrix.nix"], checks).expression(&folder);
+        let checks = nix.value(&format!("{host}.out.preSwitchChecks"));
+        let check = nix.redact(checks["secrix"].as_str().unwrap());
+        let tried = "[HERE]/package/bin/secretctl activate --dry-run \
+                     /nix/store/…-secretctl-manifest.json >/dev/null || exit 1\n";
+        assert_eq!(check.matches(tried).count(), 3, "{check}");
+    }
+}
+
 /// A configuration may come from several of them, and be ours as well.
 #[test]
 fn all_faces_at_once() {
@@ -426,6 +442,28 @@ fn keys_of_agenix_may_be_mounted_late_where_units_make_users() {
         assert_eq!(value["unit"]["manifest"]["stores"]["agenix"]["phase"], "normal");
         assert_eq!(texts(&value["unit"]["assertions"]), [""; 0]);
         assert!(texts(&value["script"])[0].contains("neededForBoot"));
+    }
+}
+
+/// A copy that is made before the file system is mounted would stay below it.
+#[test]
+fn copies_of_agenix_wait_for_their_file_system() {
+    let late = "fileSystems.\"/home\" = { }; services.openssh.enable = true; age.secrets.copy = { file = \
+                ./secrets/plain.age; symlink = false; path = \"/home/alice/copy\"; };";
+    for nix in versions() {
+        let folder = hosts::prepared(&nix);
+        let of = |users: &str| {
+            nixos(&["age"], &[], &format!("{{ {late} {users} }}")).expression(&folder)
+        };
+        let value = nix.value(&format!(
+            "{{ unit = {}.out; script = {}.out.assertions; }}",
+            of("services.userborn.enable = true;"),
+            of("")
+        ));
+        assert_eq!(value["unit"]["manifest"]["stores"]["agenix"]["phase"], "normal");
+        assert_eq!(texts(&value["unit"]["assertions"]), [""; 0]);
+        let told = texts(&value["script"]);
+        assert!(told[0].contains("fileSystems.\"/home\".neededForBoot = true"), "{told:?}");
     }
 }
 
@@ -718,5 +756,38 @@ fn what_cannot_be_kept_of_homes_and_macs_is_told() {
             }
         }
         snapshot!("wrong_homes_and_macs", nix.redact(&text));
+    }
+}
+
+/// The first switch finds what the originals have left.
+#[test]
+fn what_the_originals_left_is_taken_over() {
+    if !target::is_possible() {
+        return;
+    }
+    for nix in versions() {
+        let folder = hosts::prepared(&nix);
+        hosts::package(&nix);
+        let alice = "({ lib, ... }: { users.users.alice.hashedPasswordFile = lib.mkForce null; })";
+        let host = nixos(&["age", "sops"], &["agenix.nix", "sops-nix.nix"], alice);
+        let manifest = manifest(&nix, &host.expression(&folder));
+        let ran = target::run(
+            &folder,
+            &format!(
+                "for store in agenix secrets; do
+                   mkdir /run/$store.d; mount -t ramfs none /run/$store.d
+                   mkdir /run/$store.d/5; echo old >/run/$store.d/5/old
+                   ln -s /run/$store.d/5 /run/$store
+                 done
+                 ln -s /run/agenix/linked /srv/linked
+                 ln -s /run/secrets/token /srv/token
+                 echo old >/srv/copied
+                 secretctl activate {manifest} || echo exit code $?
+                 readlink /run/agenix /run/secrets
+                 show /srv/linked /srv/token /srv/copied
+                 ls /run/agenix.d /run/secrets.d"
+            ),
+        );
+        snapshot!("taken_over", format!("{}---\n{}", ran.out, nix.redact(&ran.errors)));
     }
 }

@@ -215,7 +215,8 @@ fn at_every_step(old: bool, what: &str, steps: &BTreeSet<(String, usize)>) {
             let judged = std::panic::catch_unwind(std::panic::AssertUnwindSafe(judge));
             assert!(judged.is_ok(), "{what} at {call} number {number}, again: {again}");
             if Path::new(&world.0).join("secrets.d").exists() {
-                let _unmounted = Command::new("umount").arg(world.0.join("secrets.d")).output();
+                let _unmounted =
+                    Command::new("umount").arg("-l").arg(world.0.join("secrets.d")).output();
             }
             fs::remove_dir_all(&world.0).unwrap();
         }

@@ -209,18 +209,6 @@ fn foreign_things_where_links_are_to_be_stay() {
             }
         }
         assert_eq!(picture("/run/f"), before);
-        // sops-nix would replace files and links.
-        let as_sops_nix = Target { overwrite: true, ..machine::target() };
-        for name in ["/run/f/file", "/run/f/link"] {
-            install_well(&as_sops_nix, vec![linked("a", "1", name), piece("fine", "x")]);
-            assert_eq!(read(name), "1");
-        }
-        assert_eq!((read(&real), read("/run/f/hard")), ("real".into(), "mine".into()));
-        assert!(refused(&as_sops_nix, linked("a", "1", "/run/f/folder")).contains("a folder"));
-        install_well(&target, vec![]);
-        fs::write("/run/f/file", "mine").unwrap();
-        fs::remove_file("/run/f/hard").unwrap();
-        fs::hard_link("/run/f/file", "/run/f/hard").unwrap();
         // Where the rule says that a real file is to be, one that stands there is replaced, by
         // a new one: other names of the old one keep what they had.
         install_well(&target, vec![copied("a", "1", "/run/f/hard")]);

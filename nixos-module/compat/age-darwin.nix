@@ -1,9 +1,2 @@
 # `age.*` as agenix has it for nix-darwin.
-{
-  lib,
-  config,
-  options,
-  pkgs,
-  ...
-}@args:
-import ./age.nix (args // { secretctlScope = "darwin"; })
+import ../scoped.nix "darwin" ./age.nix

@@ -1,9 +1,2 @@
 # `age.*` as agenix has it for home-manager.
-{
-  lib,
-  config,
-  options,
-  pkgs,
-  ...
-}@args:
-import ./age.nix (args // { secretctlScope = "home"; })
+import ../scoped.nix "home" ./age.nix

@@ -28,7 +28,11 @@ let
   runtimeOfDarwin = "$(${pkgs.getconf}/bin/getconf DARWIN_USER_TEMP_DIR)";
   uid = config.home.uid or null;
   userFolder =
-    name: if isHome && uid != null && !pkgs.stdenv.hostPlatform.isDarwin then "/run/user/${toString uid}/${name}" else "${runtimeFolder}/${name}";
+    name:
+    if uid != null && !pkgs.stdenv.hostPlatform.isDarwin then
+      "/run/user/${toString uid}/${name}"
+    else
+      "${runtimeFolder}/${name}";
   absolute =
     path:
     let
@@ -135,13 +139,27 @@ let
   # with agenix-rekey, some are not for this host
   installed = lib.filterAttrs (_: secret: secret.installed or true) cfg.secrets;
 
-  # Passwords of users want secrets early. Where units make the users, keys on a file system that is
-  # mounted later are waited for instead.
+  # Passwords of users want secrets early. Where units make the users, what is on a file system that is
+  # mounted later is waited for instead; a copy that is made before that would lie below it, on a disk.
   mountedLate = import ../boot-file-systems.nix { inherit lib config; };
+  byScript = common.usersByScript config options;
+  lateCopies = lib.filterAttrs (_: secret: !secret.symlink && mountedLate secret.path != null) installed;
   comeLate =
     isNixos
-    && !(common.usersByScript config options)
-    && builtins.any (path: mountedLate path != null) (common.outsideStore cfg.identityPaths);
+    && !byScript
+    && (
+      lateCopies != { }
+      || builtins.any (path: mountedLate path != null) (common.outsideStore cfg.identityPaths)
+    );
+  ofCopies = lib.optionals (isNixos && byScript) (
+    lib.mapAttrsToList (name: secret: {
+      assertion = false;
+      message =
+        "`age.secrets.${quoted name}` is copied to ${secret.path} before ${mountedLate secret.path} is mounted, and would "
+        + "stay below it on the disk: set `fileSystems.\"${mountedLate secret.path}\".neededForBoot = true`, or leave "
+        + "`symlink` on";
+    }) lateCopies
+  );
 
   program =
     if isHome then
@@ -253,6 +271,7 @@ in
       ++ lib.mapAttrsToList (
         name: secret: common.modeIsOctal "age.secrets.${quoted name}.mode" secret.mode
       ) cfg.secrets
+      ++ ofCopies
       ++ program.assertions;
       inherit (program) warnings;
       secretctl = {

@@ -6,7 +6,6 @@ let
     head
     isInt
     isPath
-    isString
     match
     toString
     unsafeDiscardStringContext

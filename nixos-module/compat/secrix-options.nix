@@ -152,7 +152,8 @@ let
 in
 {
   ageBin =
-    text "${pkgs.age}/bin/age" "Kept for configurations that set it: secretctl decrypts by itself." "/run/current-system/sw/bin/age"
+    text "${pkgs.age}/bin/age" "Kept for configurations that set it: secretctl decrypts by itself."
+      "/run/current-system/sw/bin/age"
     // {
       defaultText = literalExpression ''"''${pkgs.age}/bin/age"'';
     };

@@ -8,7 +8,6 @@
   lib,
   config,
   pkgs,
-  common,
   shared,
 }:
 let

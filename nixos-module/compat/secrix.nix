@@ -21,7 +21,6 @@ let
       lib
       config
       pkgs
-      common
       shared
       ;
   };
@@ -75,6 +74,14 @@ in
       systemd.mounts = map service.mountOf (attrValues cfg.services);
       systemd.packages = builtins.concatMap service.dropIns (attrValues cfg.services);
     }
+    # As for the secrets of the system. What would change is no news: they come and go with their services.
+    (lib.optionalAttrs (options ? system.preSwitchChecks) {
+      system.preSwitchChecks = lib.mkIf (cfg.services != { }) {
+        secrix = lib.concatMapStrings (name: ''
+          [ ! -d /run/systemd/system ] || ${config.secretctl.package}/bin/secretctl activate --dry-run ${service.manifestFile name} >/dev/null || exit 1
+        '') (attrNames cfg.services);
+      };
+    })
     (lib.mkIf isUsed {
       assertions = import ./secrix-assertions.nix {
         inherit

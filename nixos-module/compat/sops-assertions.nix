@@ -7,7 +7,7 @@
   keyPaths,
 }:
 let
-  inherit (builtins) any attrValues concatMap;
+  inherit (builtins) concatMap;
   isNixos = scope == "nixos";
   isHome = scope == "home";
   cfg = config.sops;
@@ -91,7 +91,7 @@ let
     PATH = "`sops.age.plugins`, for plugins";
     SOPS_AGE_KEY = "a file, named by `sops.age.keyFile`: here it would be in the store";
   };
-  ofVariable = name: value: {
+  ofVariable = name: {
     assertion = builtins.elem name known;
     message =
       "`sops.environment.${quoted name}` has no effect, since no sops is run: "
@@ -128,7 +128,7 @@ in
 ++ concatMap (name: ofPiece "sops.templates.${quoted name}" cfg.templates.${name}) (
   builtins.attrNames cfg.templates
 )
-++ lib.mapAttrsToList ofVariable cfg.environment
+++ map ofVariable (builtins.attrNames cfg.environment)
 ++ lib.optionals (!isHome) [
   {
     assertion = cfg.validationPackage == config.secretctl.validationPackage;

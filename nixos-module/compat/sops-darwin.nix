@@ -1,9 +1,2 @@
 # `sops.*` as sops-nix has it for nix-darwin.
-{
-  lib,
-  config,
-  options,
-  pkgs,
-  ...
-}@args:
-import ./sops.nix (args // { secretctlScope = "darwin"; })
+import ../scoped.nix "darwin" ./sops.nix

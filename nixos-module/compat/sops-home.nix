@@ -1,9 +1,2 @@
 # `sops.*` as sops-nix has it for home-manager.
-{
-  lib,
-  config,
-  options,
-  pkgs,
-  ...
-}@args:
-import ./sops.nix (args // { secretctlScope = "home"; })
+import ../scoped.nix "home" ./sops.nix

@@ -1,10 +1,9 @@
 # What sops-nix does on nix-darwin beside installing secrets.
 {
-  lib,
   config,
   options,
-  pkgs,
   common,
+  ...
 }:
 let
   cfg = config.sops;

@@ -3,9 +3,9 @@
 {
   lib,
   config,
-  options,
   pkgs,
   common,
+  ...
 }:
 let
   cfg = config.sops;

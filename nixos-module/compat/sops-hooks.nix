@@ -8,8 +8,11 @@
   common,
 }:
 let
+  inherit (import ../mounts.nix { inherit lib; }) word;
   cfg = config.sops;
   file = if cfg.age.keyFile == null then "/var/lib/sops-nix/key.txt" else cfg.age.keyFile;
+  quoted = lib.escapeShellArg file;
+  quotedFolder = lib.escapeShellArg (dirOf file);
   isMade = cfg.age.generateKey;
   byScript = common.usersByScript config options;
   isForUsers = secret: secret.neededForUsers;
@@ -57,15 +60,15 @@ in
       conflicts = [ "shutdown.target" ];
       unitConfig = {
         DefaultDependencies = false;
-        RequiresMountsFor = [ file ];
-        ConditionPathExists = "!${file}";
+        RequiresMountsFor = [ (word file) ];
+        ConditionPathExists = "!${lib.replaceStrings [ "%" ] [ "%%" ] file}";
       };
       serviceConfig = {
         Type = "oneshot";
         UMask = "0077";
         ExecStart = [
-          "${pkgs.coreutils}/bin/mkdir -p ${dirOf file}"
-          "${pkgs.age}/bin/age-keygen -o ${file}"
+          "${pkgs.coreutils}/bin/mkdir -p ${word (dirOf file)}"
+          "${pkgs.age}/bin/age-keygen -o ${word file}"
         ];
       };
     };
@@ -93,7 +96,7 @@ in
       (lib.mkIf (isMade && (hasForUsers || hasEarlyRegular)) {
         generate-age-key = empty [ ] // {
           text = ''
-            [ -e ${lib.escapeShellArg file} ] || (umask 077; mkdir -p ${lib.escapeShellArg (dirOf file)}; ${pkgs.age}/bin/age-keygen -o ${lib.escapeShellArg file})
+            [ -e ${quoted} ] || (umask 077; mkdir -p ${quotedFolder}; ${pkgs.age}/bin/age-keygen -o ${quoted})
           '';
         };
         secretctlEarly.deps = [ "generate-age-key" ];

@@ -34,13 +34,14 @@ let
 
   groupOf =
     option: owner:
-    (users.${owner} or (throw "secretctl: `${option}.owner` is `${owner}`, whose group is not known, since `users.users` has no such user: set `${option}.group` too")
-    ).group;
+    (users.${owner} or (throw (
+      "secretctl: `${option}.owner` is `${owner}`, whose group is not known, since `users.users` has no such "
+      + "user: set `${option}.group` too"
+    ))).group;
 
   # Owners and modes: the same for secrets and templates.
   owned =
     {
-      option,
       text,
       config,
       defaultOwner,
@@ -155,7 +156,6 @@ let
         );
       }
       // owned {
-        option = "sops.secrets.${lib.strings.escapeNixIdentifier name}";
         text = types.str;
         inherit config;
         defaultOwner = if isDarwin then "root" else null;
@@ -237,7 +237,6 @@ let
         };
       }
       // owned {
-        option = "sops.templates.${lib.strings.escapeNixIdentifier name}";
         text = types.singleLineStr;
         inherit config;
         defaultOwner = null;

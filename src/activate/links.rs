@@ -22,8 +22,6 @@ pub(super) struct Outside<'a> {
     pub(super) before: &'a State,
     /// Whether nothing is to be changed.
     pub(super) dry: bool,
-    /// Whether foreign files give way to links.
-    pub(super) overwrite: bool,
 }
 
 impl Outside<'_> {
@@ -72,7 +70,6 @@ impl Outside<'_> {
                 self.may_replace_link(path, &there)?;
             }
             Some(stat) if self.is_own_copy(path, stat) => {}
-            Some(stat) if self.overwrite && is_file(stat) => {}
             Some(stat) => return Err(foreign(path, stat)),
         }
         if self.dry {
@@ -208,7 +205,7 @@ impl Outside<'_> {
         let noted = self.before.links.get(path).map_or(path, PathBuf::as_path);
         let ours = self.is_ours(there, noted);
         let fleeting = VOLATILE.iter().any(|folder| there.starts_with(folder));
-        if ours || fleeting || self.overwrite || rustix::fs::stat(path).is_err() {
+        if ours || fleeting || rustix::fs::stat(path).is_err() {
             return Ok(());
         }
         Err(Trouble::Foreign { path: path.to_owned(), what: "a link to something else" })

@@ -24,6 +24,7 @@ use crate::format::sops::store::{Layout, Store};
 use crate::format::sops::unlock::{self, MAX_FILE, UnlockError};
 use crate::fsx::read_plaintext;
 use crate::key::keyring::{self, Keyring, Sealed, Tried, Unopened};
+use crate::key::service::Services;
 use crate::key::{Allowed, NoAsk, Pgp, Plugins};
 use crate::plaintext::Plaintext;
 
@@ -174,7 +175,12 @@ fn keys<'p>(manifest: &Manifest, plugins: Plugins<'p>) -> Keys<'p> {
         Some(gnupg) => Pgp::unattended(gnupg.program.as_path(), gnupg.home.as_path()),
         None => Pgp::off(),
     };
-    Keys { keyring: Keyring::new(sources, plugins), pgp, order: DecryptionOrder::default() }
+    Keys {
+        keyring: Keyring::new(sources, plugins),
+        pgp,
+        services: Services::off(),
+        order: DecryptionOrder::default(),
+    }
 }
 
 /// A file that was read and is still encrypted.
@@ -252,11 +258,7 @@ fn find_keys(
         }
     }
     let of_age = if sealed.is_empty() { Vec::new() } else { keys.keyring.unwrap_all(&sealed) };
-    let of_sops = if locked.is_empty() {
-        Vec::new()
-    } else {
-        data_key::unwrap(&locked, &mut keys.keyring, &keys.pgp, &keys.order)
-    };
+    let of_sops = if locked.is_empty() { Vec::new() } else { data_key::unwrap(&locked, keys) };
     let (mut of_age, mut of_sops) = (of_age.into_iter(), of_sops.into_iter());
     let one = |(_, text): &(&FileId, Text)| match text {
         Text::Age(whole) => {

@@ -31,8 +31,7 @@ pub(super) fn arrange(
     let device = mounted.filter(|mounted| mounted.own);
     let device =
         device.and_then(|mounted| mounted.folder.stat().ok()).map(|stat| system::device(&stat));
-    let outside =
-        Outside { store: &target.store, device, before, dry, overwrite: target.overwrite };
+    let outside = Outside { store: &target.store, device, before, dry };
     let mut work =
         Work { outside, taken: BTreeMap::new(), ours: Ours::default(), problems: Vec::new() };
     for outcome in outcomes {

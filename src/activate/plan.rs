@@ -288,7 +288,7 @@ fn target(manifest: &Manifest, store: &manifest::Store, gid: u32) -> Target {
         mode: store.mode.0,
         gid,
     };
-    Target { store: spec, system: manifest.mode == Mode::System, overwrite: false, lasting: None }
+    Target { store: spec, system: manifest.mode == Mode::System, lasting: None }
 }
 
 #[cfg(test)]

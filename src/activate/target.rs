@@ -13,9 +13,6 @@ pub struct Target {
     /// Whether root does this: owners are set, file systems mounted. Otherwise everything
     /// belongs to the user who runs this, and [`StoreSpec::filesystem`] is a folder.
     pub system: bool,
-    /// Whether a file that stands where a link is to be is replaced, as sops-nix does, whoever
-    /// made it.
-    pub overwrite: bool,
     /// A folder on a disk for notes about links and copies on disks, so that those that are not
     /// wanted any more after a boot are still known.
     pub lasting: Option<PathBuf>,

@@ -266,7 +266,7 @@ mod tests {
             mode: 0o751,
             gid: 0,
         };
-        let target = Target { store, system: false, overwrite: false, lasting: None };
+        let target = Target { store, system: false, lasting: None };
         let how = |dry| How::Lists { folder: temp.path().to_owned(), dry };
         let read = |name: &str| std::fs::read_to_string(temp.path().join(name)).unwrap();
         for _ in 0..2 {

@@ -56,7 +56,6 @@ impl Activate {
             when: if self.early { When::Early } else { When::Normal },
             dry: self.dry_run,
             root_owns_all: false,
-            overwrite: false,
         };
         let outcome = run.carry_out(&log)?;
         if self.json {

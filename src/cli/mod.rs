@@ -22,6 +22,7 @@ mod progress;
 mod reader;
 mod rekey;
 mod rotate;
+mod scan;
 mod set;
 mod status;
 mod target;
@@ -92,6 +93,7 @@ enum Command {
     Status(status::Status),
     Host(reader::Host),
     User(reader::User),
+    Scan(Box<scan::Scan>),
     Exec(exec::Exec),
     Git(git::Git),
     Activate(activate::Activate),
@@ -123,6 +125,7 @@ fn definition(name: &str) -> Option<fn(clap::Command) -> clap::Command> {
         "credentials" => credentials::Credentials::augment_args,
         "completions" => completions::Completions::augment_args,
         "man" => man::Man::augment_args,
+        "scan" => scan::Scan::augment_args,
         "exec" => exec::Exec::augment_args,
         "git" => git::Git::augment_args,
         "activate" => activate::Activate::augment_args,
@@ -202,6 +205,7 @@ fn run(common: &Common, command: Command) -> Outcome {
         Command::Rekey(command) => command.run(&context),
         Command::Status(command) => command.run(&context),
         Command::Git(command) => command.run(&context),
+        Command::Scan(command) => command.run(&context),
         Command::Exec(command) => command.run(&context),
         Command::Keys(command) => command.run(&context),
         #[cfg(target_os = "linux")]

@@ -108,8 +108,6 @@ pub(super) struct Run<'m> {
     pub(super) dry: bool,
     /// Whether owners are not looked at.
     pub(super) root_owns_all: bool,
-    /// Whether files that stand where links are to be are replaced.
-    pub(super) overwrite: bool,
 }
 
 impl<'m> Run<'m> {
@@ -138,7 +136,11 @@ impl<'m> Run<'m> {
             }
         }
         for failure in explain::deferred(&deferred) {
-            log.warn(&failure);
+            // What is filled before users exist is filled again when they do.
+            match self.when {
+                When::Early => log.info(&failure.headline),
+                When::Normal => log.warn(&failure),
+            }
         }
         let mut carried = Carried {
             dry: self.dry,
@@ -148,7 +150,6 @@ impl<'m> Run<'m> {
         };
         let mut broken: Vec<Failure> = Vec::new();
         for StorePlan { name, mut target, pieces } in stores {
-            target.overwrite = self.overwrite;
             target.lasting = state_folder();
             match publish(&target, pieces, held.as_ref()) {
                 Ok(published) => carried.stores.push(Store { name, target, published }),

@@ -21,11 +21,29 @@ pub fn permissions(stat: &Stat) -> u32 {
     word(stat.st_mode) & 0o7777
 }
 
-/// What opens a folder for steps alone, which needs no permission to read it where the system has that.
+/// The kind and the permissions of a file, in the bits of `st_mode`.
+pub fn kind_and_permissions(stat: &Stat) -> u32 {
+    word(stat.st_mode)
+}
+
+/// When a file was changed last: seconds, and billionths of one.
 #[cfg(target_os = "linux")]
-pub(super) const STEPS: OFlags = OFlags::PATH;
+pub fn changed(stat: &Stat) -> (i64, u64) {
+    (stat.st_mtime, stat.st_mtime_nsec)
+}
+
+/// When a file was changed last: seconds, and billionths of one.
 #[cfg(not(target_os = "linux"))]
-pub(super) const STEPS: OFlags = OFlags::RDONLY;
+pub fn changed(stat: &Stat) -> (i64, u64) {
+    (stat.st_mtime, stat.st_mtime_nsec.cast_unsigned())
+}
+
+/// What opens a folder for steps alone, which needs no permission to read it.
+#[cfg(target_os = "linux")]
+pub const STEPS: OFlags = OFlags::PATH;
+/// What opens a folder for steps: nothing there does without the permission to read it.
+#[cfg(not(target_os = "linux"))]
+pub const STEPS: OFlags = OFlags::RDONLY;
 
 /// The number of the file system that a file is on.
 #[cfg(target_os = "linux")]

@@ -1,13 +1,11 @@
 //! Runs a command in our place, with secrets in its environment: the terminal, the standard streams
 //! and the signals are the command's, and its exit code becomes ours.
 //!
-//! Signals that come from the terminal reach the command without us, since it is in our process
-//! group; those that another process sends are passed on. INT and QUIT tell nothing of where they
-//! come from: they are passed on only where no terminal could have sent them.
+//! What is typed at the terminal reaches the command without us, since it is in our process group; a
+//! signal that a process sends is passed on. The kernel tells which of the two it was.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -17,7 +15,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::process::{Pid, Signal};
 
-use super::{Account, Interrupts, command, find_program};
+use super::interrupts::Sender;
+use super::{Account, Interrupts, SecretFile, command, find_program};
 use crate::plaintext::Plaintext;
 
 /// What to run, and with what.
@@ -29,7 +28,9 @@ pub struct ExecRequest<'a> {
     pub arguments: &'a [OsString],
     /// Variables for its environment.
     pub secrets: &'a [(String, Plaintext)],
-    /// Whether they are all of its environment.
+    /// Files for it.
+    pub files: &'a [SecretFile],
+    /// Whether the variables are all of its environment.
     pub pristine: bool,
     /// Another user to run it as.
     pub user: Option<&'a Account>,
@@ -46,7 +47,9 @@ impl ExecRequest<'_> {
         let relay = Arc::new(Relay::default());
         let held = {
             let relay = Arc::clone(&relay);
-            interrupts.pass_on(move |signal| relay.pass(signal)).map_err(ExecError::Signals)?
+            interrupts
+                .pass_on(move |signal, sender| relay.pass(signal, sender))
+                .map_err(ExecError::Signals)?
         };
         let mut child = self.spawn(command).map_err(|source| self.not_started(source))?;
         relay.begin(&child);
@@ -98,6 +101,8 @@ impl ExecRequest<'_> {
             }
             command.env(name, OsStr::from_bytes(value));
         }
+        // The last step, since nothing else that is started shall have them.
+        self.files.iter().try_for_each(SecretFile::hand_on).map_err(ExecError::Files)?;
         Ok(command)
     }
 
@@ -131,7 +136,7 @@ fn is_name(name: &str) -> bool {
 
 /// Gives this thread the rights of a user and no others, for good.
 #[cfg(target_os = "linux")]
-fn become_user(user: &Account) -> io::Result<()> {
+pub(super) fn become_user(user: &Account) -> io::Result<()> {
     use rustix::process::{Gid, Uid};
     use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
     let groups: Vec<Gid> = user.groups.iter().map(|gid| Gid::from_raw(*gid)).collect();
@@ -144,7 +149,7 @@ fn become_user(user: &Account) -> io::Result<()> {
 
 /// Threads have no rights of their own.
 #[cfg(not(target_os = "linux"))]
-fn become_user(_user: &Account) -> io::Result<()> {
+pub(super) fn become_user(_user: &Account) -> io::Result<()> {
     Err(io::Error::new(io::ErrorKind::Unsupported, "another user only on Linux"))
 }
 
@@ -202,16 +207,13 @@ impl Relay {
         }
     }
 
-    fn pass(&self, signal: i32) {
-        let typed = [Signal::INT, Signal::QUIT].iter().any(|key| key.as_raw() == signal);
-        if typed && in_foreground() {
-            return;
-        }
+    fn pass(&self, signal: i32, sender: Sender) {
+        let key = [Signal::INT, Signal::QUIT].iter().any(|key| key.as_raw() == signal);
         let mut early = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if early.child.is_some() {
-            early.send(signal);
-        } else {
+        if early.child.is_none() {
             early.waiting.push(signal);
+        } else if !(key && sender == Sender::Kernel) {
+            early.send(signal);
         }
     }
 }
@@ -222,14 +224,6 @@ impl Early {
             child.send(signal);
         }
     }
-}
-
-/// Whether the terminal, if there is one, sends what is typed to our process group.
-fn in_foreground() -> bool {
-    let terminal = OpenOptions::new().read(true).open("/dev/tty");
-    terminal.is_ok_and(|terminal| {
-        rustix::termios::tcgetpgrp(&terminal).is_ok_and(|group| group == rustix::process::getpgrp())
-    })
 }
 
 /// Why a command did not run.
@@ -269,6 +263,8 @@ pub enum ExecError {
         /// The name of the variable.
         name: String,
     },
+    /// A file cannot be left to it.
+    Files(io::Error),
     /// Signals cannot be handled.
     Signals(io::Error),
     /// It was started but cannot be waited for.
@@ -287,7 +283,11 @@ impl ExecError {
                 Some("only root can run commands as another user")
             }
             Self::Name { .. } => Some("name it yourself: `--env NAME=WAY`"),
-            Self::Start { .. } | Self::User { .. } | Self::Signals(_) | Self::Lost(_) => None,
+            Self::Start { .. }
+            | Self::User { .. }
+            | Self::Files(_)
+            | Self::Signals(_)
+            | Self::Lost(_) => None,
         }
     }
 }
@@ -309,6 +309,7 @@ impl fmt::Display for ExecError {
             Self::Nul { name } => {
                 write!(f, "the value of `{name}` holds a NUL byte, which no variable can hold")
             }
+            Self::Files(source) => write!(f, "cannot hand the file to the command: {source}"),
             Self::Signals(source) => write!(f, "cannot handle signals: {source}"),
             Self::Lost(source) => write!(f, "lost touch with the command: {source}"),
         }
@@ -320,6 +321,7 @@ impl std::error::Error for ExecError {
         match self {
             Self::Start { source, .. }
             | Self::User { source, .. }
+            | Self::Files(source)
             | Self::Signals(source)
             | Self::Lost(source) => Some(source),
             Self::Missing { .. } | Self::TooLarge { .. } | Self::Name { .. } | Self::Nul { .. } => {

@@ -12,10 +12,13 @@ pub mod gpg;
 pub mod identity_command;
 pub mod interrupts;
 pub mod keyscan;
+#[cfg_attr(not(target_os = "linux"), path = "memory_file_none.rs")]
+mod memory_file;
 pub(crate) mod pipe;
 #[cfg(any(target_os = "macos", test))]
 pub mod ram_disk;
 pub mod secret_file;
+mod secret_pipe;
 pub mod transform;
 
 use std::ffi::OsStr;
@@ -31,9 +34,10 @@ pub use askpass::{AskpassError, askpass};
 pub use edit_room::{EditError, EditRequest, EditSession, Place};
 pub use editor::{Editor, EditorError};
 pub use exec::{ExecError, ExecRequest};
+pub use identity_command::credential_command;
 pub use interrupts::{Held, Interrupts, obey};
 pub use keyscan::{KeyscanError, keyscan};
-pub use secret_file::{SecretFile, SecretFileError};
+pub use secret_file::{Kind, SecretFile, SecretFileError};
 
 /// Keeps the memory of this process from core dumps and from debuggers of other processes of
 /// the same user. For the beginning of `main`.

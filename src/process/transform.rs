@@ -8,7 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::secret_file::{SecretFile, SecretFileError};
+use super::secret_file::{Kind, SecretFile, SecretFileError};
 use super::{clean_command, pipe};
 use crate::fsx::Folders;
 use crate::plaintext::Plaintext;
@@ -23,7 +23,9 @@ pub fn transform(
     folders: &Folders,
 ) -> Result<Plaintext, TransformError> {
     let name = || program.to_owned();
-    let file = SecretFile::create(folders, OsStr::new("value"), value, None)
+    #[expect(clippy::disallowed_methods, reason = "the program is to read it")]
+    let value = Plaintext::copy_of(value.expose());
+    let file = SecretFile::create(Kind::Named, folders, OsStr::new("value"), value, None)
         .map_err(|source| TransformError::Place { source })?;
     let mut command = clean_command(program, &[]);
     command.env("inFile", file.path()).current_dir("/");

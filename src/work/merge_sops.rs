@@ -110,7 +110,7 @@ impl Versions {
         };
         let mut metadata = vec![sealed_ours.metadata(), sealed_theirs.metadata()];
         metadata.extend(sealed_base.as_ref().map(SopsFile::metadata));
-        let found = data_key::unwrap(&metadata, &mut keys.keyring, &keys.pgp, &keys.order);
+        let found = data_key::unwrap(&metadata, keys);
         let mut found = found.into_iter();
         let mut unlock = |text: &Plaintext, version| {
             let unusable = |problem| Unusable { version, problem };

@@ -4,6 +4,7 @@
 pub mod compare;
 pub mod decrypt;
 pub mod edit;
+pub mod known;
 pub mod links;
 pub mod merge;
 pub mod merge_readers;

@@ -41,7 +41,7 @@ pub(super) fn prepare(
         .collect();
     let files = all(files)?;
     let metadata: Vec<&Metadata> = files.iter().map(SopsFile::metadata).collect();
-    let old = data_key::unwrap(&metadata, &mut keys.keyring, &keys.pgp, &keys.order);
+    let old = data_key::unwrap(&metadata, keys);
     let old = old
         .into_iter()
         .zip(&found)
@@ -63,7 +63,7 @@ pub(super) fn prepare(
             threshold: readers.and_then(|readers| readers.threshold),
         }
     });
-    let wrapped = data_key::wrap(requests.collect(), &keys.plugins(), &keys.pgp, &now);
+    let wrapped = data_key::wrap(requests.collect(), &keys.plugins(), keys.outside(), &now);
     let wrapped = wrapped.into_iter().zip(&found);
     all(wrapped
         .map(|(result, (_, step, _))| {

@@ -268,7 +268,7 @@ pub fn wrap(
     keys: &Keys<'_>,
 ) -> Result<(), Problem> {
     let request = Rewrap { metadata, data_key, fresh, groups, threshold };
-    let mut done = data_key::wrap(vec![request], &keys.plugins(), &keys.pgp, &now());
+    let mut done = data_key::wrap(vec![request], &keys.plugins(), keys.outside(), &now());
     done.pop().unwrap_or(Ok(())).map_err(Problem::Rewrap)
 }
 

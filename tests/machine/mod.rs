@@ -153,7 +153,6 @@ pub fn target() -> Target {
             gid: 0,
         },
         system: true,
-        overwrite: false,
         lasting: None,
     }
 }

@@ -57,6 +57,7 @@ in
       dynamic.secrets.password = encrypted "two" // {
         decrypted.builder = out: "sed s/^/made-of-/ $inFile >${out}";
       };
+      flaky.secrets.password = encrypted "two";
       failing.secrets.password = encrypted "one";
       strange.secrets.password = encrypted "strange";
     };
@@ -100,6 +101,12 @@ in
     dynamic.serviceConfig = oneshot "cat ${decrypted "dynamic"}; cat ${decrypted "one"} 2>/dev/null || echo not mine" // {
       DynamicUser = true;
       StandardOutput = "truncate:/report/dynamic";
+    };
+    # it fails once, and is started again
+    flaky.serviceConfig = {
+      ExecStart = "/bin/sh -c 'cat ${decrypted "flaky"} >>/report/flaky; [ -e /run/again ] && exec sleep 600; touch /run/again; exit 1'";
+      Restart = "on-failure";
+      RestartSec = "100ms";
     };
     failing.serviceConfig = oneshot "exit 1";
     strange.serviceConfig = oneshot "true";

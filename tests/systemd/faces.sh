@@ -29,6 +29,10 @@ say gone sh -c 'ls -A /run/one-keys /run/dynamic-keys /run/credentials/dynamic.s
 say gone.units systemctl is-active one-keys.service dynamic-keys.service
 say unmounted sh -c 'grep -c -e one-keys -e dynamic-keys /proc/mounts'
 
+systemctl start flaky.service
+until [ "$(grep -c . /report/flaky)" = 2 ]; do sleep 0.1; done
+say flaky.units systemctl is-active flaky.service flaky-keys.service
+
 say failing systemctl start failing.service
 ended failing-keys.service
 say failing.gone sh -c 'ls -A /run/failing-keys; ls -A /run/failing-keys.d'

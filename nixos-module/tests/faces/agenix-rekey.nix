@@ -1,5 +1,4 @@
 # A host as it is written for agenix-rekey, in the storage mode `local`.
-{ config, ... }:
 {
   services.openssh.enable = true;
   age.rekey = {

@@ -1,5 +1,4 @@
 # What cannot be kept of agenix-rekey, each of it once.
-{ lib, ... }:
 {
   services.openssh.enable = true;
   age.rekey = {

@@ -1,5 +1,5 @@
 # What cannot be kept of sops-nix, each of it once.
-{ pkgs, lib, ... }:
+{ pkgs, ... }:
 {
   services.openssh.enable = true;
   systemd.sysusers.enable = true;

@@ -80,7 +80,6 @@ fn run(options: &Options, log: &Log) -> Result<ExitCode, Vec<Failure>> {
         when: When::Normal,
         dry,
         root_owns_all: options.ignore_passwd || dry,
-        overwrite: true,
     };
     let carried = run.carry_out(log)?;
     if before {

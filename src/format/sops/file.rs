@@ -220,6 +220,11 @@ impl Opened {
         &self.metadata
     }
 
+    /// What it holds.
+    pub(super) fn tree(&self) -> &Tree {
+        &self.tree
+    }
+
     /// How many comments look encrypted and could not be decrypted; they are in the document as
     /// they stand in the file.
     pub fn comments_left(&self) -> usize {

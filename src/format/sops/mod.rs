@@ -21,6 +21,7 @@ pub mod ini;
 pub mod json;
 pub mod metadata;
 pub mod number;
+pub mod secrets;
 pub mod select;
 pub mod shamir;
 pub mod stash;

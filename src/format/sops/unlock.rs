@@ -71,7 +71,7 @@ pub fn unlock(
 /// # Errors
 /// [`UnlockError::Locked`].
 pub fn key_of(file: &SopsFile, keys: &mut Keys<'_>) -> Result<DataKey, UnlockError> {
-    let mut found = data_key::unwrap(&[file.metadata()], &mut keys.keyring, &keys.pgp, &keys.order);
+    let mut found = data_key::unwrap(&[file.metadata()], keys);
     found.pop().ok_or(UnlockError::NotEncrypted)?.map_err(UnlockError::Locked)
 }
 

@@ -41,7 +41,7 @@ impl Desk {
             nix_args: Vec::new(),
             error_format: ErrorFormat::Text,
         };
-        let context = Context::new(&common)?;
+        let context = Context::new(&common)?.trusting();
         let context = match opening {
             Some(opening) => context.with_order(order(&opening.order)),
             None => context,

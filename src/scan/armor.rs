@@ -1,0 +1,108 @@
+//! Private keys in armor (PEM, OpenSSH, OpenPGP): the block, also inside of other texts, and its
+//! private parts. No public part and no comment is ever given.
+
+use std::ops::Range;
+
+use zeroize::Zeroizing;
+
+use super::{base64, der, pgp};
+
+/// The names of the private parts of a key, and their bytes.
+pub(super) type SecretParts<'a> = Vec<(&'static str, &'a [u8])>;
+
+const BEGIN: &[u8] = b"-----BEGIN ";
+const END: &[u8] = b"-----END ";
+const DASHES: &[u8] = b"-----";
+/// The most that a label has.
+const LABEL: usize = 40;
+/// Most lines of headers.
+const HEADERS: usize = 8;
+
+/// A block in armor.
+pub(super) struct Block<'a> {
+    /// What stands behind BEGIN.
+    pub(super) label: &'a [u8],
+    /// From BEGIN to END.
+    pub(super) range: Range<usize>,
+    /// The decoded body.
+    pub(super) body: Zeroizing<Vec<u8>>,
+    /// Whether a header says that it is encrypted (old PEM).
+    pub(super) sealed: bool,
+}
+
+/// What a block is.
+pub(super) enum Kind<'a> {
+    /// A private key in the open.
+    Private(SecretParts<'a>),
+    /// A private key, encrypted.
+    Sealed(&'a [u8]),
+    /// A certificate, a public key, a message.
+    Public,
+    /// Nothing that is understood.
+    Unknown,
+}
+
+/// The block that begins at `at`.
+pub(super) fn block(text: &[u8], at: usize, limit: usize) -> Option<Block<'_>> {
+    let rest = text.get(at..)?.strip_prefix(BEGIN)?;
+    let head = rest.get(..LABEL.saturating_add(DASHES.len()).min(rest.len()))?;
+    let label = head.get(..find(head, DASHES)?)?;
+    let known = |byte: &u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || *byte == b' ';
+    if label.is_empty() || !label.iter().all(known) {
+        return None;
+    }
+    let mut place =
+        at.checked_add(BEGIN.len())?.checked_add(label.len())?.checked_add(DASHES.len())?;
+    let mut sealed = false;
+    for _ in 0..HEADERS {
+        let line = base64::over_breaks(text, place);
+        let run = text.get(line..)?;
+        let end = run.iter().take(200).position(|byte| matches!(byte, b'\n' | b'\r' | b'\\'));
+        let header = run.get(..end?)?;
+        if !header.contains(&b':') {
+            break;
+        }
+        sealed |= find(header, b"ENCRYPTED").is_some();
+        place = line.saturating_add(header.len());
+    }
+    let (body, place) = base64::decode(text, place, limit);
+    // a checksum of OpenPGP, and what is left of the padding
+    let tail = text.get(place..)?;
+    let tail = tail.get(..tail.len().min(64))?;
+    let end = place.checked_add(find(tail, END)?)?;
+    let closing = text.get(end.checked_add(END.len())?..)?;
+    if !closing.starts_with(label) {
+        return None;
+    }
+    let end = end.checked_add(END.len())?.checked_add(label.len())?.checked_add(DASHES.len())?;
+    Some(Block { label, range: at..end.min(text.len()), body, sealed })
+}
+
+impl Block<'_> {
+    /// What the body is, by its structure.
+    pub(super) fn kind(&self) -> Kind<'_> {
+        let private =
+            self.label.ends_with(b"PRIVATE KEY") || self.label.ends_with(b"PRIVATE KEY BLOCK");
+        if !private {
+            return Kind::Public;
+        }
+        if self.sealed {
+            return Kind::Sealed(&self.body);
+        }
+        let key = match self.label {
+            b"OPENSSH PRIVATE KEY" => der::openssh(&self.body),
+            b"PGP PRIVATE KEY BLOCK" => pgp::key(&self.body),
+            _ => der::key(&self.body),
+        };
+        match key {
+            Some(der::Key::Open(parts)) => Kind::Private(parts),
+            Some(der::Key::Encrypted(sealed)) => Kind::Sealed(sealed),
+            None => Kind::Unknown,
+        }
+    }
+}
+
+/// Where `what` first stands.
+pub(super) fn find(text: &[u8], what: &[u8]) -> Option<usize> {
+    text.windows(what.len()).position(|window| window == what)
+}

@@ -1,0 +1,113 @@
+//! Which patterns are looked for together, with which window and stride, and by which of their
+//! windows each is known.
+//!
+//! The shortest pattern of a group sets its stride, so a few short ones must not hold up all; but
+//! two groups are two looks at the text. What is cheaper is reckoned for every cut by length.
+
+use super::filter::{Group, MOST_BITS, Plan, STRIDES};
+use super::forms::{Forms, Pattern};
+
+/// The widths of windows to choose from.
+const WIDTHS: [usize; 3] = [4, 6, 8];
+/// Lengths beyond which a cut brings nothing.
+const LONGEST_CUT: usize = 40;
+/// What one look takes, in picoseconds, and what comes of one that passes for nothing.
+const LOOK: u64 = 500;
+const PASS: u64 = 12_000;
+
+/// The groups that find all patterns.
+pub(super) fn of(forms: &Forms) -> Vec<Group> {
+    let mut order: Vec<u32> = (0_u32..).zip(forms.patterns()).map(|(index, _)| index).collect();
+    let length = |index: &u32| pattern(forms, *index).map_or(0, |it| forms.bytes(it).len());
+    order.sort_by_key(length);
+    let lengths: Vec<usize> = order.iter().map(length).collect();
+    plans(&lengths)
+        .into_iter()
+        .scan(0_usize, |from, (plan, count)| {
+            let to = from.saturating_add(count);
+            let chosen = order.get(*from..to).unwrap_or_default();
+            *from = to;
+            Some(group(forms, plan, chosen))
+        })
+        .collect()
+}
+
+fn pattern(forms: &Forms, index: u32) -> Option<&Pattern> {
+    forms.patterns().get(usize::try_from(index).ok()?)
+}
+
+fn group(forms: &Forms, plan: Plan, chosen: &[u32]) -> Group {
+    let windows = chosen.iter().filter_map(|index| {
+        let bytes = forms.bytes(pattern(forms, *index)?);
+        Some((*index, bytes, rarest(bytes, plan)))
+    });
+    Group::new(plan, &windows)
+}
+
+/// The cheapest plan: one group or two, each with how many patterns it takes, by length.
+fn plans(lengths: &[usize]) -> Vec<(Plan, usize)> {
+    let Some(shortest) = lengths.first() else { return Vec::new() };
+    let (one, cost) = cheapest(*shortest, lengths.len());
+    let mut best = (vec![(one, lengths.len())], cost);
+    let mut previous = *shortest;
+    for (short, length) in lengths.iter().enumerate() {
+        if *length == previous || *length > LONGEST_CUT {
+            continue;
+        }
+        previous = *length;
+        let long = lengths.len().saturating_sub(short);
+        let (first, first_cost) = cheapest(*shortest, short);
+        let (second, second_cost) = cheapest(*length, long);
+        let cost = first_cost.saturating_add(second_cost);
+        if cost < best.1 {
+            best = (vec![(first, short), (second, long)], cost);
+        }
+    }
+    best.0
+}
+
+/// The plan for so many patterns of at least `length` bytes, with the time for a kilobyte.
+fn cheapest(length: usize, count: usize) -> (Plan, u64) {
+    let none = (Plan { width: length.clamp(1, 4), stride: 1 }, u64::MAX / 4);
+    WIDTHS
+        .into_iter()
+        .filter_map(|width| {
+            let room = length.checked_sub(width)?.saturating_add(1);
+            let stride = STRIDES.into_iter().rev().find(|stride| *stride <= room)?;
+            let windows = count.saturating_mul(stride) as u64;
+            // of a million looks, so many pass by chance: the table, and what is common in texts
+            let table = windows.saturating_mul(1_000_000) >> MOST_BITS.ilog2();
+            let texts = windows.saturating_mul(1_000_000) >> (width.saturating_mul(9) / 2);
+            let passes = table.saturating_add(texts).min(1_000_000);
+            let look = LOOK.saturating_add(passes.saturating_mul(PASS) / 1_000_000);
+            Some((Plan { width, stride }, look.saturating_mul(1024).checked_div(stride as u64)?))
+        })
+        .min_by_key(|(_, cost)| *cost)
+        .unwrap_or(none)
+}
+
+/// Where the windows of a pattern begin that other texts are least likely to have.
+fn rarest(bytes: &[u8], plan: Plan) -> usize {
+    let span = plan.stride.saturating_add(plan.width).saturating_sub(1);
+    let rarity = |range: &[u8]| -> u32 {
+        let pairs = range.iter().zip(range.get(1..).unwrap_or_default());
+        pairs
+            .map(|(a, b)| if a == b { 0 } else { rarity_of(*a).saturating_add(rarity_of(*b)) })
+            .sum()
+    };
+    // the first of the best
+    (0_usize..)
+        .zip(bytes.windows(span))
+        .map(|(at, range)| (rarity(range), std::cmp::Reverse(at)))
+        .max()
+        .map_or(0, |(_, std::cmp::Reverse(at))| at)
+}
+
+fn rarity_of(byte: u8) -> u32 {
+    match byte {
+        0 | b' ' | 0xff => 0,
+        b'a'..=b'z' => 2,
+        b'0'..=b'9' | b'A'..=b'Z' => 3,
+        _ => 4,
+    }
+}

@@ -1,0 +1,256 @@
+//! Takes a value apart: what in it is secret by itself, and what is not.
+//!
+//! A file of lines `KEY=value` is not met as a whole when it leaks, but value by value; of a private
+//! key only the private numbers are secret, since its public ones stand in the open by right.
+
+use super::armor::{self, Kind};
+use super::names;
+use super::needle::Why;
+use super::pairs;
+use super::urls;
+use crate::format::sops::store::Store;
+use crate::format::sops::tree::{ListItem, Map, MapItem, Node};
+use crate::format::sops::value;
+use crate::key::bech32;
+use crate::plaintext::Plaintext;
+
+/// The most that a key in armor takes, decoded.
+const MAX_KEY: usize = 64 << 10;
+/// Most parts of a value; a file with more is data, not secrets.
+const MAX_PARTS: usize = 20_000;
+
+/// A part of a value.
+#[derive(Debug)]
+pub(super) struct Part {
+    /// The way to the value, and the part behind it.
+    pub(super) path: String,
+    /// The part, or why it is none to search.
+    pub(super) value: Result<Plaintext, Why>,
+}
+
+/// All parts of the value at `path`.
+pub(super) fn parts(path: &str, value: &Plaintext) -> Vec<Part> {
+    #[expect(clippy::disallowed_methods, reason = "a value is taken apart by what is in it")]
+    let bytes = value.expose();
+    let mut parts = Parts { all: Vec::new() };
+    parts.document(path, bytes);
+    parts.all.truncate(MAX_PARTS);
+    parts.all
+}
+
+struct Parts {
+    all: Vec<Part>,
+}
+
+impl Parts {
+    fn push(&mut self, path: &str, value: Result<&[u8], Why>) {
+        if self.all.len() < MAX_PARTS {
+            let value = value.map(Plaintext::copy_of);
+            self.all.push(Part { path: path.to_owned(), value });
+        }
+    }
+
+    /// A value that may be a file of many.
+    fn document(&mut self, path: &str, bytes: &[u8]) {
+        let Ok(text) = std::str::from_utf8(bytes) else {
+            self.binary(path, bytes);
+            return;
+        };
+        let text = text.trim();
+        if text.is_empty() {
+            self.push(path, Err(Why::Empty));
+            return;
+        }
+        let rest = self.keys(path, text);
+        #[expect(clippy::disallowed_methods, reason = "what is left beside the keys is looked at")]
+        let rest = match &rest {
+            Some(rest) => std::str::from_utf8(rest.expose()).unwrap_or_default().trim(),
+            None => text,
+        };
+        if !rest.is_empty() {
+            self.text(path, rest);
+        }
+    }
+
+    /// Bytes that are no text: a key in DER, or anything.
+    fn binary(&mut self, path: &str, bytes: &[u8]) {
+        match super::der::key(bytes).or_else(|| super::pgp::key(bytes)) {
+            Some(super::der::Key::Open(private)) => {
+                for (name, part) in private {
+                    self.push(&join(path, name), Ok(part));
+                }
+            }
+            Some(super::der::Key::Encrypted(sealed)) => self.push(path, Ok(sealed)),
+            None => self.push(path, Ok(bytes)),
+        }
+    }
+
+    /// Keys in armor and identities of age. Gives what is left, where there was any.
+    fn keys(&mut self, path: &str, text: &str) -> Option<Plaintext> {
+        let mut rest = Plaintext::with_capacity(text.len());
+        let mut at = 0;
+        let mut found = false;
+        while let Some(begin) = text.get(at..).and_then(|rest| rest.find("-----BEGIN ")) {
+            let begin = at.saturating_add(begin);
+            let Some(block) = armor::block(text.as_bytes(), begin, MAX_KEY) else {
+                let next = begin.saturating_add(1);
+                rest.extend(text.as_bytes().get(at..next).unwrap_or_default());
+                at = next;
+                continue;
+            };
+            found = true;
+            rest.extend(text.as_bytes().get(at..begin).unwrap_or_default());
+            at = block.range.end;
+            match block.kind() {
+                Kind::Private(private) => {
+                    for (name, part) in private {
+                        self.push(&join(path, name), Ok(part));
+                    }
+                }
+                Kind::Sealed(sealed) => self.push(&join(path, "encrypted key"), Ok(sealed)),
+                Kind::Public => self.push(path, Err(Why::Public)),
+                Kind::Unknown => self.push(&join(path, "key"), Ok(&block.body)),
+            }
+        }
+        rest.extend(text.as_bytes().get(at..).unwrap_or_default());
+        found.then_some(rest)
+    }
+
+    /// Text beside the keys: documents of known kinds, else lines.
+    fn text(&mut self, path: &str, text: &str) {
+        if let Some(found) = pairs::netrc(text) {
+            for (name, password) in found {
+                self.leaf(&join(path, name), password);
+            }
+            return;
+        }
+        let multiple = text.lines().nth(1).is_some();
+        if text.starts_with(['{', '[']) && self.tree(path, Store::Json, text) {
+            return;
+        }
+        if let Some(found) = pairs::assignments(text) {
+            for (name, value) in found {
+                match value {
+                    Some(value) => self.leaf(&join(path, name), value),
+                    None => self.push(path, Err(Why::Comment)),
+                }
+            }
+            return;
+        }
+        if pairs::looks_like_yaml(text) && self.tree(path, Store::Yaml, text) {
+            return;
+        }
+        if !multiple {
+            self.leaf(path, text);
+            return;
+        }
+        let before = self.all.len();
+        for (number, line) in (1_usize..).zip(text.lines()) {
+            let line = line.trim();
+            if pairs::is_comment(line) {
+                self.push(path, Err(Why::Comment));
+            } else if !line.is_empty() {
+                self.leaf(&join(path, &format!("line {number}")), line);
+            }
+        }
+        // short ones together may be long enough
+        let lines = self.all.get(before..).unwrap_or_default();
+        if text.len() <= super::forms::MAX_UNIT && lines.iter().all(|line| line.value.is_ok()) {
+            self.push(path, Ok(text.as_bytes()));
+        }
+    }
+
+    /// The leaves of a document; whether it is one.
+    fn tree(&mut self, path: &str, store: Store, text: &str) -> bool {
+        let Ok(tree) = store.read(&Plaintext::copy_of(text.as_bytes())) else { return false };
+        let before = self.all.len();
+        for document in &tree.documents {
+            self.map(path, &document.root);
+        }
+        self.all.len() > before
+    }
+
+    fn map(&mut self, path: &str, map: &Map) {
+        for item in &map.items {
+            match item {
+                MapItem::Comment(_) => self.push(path, Err(Why::Comment)),
+                MapItem::Entry(entry) => self.node(&join(path, &entry.key), &entry.value),
+            }
+        }
+    }
+
+    fn node(&mut self, path: &str, node: &Node) {
+        match node {
+            Node::Map(map) => self.map(path, map),
+            Node::List(list) => {
+                for (number, item) in list.items.iter().enumerate() {
+                    match item {
+                        ListItem::Comment(_) => self.push(path, Err(Why::Comment)),
+                        ListItem::Value(node) => self.node(&join(path, &number.to_string()), node),
+                    }
+                }
+            }
+            Node::Leaf(leaf) => {
+                let Ok(Some((_, bytes))) = value::bytes_of(&leaf.value) else {
+                    return self.push(path, Err(Why::Empty));
+                };
+                match std::str::from_utf8(bytes.slice()) {
+                    // a file within a file
+                    Ok(text) if text.trim().contains('\n') => self.document(path, text.as_bytes()),
+                    Ok(text) => self.leaf(path, text.trim()),
+                    Err(_) => self.binary(path, bytes.slice()),
+                }
+            }
+        }
+    }
+
+    /// A text of one line, with what is secret inside of it.
+    fn leaf(&mut self, path: &str, text: &str) {
+        let text = pairs::unquoted(text.trim());
+        if text.is_empty() {
+            return self.push(path, Err(Why::Empty));
+        }
+        if text.starts_with("-----BEGIN ") && self.escaped_key(path, text) {
+            return;
+        }
+        if let Some((hrp, data)) = bech32::decode(text) {
+            if hrp.starts_with("age1") {
+                return self.push(path, Err(Why::Public));
+            }
+            if hrp.starts_with("age-secret-key-") {
+                self.push(&join(path, "key"), Ok(&data));
+                return self.push(path, Ok(text.as_bytes()));
+            }
+        }
+        if names::is_public_key(path, text) {
+            return self.push(path, Err(Why::Public));
+        }
+        if let Some(password) = urls::password(text) {
+            self.push(&join(path, "password"), Ok(&password));
+            return;
+        }
+        if let Some((password, token)) = urls::basic(text) {
+            self.push(&join(path, "password"), Ok(&password));
+            return self.push(path, Ok(token.as_bytes()));
+        }
+        if names::is_name(path, text) {
+            return self.push(path, Err(Why::Name));
+        }
+        let token = urls::bearer(text).unwrap_or(text);
+        self.push(path, Ok(token.as_bytes()));
+        if let Some(key) = pairs::wireguard(token) {
+            self.push(&join(path, "key"), Ok(&key));
+        }
+    }
+
+    /// A key in armor that was put on one line.
+    fn escaped_key(&mut self, path: &str, text: &str) -> bool {
+        let before = self.all.len();
+        self.keys(path, text);
+        self.all.len() > before
+    }
+}
+
+fn join(path: &str, part: &str) -> String {
+    if path.is_empty() { part.to_owned() } else { format!("{path}/{part}") }
+}
