@@ -4,13 +4,13 @@
 runCommand "secretctl-front-ends-${secretctl.version}"
   {
     meta = secretctl.meta // {
-      description = "secretctl under the names of agenix, ragenix and sops";
+      description = "secretctl under the names of agenix, ragenix, sops and sops-install-secrets";
       mainProgram = "agenix";
     };
   }
   ''
     mkdir -p $out/bin
-    for name in agenix ragenix sops; do
+    for name in agenix ragenix sops sops-install-secrets; do
       ln -s ${secretctl}/bin/secretctl $out/bin/$name
     done
   ''

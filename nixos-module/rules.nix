@@ -17,13 +17,13 @@ let
     elemAt
     filter
     foldl'
-    isAttrs
     isList
     isPath
     length
     listToAttrs
     map
     mapAttrs
+    match
     readFile
     replaceStrings
     split
@@ -95,9 +95,21 @@ let
       inServices = file: services: concatMap (service: from file (service.secrets or { })) (attrValues services);
       plain = secret: secret.file or null;
       encrypted = secret: secret.encrypted.file or null;
-      rekeyed = secret: if secret.rekeyFile or null != null then secret.rekeyFile else plain secret;
+      # what only other secrets are made of is not for the host
+      rekeyed =
+        secret:
+        if secret.intermediary or false then
+          null
+        else if secret.rekeyFile or null != null then
+          secret.rekeyFile
+        else
+          plain secret;
+      # the compatible faces say everything twice, and are read below as they were written
+      native =
+        secret:
+        if match "secretctl[.].*" (secret.declaredAs or "secretctl.") != null then plain secret else null;
     in
-    from plain (config.secretctl.secrets or { })
+    from native (config.secretctl.secrets or { })
     ++ inServices plain (config.secretctl.services or { })
     ++ from rekeyed (config.age.secrets or { })
     ++ from (secret: secret.sopsFile or null) (config.sops.secrets or { })

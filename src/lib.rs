@@ -3,6 +3,7 @@
 //! Each module is a room with one job. Which rooms it may use is the table in
 //! `docs/architecture.md`, held by `tests/architecture.rs`.
 
+pub mod activate;
 pub mod cli;
 pub mod format;
 pub mod fsx;

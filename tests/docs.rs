@@ -58,7 +58,17 @@ fn every_page_can_be_reached() {
 /// A feature that no test holds would be a promise.
 #[test]
 fn every_feature_names_a_test_that_exists() {
-    let page = "docs/reference/compatibility.md";
+    names_tests("docs/reference/compatibility.md");
+}
+
+/// So would a promise.
+#[test]
+fn every_promise_of_the_threat_model_names_a_test_that_exists() {
+    names_tests("docs/threat-model.md");
+}
+
+#[track_caller]
+fn names_tests(page: &str) {
     let text = fs::read_to_string(root().join(page)).unwrap();
     let problems = proofs::missing(&text, root());
     assert!(problems.is_empty(), "{page}:\n{}", problems.join("\n"));

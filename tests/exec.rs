@@ -31,6 +31,10 @@ fn fleet() -> Fleet {
     fleet
 }
 
+fn is_empty(folder: &Path) -> bool {
+    fs::read_dir(folder).unwrap().next().is_none()
+}
+
 fn pid(child: &Child) -> Pid {
     Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap()
 }
@@ -132,28 +136,88 @@ fn signals_are_passed_on() {
 #[test]
 fn a_file_can_be_opened_by_its_path_again_and_again() {
     let fleet = fleet();
-    let script = "cat \"$1\"; cat \"$1\"; stat -c %a \"$1\"; echo \"$1\"";
-    let run = fleet
-        .run(&["exec", "--file", "secrets/config.json.age", "--", "sh", "-c", script, "sh", "{}"])
-        .done();
-    let text = String::from_utf8(run.stdout).unwrap();
-    let lines: Vec<&str> = text.lines().collect();
-    assert_eq!(lines[..3], [lines[0], lines[0], "600"], "{text}");
-    assert_eq!(lines[0], format!("{{\"key\": \"{CANARY}\"}}"));
-    let path = Path::new(lines[3]);
-    assert_eq!(path.file_name().unwrap(), "config.json");
+    let script = "cat \"$1\"; cat \"$1\"; stat -L -c %a \"$1\"; echo \"$1\"";
+    let read = |how: &str| {
+        let start = ["exec", how, "secrets/config.json.age", "--", "sh", "-c", script, "sh", "{}"];
+        let text = String::from_utf8(fleet.run(&start).done().stdout).unwrap();
+        let lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        assert_eq!(lines[..2], [lines[0].clone(), lines[0].clone()], "{text}");
+        assert_eq!(lines[0], format!("{{\"key\": \"{CANARY}\"}}"));
+        (lines[2].clone(), PathBuf::from(&lines[3]))
+    };
+    let (mode, path) = read("--file");
+    assert_eq!((mode.as_str(), path.parent().unwrap()), ("400", Path::new("/proc/self/fd")));
+    assert!(is_empty(&fleet.root().join("run")));
+    let (mode, path) = read("--private-file");
+    assert_eq!((mode.as_str(), path.file_name().unwrap()), ("600", "config.json".as_ref()));
     assert!(!path.exists() && !path.parent().unwrap().exists());
+}
+
+/// Root may open it to write, but it is sealed.
+#[test]
+fn nobody_changes_an_inherited_file() {
+    let fleet = fleet();
+    let script =
+        "{ echo more >>\"$1\"; } 2>/dev/null || echo refused; : 2>/dev/null >\"$1\"; cat \"$1\"";
+    let start = ["exec", "--file", "secrets/token.age", "--", "bash", "-c", script, "bash", "{}"];
+    if !is_there("bash") {
+        return;
+    }
+    assert_eq!(fleet.run(&start).done().stdout, format!("refused\n{CANARY}\n").as_bytes());
+}
+
+#[test]
+fn inherited_files_outlive_the_process_that_made_them() {
+    let fleet = fleet();
+    let both = ["exec", "--file", "A=secrets/token.age", "B=secrets/config.json.age"];
+    let script = ["--", "sh", "-c", "cat \"$A\" \"$B\"; echo $$"];
+    let mut command = fleet.command(&[&both[..], &["--same-process"], &script].concat());
+    let child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let id = child.id();
+    let output = child.wait_with_output().unwrap();
+    let text = format!("{CANARY}\n{{\"key\": \"{CANARY}\"}}\n{id}\n");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), text);
+    let named = ["exec", "--private-file", "--same-process", "A=secrets/token.age", "--", "true"];
+    fleet.run(&named).ended(2).says("cannot be used with");
+}
+
+/// As on a system without `memfd_create`.
+#[test]
+fn without_such_files_it_is_a_private_one() {
+    let fleet = fleet();
+    if !is_root() || !is_there("strace") {
+        println!("skipped: strace as root is needed to take a system call away");
+        assert!(!is_root() || std::env::var_os("SECRETCTL_TEST_STRICT").is_none());
+        return;
+    }
+    let run = |more: &[&str]| {
+        let start = ["-qq", "-o", "/dev/null", "-e", "inject=memfd_create:error=ENOSYS"];
+        let program = [common::PROGRAM, "exec", "--file", "secrets/token.age"];
+        let mut command = fleet.around("strace".as_ref(), &[&start[..], &program, more].concat());
+        command.env("SECRETCTL_IDENTITY", fleet.key("alice"));
+        finish(command, b"")
+    };
+    let text =
+        String::from_utf8(run(&["--", "sh", "-c", "cat {}; echo {}"]).done().stdout).unwrap();
+    assert!(text.starts_with(CANARY) && text.ends_with("/token\n"), "{text}");
+    run(&["--same-process", "--", "cat", "{}"]).ended(2).says("leave out `--same-process`");
+    assert!(is_empty(&fleet.root().join("run")));
 }
 
 #[test]
 fn a_variable_can_hold_the_path_of_a_file() {
     let fleet = fleet();
-    let both = ["exec", "--file", "A=secrets/token.age", "B=secrets/config.json.age", "--"];
-    let script = ["sh", "-c", "cat \"$A\" \"$B\"; ls \"$(dirname \"$B\")\"; echo \"$A\""];
-    let run = fleet.run(&[&both[..], &script].concat()).done();
-    let text = String::from_utf8(run.stdout).unwrap();
+    let run = |how: &str, script: &str| {
+        let start = ["exec", how, "A=secrets/token.age", "B=secrets/config.json.age", "--"];
+        let run = fleet.run(&[&start[..], &["sh", "-c", script]].concat()).done();
+        String::from_utf8(run.stdout).unwrap()
+    };
+    let contents = format!("{CANARY}\n{{\"key\": \"{CANARY}\"}}\n");
+    assert_eq!(run("--file", "cat \"$A\" \"$B\""), contents);
+    let script = "cat \"$A\" \"$B\"; ls \"$(dirname \"$B\")\"; echo \"$A\"";
+    let text = run("--private-file", script);
     let (content, path) = text.trim_end().rsplit_once('\n').unwrap();
-    assert_eq!(content, format!("{CANARY}\n{{\"key\": \"{CANARY}\"}}\nconfig.json"));
+    assert_eq!(content, format!("{contents}config.json"));
     assert!(!Path::new(path).parent().unwrap().exists());
     let pathless = ["exec", "--file", "secrets/token.age", "--", "true"];
     fleet.run(&pathless).ended(2).says("does not get the path");
@@ -169,7 +233,7 @@ fn sigkill_takes_the_file_along() {
     let script = format!("echo \"$1\" > {0}.new; mv {0}.new {0}; read line", ready.display());
     let mut command = fleet.command(&[
         "exec",
-        "--file",
+        "--private-file",
         "secrets/token.age",
         "--",
         "sh",
@@ -200,7 +264,7 @@ fn sigterm_is_for_the_command_and_the_file_goes() {
     );
     let mut command = fleet.command(&[
         "exec",
-        "--file",
+        "--private-file",
         "secrets/token.age",
         "--",
         "sh",
@@ -266,8 +330,10 @@ fn another_user_gets_his_own_rights_and_no_others() {
         assert_eq!([lines[0], lines[2]], ["nobody", &format!("nobody {CANARY}")], "{text}");
         assert!(!lines[1].split(' ').any(|group| group == "0"), "{text}");
     }
-    let start = ["exec", "--user", "nobody", "--file", "secrets/token.age", "--", "cat", "{}"];
-    assert_eq!(fleet.run(&start).done().stdout, format!("{CANARY}\n").as_bytes());
+    for how in ["--file", "--private-file"] {
+        let start = ["exec", "--user", "nobody", how, "secrets/token.age", "--", "cat", "{}"];
+        assert_eq!(fleet.run(&start).done().stdout, format!("{CANARY}\n").as_bytes());
+    }
     let nobody = ["exec", "--user", "no-such-user", "A=secrets/token.age", "--", "true"];
     fleet.run(&nobody).ended(2).says("there is no user `no-such-user`");
 }
@@ -290,4 +356,32 @@ fn what_is_typed_reaches_the_command_once() {
     let rest = session.exp_eof().unwrap();
     assert!(!rest.contains("INT"), "{rest}");
     assert!(rest.contains("one") && rest.contains("two"), "{rest}");
+}
+
+/// What a process sends to us alone is for the command too, also where a terminal could have sent it.
+#[test]
+fn what_a_process_sends_reaches_a_command_at_the_terminal_once() {
+    let fleet = fleet();
+    let script = "trap 'echo got INT' INT; trap 'echo got QUIT' QUIT; trap 'echo got HUP' HUP; \
+                  echo begun $PPID; read a; read b; read c; read d; echo \"<$d>\"";
+    let mut command = fleet.command(&["exec", "A=secrets/token.age", "--", "bash", "-c", script]);
+    command.stdin(Stdio::inherit());
+    if !is_there("bash") {
+        return;
+    }
+    let mut session = rexpect::session::spawn_command(command, Some(30_000)).unwrap();
+    session.exp_string("begun ").unwrap();
+    let ours = session.read_line().unwrap().trim_end().parse().unwrap();
+    let ours = Pid::from_raw(ours).unwrap();
+    let mut before = String::new();
+    for (signal, name) in [(Signal::INT, "INT"), (Signal::QUIT, "QUIT"), (Signal::HUP, "HUP")] {
+        kill_process(ours, signal).unwrap();
+        before.push_str(&session.exp_string(&format!("got {name}")).unwrap());
+    }
+    for line in ["one", "two", "three", "four"] {
+        session.send_line(line).unwrap();
+    }
+    let rest = session.exp_eof().unwrap();
+    assert!(!before.contains("got") && !rest.contains("got"), "{before}{rest}");
+    assert!(rest.contains("four"), "{rest}");
 }

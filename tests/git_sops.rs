@@ -406,6 +406,70 @@ fn both_sides_removed_a_reader_and_the_file_gets_a_new_key() {
     repo.sops(YAML);
 }
 
+/// Rules of sops with groups of readers, of which two are needed.
+fn groups(repo: &Repo, groups: &[&[&str]]) {
+    let group = |names: &&[&str]| {
+        let keys = names.iter().map(|name| format!("          - {}\n", repo.0.public(name)));
+        format!("      - age:\n{}", keys.collect::<String>())
+    };
+    let one = groups.len() == 1;
+    let groups: String = groups.iter().map(group).collect();
+    let threshold = if one { "" } else { "    shamir_threshold: 2\n" };
+    let text =
+        format!("creation_rules:\n  - path_regex: ^secrets/\n{threshold}    key_groups:\n{groups}");
+    fs::write(repo.0.path(".sops.yaml"), text).unwrap();
+}
+
+#[test]
+fn groups_of_keys_that_both_sides_changed_stay_ours_until_a_rekey() {
+    if !is_there("git") {
+        return;
+    }
+    let repo = Repo(Fleet::new());
+    symlink(PROGRAM, repo.0.root().join("bin/secretctl")).unwrap();
+    repo.git(&["init", "-q", "-b", "main", "."]).done();
+    fs::remove_file(repo.0.path("secretctl.yaml")).unwrap();
+    groups(&repo, &[&["alice"]]);
+    repo.0.put(YAML, DOCUMENT.as_bytes());
+    repo.0.run(&["git", "install", "--attributes"]).done();
+    repo.commit("begin");
+    repo.diverge(
+        |repo| {
+            groups(repo, &[&["alice", "web1"], &["alice", "web1"]]);
+            repo.0.run(&["rekey"]).done();
+            repo.change(YAML, "one", "CANARY-ours");
+        },
+        |repo| {
+            groups(repo, &[&["alice", "web2"], &["alice", "web2"], &["alice"]]);
+            repo.0.run(&["rekey"]).done();
+            repo.change(YAML, "b: bb", "b: cc");
+        },
+    );
+    let before = repo.text(YAML);
+    let run = repo.git(&["merge", "theirs"]).ended(1);
+    let all = format!("{}{}", run.stderr, String::from_utf8_lossy(&run.stdout));
+    let told = "both sides of `secrets/db.yaml` changed the groups of keys, in different ways";
+    assert!(all.contains(told) && all.contains("secretctl git resolve secrets/db.yaml"), "{all}");
+    assert_eq!(repo.text(YAML), before);
+    // The rules contradict each other too; these are what the two come to.
+    groups(&repo, &[&["alice", "web1", "web2"], &["alice", "web1", "web2"], &["alice"]]);
+    let run = repo.0.run(&["git", "resolve", YAML]).done();
+    run.says("the groups of keys: as ours has it; run `secretctl rekey secrets/db.yaml`");
+    let document = DOCUMENT.replace("one", "CANARY-ours").replace("b: bb", "b: cc");
+    assert_eq!(repo.document(YAML), document);
+    let readers = |who: [&str; 4]| who.map(|who| repo.reads(YAML, who));
+    let all = ["alice", "web1", "web2", "stranger"];
+    assert_eq!(readers(all), [true, true, false, false]);
+    repo.0.run(&["rekey", "--check"]).ended(1);
+    repo.0.run(&["rekey", YAML]).done();
+    assert_eq!(readers(all), [true, true, true, false]);
+    assert_eq!(repo.document(YAML), document);
+    repo.0.run(&["rekey", "--check"]).done();
+    repo.commit("merge");
+    repo.sops(YAML);
+    repo.nothing_holds("CANARY-");
+}
+
 /// Adds a key of a service, which cannot be used here, to the metadata, as if sops had wrapped the
 /// data key for it.
 fn add_service(repo: &Repo) {

@@ -239,6 +239,25 @@ fn documents_of_10000_levels_and_bombs_end_in_an_error() {
     }
 }
 
+/// A document with more values than anybody has is given up before they are made. The limit is half of
+/// what a document takes that has just as many as are allowed.
+#[test]
+fn lists_without_end_do_not_take_the_memory() {
+    let fleet = desk();
+    let alice = fleet.public("alice");
+    let limited = "ulimit -d 250000 && exec \"$0\" \"$@\"";
+    for text in [
+        format!("a: [{}a]\n", "a,".repeat(1_100_000)),
+        format!("a:\n{}", "- a\n".repeat(1_100_000)),
+    ] {
+        fs::write(fleet.path("a.yaml"), text).unwrap();
+        let arguments = ["-c", limited, PROGRAM, "encrypt", "--type", "sops", "a.yaml"];
+        let arguments = [&arguments[..], &["-r", &alice]].concat();
+        let run = finish(fleet.around("/bin/sh".as_ref(), &arguments), b"").ended(2);
+        run.says("the document has too many values");
+    }
+}
+
 // -- words in our mouth ----------------------------------------------------------------------
 
 #[test]

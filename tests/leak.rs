@@ -13,6 +13,7 @@
 )]
 
 mod common;
+mod target;
 
 use std::fs;
 use std::io::Write;
@@ -424,4 +425,99 @@ fn vim_leaves_no_trace() {
     left.sort();
     assert_eq!(left, [".vimrc", "keys"]);
     coop.files_are_clean();
+}
+
+// -- on the target -----------------------------------------------------------------------------
+
+/// A machine whose secrets are canaries, and runs of every way to succeed and to fail.
+#[test]
+fn activation_shows_and_leaves_nothing() {
+    use serde_json::json;
+    let Some(host) = target::Host::new() else { return };
+    let (ssh, age) = (host.public("host"), host.age_of("host"));
+    let private = fs::read_to_string(host.key("host")).unwrap();
+    let lines: Vec<&str> = private.lines().collect();
+    let private = lines[lines.len() - 3].as_bytes().to_vec();
+    let canaries = [SECRET.as_bytes().to_vec(), private, b"AGE-SECRET-KEY-".to_vec()];
+    let clean = |what: &str, bytes: &[u8]| {
+        for canary in &canaries {
+            let found = bytes.windows(canary.len()).any(|window| window == canary);
+            assert!(!found, "a canary in {what}: {}", String::from_utf8_lossy(bytes));
+        }
+    };
+    let yaml = host.sops("db.yaml", &format!("a: {SECRET}\nn: null\n"), &[&age]);
+    let good = host.age("good.age", SECRET.as_bytes(), &[&ssh]);
+    let foreign = host.age("foreign.age", SECRET.as_bytes(), &[&host.public("other")]);
+    let inner = host.age("inner.yaml.age", format!("{SECRET}: [").as_bytes(), &[&ssh]);
+    let mut broken = fs::read(&good).unwrap();
+    *broken.last_mut().unwrap() ^= 1;
+    let broken = host.file("files/broken.age", &broken);
+    let damaged = fs::read_to_string(&yaml).unwrap().replacen("data:", "data:A", 1);
+    let damaged = host.file("files/damaged.yaml", damaged.as_bytes());
+    // Tells all that a child can see of its surroundings.
+    let told = host.at("told");
+    let program = host.file(
+        "bin/change",
+        format!(
+            "#!/bin/sh\n(env; cat /proc/$PPID/cmdline /proc/$PPID/environ; ps ax) >>{told}\n\
+             cat \"$inFile\" >&2; cat \"$inFile\"\n"
+        )
+        .as_bytes(),
+    );
+    host.sh(&format!("chmod 755 {program}"));
+    let secrets = [
+        json!({ "name": "good", "file": good, "transform": program }),
+        json!({ "name": "value", "file": yaml, "key": ["a"] }),
+        json!({ "name": "whole", "file": yaml }),
+        json!({ "name": "null", "file": yaml, "key": ["n"] }),
+        json!({ "name": "missing", "file": yaml, "key": ["a", "b"] }),
+        json!({ "name": "foreign", "file": foreign }),
+        json!({ "name": "inner", "file": inner, "key": ["x"] }),
+        json!({ "name": "broken", "file": broken }),
+        json!({ "name": "damaged", "file": damaged, "key": ["a"] }),
+        json!({ "name": "owner", "file": good, "owner": "nobody of this name" }),
+        json!({ "name": "link", "file": good, "links": [host.at("etc/folder")] }),
+    ];
+    host.sh(&format!("mkdir -p {}/x", host.at("etc/folder")));
+    let mut manifest = host.manifest(&secrets);
+    manifest["templates"] = json!([
+        { "name": "t", "store": "secrets", "content": "<secretctl:value>" },
+        { "name": "bad", "store": "secrets", "content": "<secretctl:value><secretctl:foreign>" },
+    ]);
+    let mut unlucky = manifest.clone();
+    unlucky["identities"] = json!([{ "file": host.file("files/no-key", SECRET.as_bytes()) }]);
+    let runs: [(&serde_json::Value, &[&str]); 7] = [
+        (&manifest, &["--dry-run"]),
+        (&manifest, &["--dry-run", "--json"]),
+        (&manifest, &[]),
+        (&manifest, &["--json"]),
+        (&manifest, &["--error-format", "json"]),
+        (&manifest, &["--check"]),
+        (&unlucky, &[]),
+    ];
+    for (manifest, options) in runs {
+        let run = host.activate(manifest, options).ended(1);
+        clean(&format!("stdout of {options:?}"), &run.stdout);
+        clean(&format!("stderr of {options:?}"), run.stderr.as_bytes());
+    }
+    assert_eq!(host.installed("value"), SECRET);
+    let told = fs::read(told).unwrap();
+    assert!(String::from_utf8_lossy(&told).contains("inFile="));
+    clean("what a child sees", &told);
+    // Where there is a disk, there is nothing: secrets lie in memory that only the machine sees.
+    if is_root() {
+        let mut files = files_below(host.root());
+        files.extend(files_below(Path::new("/dev/shm")));
+        files.extend(files_below(Path::new("/var/tmp")));
+        for file in files {
+            let keys = file.starts_with(host.root().join("keys"));
+            let no_key = file.ends_with("files/no-key");
+            if fs::symlink_metadata(&file).is_ok_and(|data| data.is_file() && data.len() < 1 << 20)
+                && !keys
+                && !no_key
+            {
+                clean(&file.display().to_string(), &fs::read(&file).unwrap_or_default());
+            }
+        }
+    }
 }

@@ -164,12 +164,17 @@ fn the_packages_are_built_from_the_files_that_they_name() {
     }
 
     let front_ends = build("secretctl-front-ends");
-    assert_eq!(names(front_ends.join("bin")), ["agenix", "ragenix", "sops"]);
+    assert_eq!(
+        names(front_ends.join("bin")),
+        ["agenix", "ragenix", "sops", "sops-install-secrets"]
+    );
     for name in names(front_ends.join("bin")) {
         let link = front_ends.join("bin").join(&name);
         assert_eq!(fs::canonicalize(&link).unwrap(), package.join("bin/secretctl"));
         let output = Command::new(&link).arg("--help").output().unwrap();
-        let help = String::from_utf8_lossy(&output.stdout).into_owned();
+        // Programs in Go print it to the other output.
+        let help = [output.stdout, output.stderr].concat();
+        let help = String::from_utf8_lossy(&help).into_owned();
         let stands_in = help.contains(&format!("{name} ")) && !help.contains("secretctl rekey");
         assert!(output.status.success() && stands_in, "{name}: {help}");
     }

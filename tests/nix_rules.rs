@@ -424,7 +424,7 @@ const FLEET: &str = r#"
     let
       inherit (nixpkgs) lib;
       foreign = import ./foreign.nix;
-      host = module: { inherit (lib.evalModules { modules = [ ./options.nix foreign module ]; }) config; };
+      host = module: { inherit (lib.evalModules { modules = [ ./module/options.nix foreign module ]; }) config; };
     in {
       nixosConfigurations = {
         web1 = host {
@@ -444,7 +444,7 @@ const FLEET: &str = r#"
         };
         idle = host { };
       };
-      secretctl = import ./rules.nix self;
+      secretctl = import ./module/rules.nix self;
     };
 }
 "#;
@@ -456,14 +456,12 @@ const FOREIGN: &str = r#"
 "#;
 
 fn fleet() -> Repository {
-    let read = |name: &str| {
-        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("nixos-module").join(name))
-    };
-    Repository::new()
+    let repository = Repository::new();
+    let module = Path::new(env!("CARGO_MANIFEST_DIR")).join("nixos-module");
+    copy(&module, &repository.path("module"));
+    repository
         .with("flake.nix", FLEET)
         .with("foreign.nix", FOREIGN)
-        .with("options.nix", &read("options.nix").unwrap())
-        .with("rules.nix", &read("rules.nix").unwrap())
         .with("secrets/shared.age", "")
         .with("secrets/tls", "")
         .with("secrets/s.yaml", "")
@@ -618,7 +616,9 @@ fn the_flake_of_the_project_evaluates() {
     for name in ["flake.nix", "Cargo.toml", "Cargo.lock"] {
         fs::copy(here.join(name), folder.path().join(name)).unwrap();
     }
-    copy(&here.join("nixos-module"), &folder.path().join("nixos-module"));
+    for name in ["nixos-module", "testdata"] {
+        copy(&here.join(name), &folder.path().join(name));
+    }
     fs::create_dir(folder.path().join("src")).unwrap();
     let nixpkgs = Nixpkgs::new();
     let nix = |args: &[&str]| {
@@ -636,8 +636,18 @@ fn the_flake_of_the_project_evaluates() {
     };
     nix(&["flake", "check", "--no-build"]);
     let shown = nix(&["flake", "show", "--json"]);
-    for part in ["devShells", "packages", "overlays", "formatter", "checks", "apps", "nixosModules"]
-    {
+    for part in [
+        "devShells",
+        "packages",
+        "overlays",
+        "formatter",
+        "checks",
+        "apps",
+        "nixosModules",
+        "homeModules",
+        "darwinModules",
+        "vm-test-run-secretctl-restarts",
+    ] {
         assert!(shown.contains(part), "{part} in {shown}");
     }
 }

@@ -705,6 +705,28 @@ fn null_is_an_empty_variable() {
     });
 }
 
+/// A pipe by default, a file with `--no-fifo`, as from sops, whose pipe can be read but once.
+#[test]
+fn a_pipe_can_be_read_again() {
+    let kind = "stat -c %F {}";
+    let kinds = |bench: &Bench, program: &Path| {
+        bench.encrypt(program, "f.yaml", "a: one\n");
+        let pipe = bench.run(program, &["exec-file", "f.yaml", kind]).ok().out;
+        let file = bench.run(program, &["exec-file", "--no-fifo", "f.yaml", kind]).ok().out;
+        assert_eq!((pipe.as_str(), file.as_str()), ("fifo\n", "regular file\n"));
+    };
+    let bench = Bench::new();
+    kinds(&bench, &bench.sops());
+    let twice = bench.run(&bench.sops(), &["exec-file", "f.yaml", "cat {} {}"]).ok().out;
+    assert_eq!(twice, "a: one\na: one\n");
+    theirs(|bench, sops| {
+        kinds(bench, sops);
+        let once = "cat {}; timeout 0.3 cat {} || echo nothing";
+        let read = bench.run(sops, &["exec-file", "f.yaml", once]).ok().out;
+        assert_eq!(read, "a: one\nnothing\n");
+    });
+}
+
 /// sops keeps signals from the command that it runs, which lives on without it.
 #[test]
 fn signals_reach_the_command() {

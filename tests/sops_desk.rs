@@ -580,3 +580,63 @@ fn an_encrypted_file_without_a_rule_is_not_called_open() {
     let json: Json = serde_json::from_slice(&json).unwrap();
     assert_eq!(json["withoutRuleNotEncrypted"].as_array().unwrap().len(), 1);
 }
+
+#[test]
+fn status_shows_what_a_file_and_its_rule_say_is_encrypted() {
+    let fleet = fleet();
+    for name in ["secrets/a.yaml", "secrets/a.bin"] {
+        put(&fleet, name, b"password: one\n");
+    }
+    let status = String::from_utf8(fleet.run(&["status"]).done().stdout).unwrap();
+    assert!(!status.contains("chosen by"), "{status}");
+    let text = read(&fleet, ".sops.yaml");
+    let regex = "path_regex: ^secrets/\n    encrypted_regex: ^(password|token)$\n";
+    fs::write(fleet.path(".sops.yaml"), text.replace("path_regex: ^secrets/\n", regex)).unwrap();
+    // No rekey changes it, so that it is told and does not count.
+    let status = String::from_utf8(fleet.run(&["status"]).done().stdout).unwrap();
+    let told = "its values are chosen by `unencrypted_suffix: _unencrypted`; the rules say \
+                `encrypted_regex: ^(password|token)$`, for new files\n";
+    assert_eq!(status.matches(told).count(), 1, "{status}");
+    let json: Json =
+        serde_json::from_slice(&fleet.run(&["status", "--json"]).done().stdout).unwrap();
+    let of = |name: &str| {
+        let files = json["files"].as_array().unwrap();
+        let file = files.iter().find(|file| file["file"].as_str().unwrap().ends_with(name));
+        file.unwrap()["selector"].clone()
+    };
+    assert_eq!(of("a.yaml")["file"], "unencrypted_suffix: _unencrypted");
+    assert_eq!(of("a.yaml")["rules"], "encrypted_regex: ^(password|token)$");
+    assert_eq!(of("a.bin"), Json::Null);
+    fleet.run(&["rekey", "--check"]).done();
+    put(&fleet, "secrets/new.yaml", b"password: one\nuser: app\n");
+    let status = fleet.run(&["status", "secrets/new.yaml"]).done().stdout;
+    assert!(!String::from_utf8(status).unwrap().contains("chosen by"));
+}
+
+#[test]
+fn a_change_tells_of_readers_whom_no_rule_names() {
+    let fleet = fleet();
+    fs::write(fleet.path("editor"), "#!/bin/sh\nsed -i s/two/three/ \"$1\"\n").unwrap();
+    fs::set_permissions(fleet.path("editor"), fs::Permissions::from_mode(0o755)).unwrap();
+    for name in ["secrets/a.yaml", "secrets/a.json"] {
+        put(&fleet, name, b"{\"a\": \"one\", \"b\": 1}\n");
+        let run = fleet.run(&["set", name, "/b", "2"]).done();
+        assert_eq!(run.stderr, "");
+        rules(&fleet, &["alice"]);
+        let note = format!("run `secretctl rekey {name}`\n");
+        let tells = |stderr: &str| {
+            assert!(stderr.contains("can be read by ssh-ed25519 "), "{stderr}");
+            assert!(stderr.contains("whom its rule does not name"), "{stderr}");
+            assert!(stderr.lines().count() == 1 && stderr.ends_with(&note), "{stderr} {note}");
+        };
+        tells(&fleet.run(&["set", name, "/a", "\"two\""]).done().stderr);
+        tells(&fleet.run(&["unset", name, "/b"]).done().stderr);
+        let mut command = fleet.command(&["edit", name]);
+        command.env("EDITOR", fleet.path("editor"));
+        tells(&finish(command, b"").done().stderr);
+        tells(&fleet.feed(&["edit", name], b"{\"a\": \"four\"}\n").done().stderr);
+        fleet.run(&["rekey", name]).done();
+        assert_eq!(fleet.run(&["set", name, "/a", "\"five\""]).done().stderr, "");
+        rules(&fleet, &["alice", "web1"]);
+    }
+}

@@ -412,6 +412,15 @@ fn commands_get_the_values() {
     let file = bench.run(&["exec-file", "a.yaml", "cat {}; cat {} >&2; exit 5"]);
     assert_eq!((file.code, &file.out), (5, &file.err));
     assert_eq!(file.out, bench.decrypted("a.yaml"));
+    let kinds = "stat -c '%F %a %n' {}; stat -c %a $(dirname {})";
+    let pipe = bench.run(&["exec-file", "a.yaml", kinds]).ok().out.clone();
+    assert!(pipe.starts_with("fifo 600 /") && pipe.ends_with("/tmp-file\n700\n"), "{pipe}");
+    let plain = bench.run(&["exec-file", "--no-fifo", "a.yaml", kinds]).ok().out.clone();
+    assert!(plain.starts_with("regular file 600 /"), "{plain}");
+    for text in [pipe, plain] {
+        let path = text.split_once('/').unwrap().1.lines().next().unwrap();
+        assert!(!Path::new("/").join(path).parent().unwrap().exists(), "{path}");
+    }
     let named = ["exec-file", "--no-fifo", "--filename", "k.json", "--output-type", "json"];
     let named = bench.run(&[&named[..], &["a.yaml", "basename {}; head -c 1 {}"]].concat());
     assert_eq!(named.ok().out, "k.json\n{");

@@ -26,10 +26,12 @@ use age::secrecy::ExposeSecret;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use desk::{Ran, finish, lacks, peer};
+use secretctl::format::keys::Keys;
 use secretctl::format::sops::data_key::{DataKey, DecryptionOrder, Locked, Rewrap, unwrap, wrap};
 use secretctl::format::sops::metadata::Metadata;
 use secretctl::format::sops::tree::{Leaf, List, ListItem, Map, Node, Value};
 use secretctl::key::keyring::{Keyring, Source};
+use secretctl::key::service::Services;
 use secretctl::key::wrapping::WrappingKey;
 use secretctl::key::{Allowed, NoAsk, Pgp, Plugins, Recipient};
 use secretctl::plaintext::Plaintext;
@@ -154,10 +156,10 @@ impl Bench {
     fn open(&self, file: &Metadata, identities: &[&Key], gnupg: bool) -> Result<DataKey, Locked> {
         let allowed = Allowed::default();
         let sources = identities.iter().map(|key| Source::named(key.file.clone())).collect();
-        let mut keyring = Keyring::new(sources, plugins(&allowed));
+        let keyring = Keyring::new(sources, plugins(&allowed));
         let none = Pgp::new(None, "/nonexistent".as_ref());
         let pgp = if gnupg { self.pgp() } else { none };
-        unwrap(&[file], &mut keyring, &pgp, &DecryptionOrder::default()).remove(0)
+        unwrap(&[file], &mut all_keys(keyring, pgp)).remove(0)
     }
 
     #[track_caller]
@@ -171,8 +173,14 @@ impl Bench {
     ) {
         let allowed = Allowed::default();
         let request = Rewrap { metadata, data_key, fresh, groups, threshold };
-        wrap(vec![request], &plugins(&allowed), &self.pgp(), NOW).remove(0).unwrap();
+        wrap(vec![request], &plugins(&allowed), (&self.pgp(), &Services::off()), NOW)
+            .remove(0)
+            .unwrap();
     }
+}
+
+fn all_keys(keyring: Keyring<'_>, pgp: Pgp) -> Keys<'_> {
+    Keys { keyring, pgp, services: Services::off(), order: DecryptionOrder::default() }
 }
 
 fn plugins(allowed: &Allowed) -> Plugins<'_> {
@@ -421,7 +429,7 @@ printf -- '-> done\n\n'
         };
         Rewrap { metadata, data_key, fresh: true, groups, threshold: Some(2) }
     });
-    for answer in wrap(requests.collect(), &plugins, &bench.pgp(), NOW) {
+    for answer in wrap(requests.collect(), &plugins, (&bench.pgp(), &Services::off()), NOW) {
         answer.unwrap();
     }
     let log = bench.path("age-plugin-plain.log");
@@ -429,9 +437,9 @@ printf -- '-> done\n\n'
     fs::remove_file(&log).unwrap();
 
     let sources = [&identity, &mine].map(|key| Source::named(key.file.clone()));
-    let mut keyring = Keyring::new(sources.to_vec(), plugins);
+    let keyring = Keyring::new(sources.to_vec(), plugins);
     let files: Vec<&Metadata> = files.iter().collect();
-    let answers = unwrap(&files, &mut keyring, &bench.pgp(), &DecryptionOrder::default());
+    let answers = unwrap(&files, &mut all_keys(keyring, bench.pgp()));
     for (answer, key) in answers.into_iter().zip(&keys) {
         assert!(answer.unwrap().plaintext().same_as(key.plaintext()));
     }

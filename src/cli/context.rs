@@ -15,16 +15,17 @@ use clap::Args;
 use super::Common;
 use super::explain::{Around, Failure, file_error, nix_string, replace_error};
 use super::ui::{Terminal, clean, say, shown};
+use crate::format::keys::Keys;
 use crate::format::sops::data_key::DecryptionOrder;
 use crate::format::sops::file::Writer;
 use crate::fsx::{Folders, Lock, Staged};
 use crate::key::keyring::{Keyring, Source};
 use crate::key::pgp::Pgp;
+use crate::key::service::{Services, Surroundings};
 use crate::key::{Allowed, Plugins};
 use crate::plaintext::Plaintext;
 use crate::process::Interrupts;
 use crate::rules::{self, RuleSet, RulesError, Source as RulesSource, Wanted, native_edit};
-use crate::work::keys::Keys;
 use crate::work::sops;
 use crate::work::{Expected, FileError, Job, everybody, rotate};
 
@@ -44,6 +45,8 @@ pub(crate) struct Context {
     pub(crate) here: PathBuf,
     cache: Option<PathBuf>,
     order: DecryptionOrder,
+    /// Whether credentials of key services go to any address that a file names.
+    trusting: bool,
     /// Notes of the rules that were shown.
     told: Mutex<BTreeSet<String>>,
 }
@@ -77,6 +80,7 @@ impl Context {
             here,
             cache: cache_folder(),
             order,
+            trusting: false,
             told: Mutex::default(),
         })
     }
@@ -99,12 +103,31 @@ impl Context {
     /// What opens secret files, with nothing loaded yet.
     pub(crate) fn keys(&self) -> Keys<'_> {
         let pgp = Pgp::from_environment(&variable);
-        Keys { keyring: self.keyring(), pgp, order: self.order.clone() }
+        let services = Services::new(self.surroundings());
+        Keys { keyring: self.keyring(), pgp, services, order: self.order.clone() }
+    }
+
+    /// What key services find around them.
+    fn surroundings(&self) -> Surroundings {
+        let text = |(name, value): (OsString, OsString)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        };
+        Surroundings {
+            variables: std::env::vars_os().filter_map(text).collect(),
+            home: variable("HOME").map(PathBuf::from),
+            path: self.path.clone(),
+            trusting: self.trusting,
+        }
     }
 
     /// The same with another order of decryption than that of the environment.
     pub(crate) fn with_order(self, order: DecryptionOrder) -> Self {
         Self { order, ..self }
+    }
+
+    /// The same, trusting the addresses of files with credentials of key services, as sops does.
+    pub(crate) fn trusting(self) -> Self {
+        Self { trusting: true, ..self }
     }
 
     /// The rules for one file, or all that are found from the working directory upwards.

@@ -6,14 +6,15 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::context::{Context, WriterOption, file_failures, variable};
-use super::explain::Failure;
+use super::explain::{Failure, quoted};
+use super::status::left_over_key;
 use super::{Done, Outcome, ui};
+use crate::format::keys::Keys;
 use crate::format::sops::file::Writer;
 use crate::plaintext::Plaintext;
 use crate::process::{EditRequest, EditSession, Editor};
 use crate::work::edit::{self, EditFailure, Ending};
-use crate::work::keys::Keys;
-use crate::work::secret::{MAX_IN_MEMORY, Opened};
+use crate::work::secret::{Kind, MAX_IN_MEMORY, Opened};
 use crate::work::{Job, syntax};
 
 /// Edit a secret file, or make a new one
@@ -76,8 +77,12 @@ impl Edit {
         let writer = self.writer.of(job);
         let old = edit::before(job, &mut keys, &writer)
             .map_err(|error| file_failures(&[error], &keys, &[job]))?;
-        in_editor(context, job, old.as_ref(), &editor, self.insecure_tmp, &writer)
-            .map_err(|error| edit_failures(&error, &keys, job))
+        let ending = in_editor(context, job, old.as_ref(), &editor, self.insecure_tmp, &writer)
+            .map_err(|error| edit_failures(&error, &keys, job))?;
+        if let (Ending::Written, Some(old)) = (ending, &old) {
+            tell_of_strangers(job, &old.file);
+        }
+        Ok(ending)
     }
 }
 
@@ -114,6 +119,24 @@ pub(crate) fn edit_failures(error: &EditFailure, keys: &Keys<'_>, job: &Job) -> 
     }
 }
 
+/// Says, in a line, who can read what was written although its rule does not name them.
+pub(crate) fn tell_of_strangers(job: &Job, file: &Kind) {
+    let strangers = file.strangers(job);
+    if strangers.is_empty() {
+        return;
+    }
+    let mut names: Vec<String> = strangers.iter().take(SHOWN).map(left_over_key).collect();
+    match strangers.len().saturating_sub(SHOWN) {
+        0 => {}
+        more => names.push(format!("{more} more")),
+    }
+    let (file, names) = (ui::shown(&job.path), names.join(", "));
+    let command = format!("secretctl rekey {}", quoted(&file));
+    ui::say(&format!(
+        "note: `{file}` can be read by {names}, whom its rule does not name; run `{command}`"
+    ));
+}
+
 fn replace(
     context: &Context,
     job: &Job,
@@ -124,8 +147,11 @@ fn replace(
         ui::say(&format!("warning: the new content is not well formed at {place}"));
     }
     let mut keys = context.keys();
-    let done = edit::kind_of(job, &mut keys, writer)
-        .and_then(|file| edit::replace(job, content, &file, &keys, writer));
+    let done = edit::kind_of(job, &mut keys, writer).and_then(|file| {
+        edit::replace(job, content, &file, &keys, writer)?;
+        tell_of_strangers(job, &file);
+        Ok(())
+    });
     done.map(|()| Ending::Written).map_err(|error| file_failures(&[error], &keys, &[job]))
 }
 
@@ -136,3 +162,6 @@ pub(crate) fn stdin() -> Result<Plaintext, Failure> {
             .hint("content of at most 64 MiB can be edited; `encrypt` takes any size")
     })
 }
+
+/// Most readers that are named.
+const SHOWN: usize = 3;

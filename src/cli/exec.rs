@@ -12,17 +12,18 @@ use super::{Done, Outcome, ui};
 use crate::format::sops::file::Writer;
 use crate::format::sops::store::{self, Store};
 use crate::format::sops::tree::Map;
+use crate::format::sops::values;
 use crate::plaintext::Plaintext;
-use crate::process::{Account, ExecError, ExecRequest, SecretFile};
+use crate::process::{Account, ExecError, ExecRequest, Kind, SecretFile};
 use crate::work::way::{self, Way};
-use crate::work::{edit, secret, values};
+use crate::work::{edit, secret};
 
 /// Run a command with secrets in its environment, or as a file
 ///
 /// Each top-level value of a FILE that holds YAML, JSON, dotenv or INI becomes a variable of its
 /// name; `NAME=FILE` makes one variable of the whole content, without the line end at its end. With
-/// `--file`, the content is a file in memory that goes when the command ends, and `{}` in the
-/// command, or the variable NAME, is its path.
+/// `--file` or `--private-file`, the content is a file in memory, and `{}` in the command, or the
+/// variable NAME, is its path.
 ///
 /// No shell is involved. Signals go to the command, and its exit code is returned, or 128 and the
 /// number of the signal that ended it.
@@ -35,9 +36,16 @@ pub(crate) struct Exec {
     /// `/db/hosts/0`, or `["db"]["hosts"][0]` as sops has it. May be given several times
     #[arg(long, value_name = "NAME=WAY")]
     env: Vec<String>,
-    /// Give the command the content as a file
+    /// Give the command the content as a file without a name, which nobody can change and which is
+    /// gone with it. The path is that of a descriptor, `/proc/self/fd/100`: it is good in the command and
+    /// in what inherits from it
     #[arg(long, conflicts_with = "env")]
     file: bool,
+    /// Give the command the content as a file of the same name in a private folder, which is
+    /// removed when the command ends: for commands that close what they inherit, go by the name, or have
+    /// another process read the file
+    #[arg(long, conflicts_with_all = ["env", "file"])]
+    private_file: bool,
     /// Give the command nothing else in its environment, not even PATH
     #[arg(long)]
     pristine: bool,
@@ -45,7 +53,7 @@ pub(crate) struct Exec {
     #[arg(long, value_name = "NAME")]
     user: Option<String>,
     /// Become the command instead of waiting for it, for services
-    #[arg(long, conflicts_with = "file")]
+    #[arg(long, conflicts_with = "private_file")]
     same_process: bool,
     /// Command and its arguments
     #[arg(last = true, required = true, value_name = "COMMAND")]
@@ -57,7 +65,7 @@ impl Exec {
         let sources: Vec<Source> = self.files.iter().map(|file| Source::parse(file)).collect();
         let user = self.user.as_deref().map(Account::find).transpose();
         let user = user.map_err(|error| Failure::new(error.to_string()))?;
-        if self.file {
+        if self.file || self.private_file {
             return self.with_files(context, &sources, user.as_ref());
         }
         let secrets = if self.env.is_empty() {
@@ -69,7 +77,7 @@ impl Exec {
         } else {
             self.picked(context, &sources)?
         };
-        self.start(context, &self.command, &secrets, user.as_ref())
+        self.start(context, &self.command, &secrets, &[], user.as_ref())
     }
 
     /// The values that `--env` names.
@@ -124,8 +132,13 @@ impl Exec {
         for source in sources {
             let content = content(context, &source.file)?;
             let name = edit::inner_name(&source.file);
-            let made = SecretFile::create(&context.folders, &name, &content, user);
+            let kind = if self.private_file { Kind::Named } else { Kind::Inherited };
+            let made = SecretFile::create(kind, &context.folders, &name, content, user);
             let made = made.map_err(|error| Failure::new(error.to_string()))?;
+            if self.same_process && !made.is_inherited() {
+                let headline = "this system has no files that a command could inherit";
+                return Err(Failure::new(headline).hint("leave out `--same-process`").into());
+            }
             if let Some(name) = &source.name {
                 let path = made.path().into_os_string().into_vec();
                 variables.push((name.clone(), Plaintext::new(path)));
@@ -135,7 +148,7 @@ impl Exec {
         let path = files.first().map(SecretFile::path).unwrap_or_default();
         let command: Vec<OsString> =
             self.command.iter().map(|argument| filled(argument, &path)).collect();
-        self.start(context, &command, &variables, user)
+        self.start(context, &command, &variables, &files, user)
     }
 
     fn start(
@@ -143,12 +156,13 @@ impl Exec {
         context: &Context,
         command: &[OsString],
         secrets: &[(String, Plaintext)],
+        files: &[SecretFile],
         user: Option<&Account>,
     ) -> Outcome {
         let (program, arguments) =
             command.split_first().unwrap_or((const { &OsString::new() }, &[]));
         let pristine = self.pristine;
-        let request = ExecRequest { program, arguments, secrets, pristine, user };
+        let request = ExecRequest { program, arguments, secrets, files, pristine, user };
         if self.same_process {
             return Err(failure(&request.replace()).into());
         }

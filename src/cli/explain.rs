@@ -1,5 +1,6 @@
 //! Errors for people: what happened, where, what to do. The only place with their wording.
 
+pub(super) mod activate;
 mod sops;
 
 use std::path::Path;

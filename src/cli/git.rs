@@ -22,10 +22,10 @@ use super::context::Context;
 use super::explain::{Around, Failure, problem};
 use super::{Done, Outcome, ui};
 use crate::format::age::AgeError;
+use crate::format::keys::Keys;
 use crate::fsx::read_limited;
 use crate::process::git::{GitError, git};
 use crate::work::Problem;
-use crate::work::keys::Keys;
 use crate::work::secret;
 use crate::work::sops::{self, MAX_FILE};
 

@@ -1,9 +1,12 @@
 //! The command line: parse, call, print. The only user of stdout, stderr and exit codes. One
 //! command, one file.
 
+mod activate;
 mod compat;
 mod completions;
 mod context;
+#[cfg(target_os = "linux")]
+mod credentials;
 mod decrypt;
 mod edit;
 mod encrypt;
@@ -19,8 +22,10 @@ mod progress;
 mod reader;
 mod rekey;
 mod rotate;
+mod scan;
 mod set;
 mod status;
+mod target;
 mod ui;
 
 use std::ffi::OsString;
@@ -88,9 +93,13 @@ enum Command {
     Status(status::Status),
     Host(reader::Host),
     User(reader::User),
+    Scan(Box<scan::Scan>),
     Exec(exec::Exec),
     Git(git::Git),
+    Activate(activate::Activate),
     Keys(keys::Keys),
+    #[cfg(target_os = "linux")]
+    Credentials(credentials::Credentials),
     Completions(completions::Completions),
     Man(man::Man),
 }
@@ -112,10 +121,14 @@ fn definition(name: &str) -> Option<fn(clap::Command) -> clap::Command> {
         "host" => reader::Host::augment_args,
         "user" => reader::User::augment_args,
         "keys" => keys::Keys::augment_args,
+        #[cfg(target_os = "linux")]
+        "credentials" => credentials::Credentials::augment_args,
         "completions" => completions::Completions::augment_args,
         "man" => man::Man::augment_args,
+        "scan" => scan::Scan::augment_args,
         "exec" => exec::Exec::augment_args,
         "git" => git::Git::augment_args,
+        "activate" => activate::Activate::augment_args,
         _ => return None,
     })
 }
@@ -173,8 +186,12 @@ fn parse(arguments: Vec<OsString>) -> Result<(Common, Command), clap::Error> {
 }
 
 fn run(common: &Common, command: Command) -> Outcome {
+    if let Command::Activate(command) = command {
+        return command.run(common);
+    }
     let context = Context::new(common)?;
     match command {
+        Command::Activate(command) => command.run(common),
         Command::Init(init::Init {}) => init::Init::run(&context),
         Command::Host(command) => command.run(&context),
         Command::User(command) => command.run(&context),
@@ -188,8 +205,11 @@ fn run(common: &Common, command: Command) -> Outcome {
         Command::Rekey(command) => command.run(&context),
         Command::Status(command) => command.run(&context),
         Command::Git(command) => command.run(&context),
+        Command::Scan(command) => command.run(&context),
         Command::Exec(command) => command.run(&context),
         Command::Keys(command) => command.run(&context),
+        #[cfg(target_os = "linux")]
+        Command::Credentials(command) => command.run(common),
         Command::Completions(command) => command.run(),
         Command::Man(command) => command.run(),
     }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::context::{Context, WriterOption, file_failures};
-use super::edit::stdin;
+use super::edit::{stdin, tell_of_strangers};
 use super::explain::Failure;
 use super::get::{parse_way, store_of};
 use super::kinds::InputType;
@@ -157,6 +157,7 @@ impl Target<'_> {
                 let new = change(&opened.content, store).map_err(error)?;
                 let Some(new) = new else { return Ok(false) };
                 edit::replace(&job, &new, &opened.file, &keys, &writer)?;
+                tell_of_strangers(&job, &opened.file);
                 Ok(true)
             });
         changed.map_err(|error| file_failures(&[error], &keys, &[&job]))

@@ -9,17 +9,20 @@ use serde_json::{Map, Value, json};
 use super::context::Context;
 use super::{Done, Outcome, ui};
 use crate::format::age::AgeError;
+use crate::format::sops::select::Rule;
 use crate::format::sops::store::Store;
 use crate::key::Recipient;
 use crate::rules::NamedKey;
 use crate::work::compare::{Comparison, LeftOver};
 use crate::work::secret::Kind;
-use crate::work::status::{Inspected, State, inspect_all};
+use crate::work::status::{Inspected, Selection, State, inspect_all};
 use crate::work::{Expected, Problem};
 
 /// Show who reads each secret file, and which files differ from the rules
 ///
-/// Needs no private key. Exit code 1 when a file is stale or not encrypted.
+/// Needs no private key. Exit code 1 when a file is stale or not encrypted. Where a sops file says
+/// otherwise than the rules which of its values are encrypted, that is shown and does not count, since
+/// no rekey changes it.
 #[derive(Debug, Args)]
 pub(crate) struct Status {
     /// Files or folders; without any, everything that the rules know
@@ -79,7 +82,8 @@ fn table(files: &[Inspected], open: &[PathBuf], unclaimed: &[PathBuf]) -> String
     let mut rows = vec![["FILE".to_owned(), "READERS".to_owned(), "STATE".to_owned()]];
     let mut notes: Vec<Vec<String>> = vec![Vec::new()];
     for file in files {
-        let (state, lines) = describe(&file.state);
+        let (state, mut lines) = describe(&file.state);
+        lines.extend(file.selection.as_ref().map(selection));
         let mut readers = in_lines(&names(file)).into_iter();
         let first = readers.next().unwrap_or_default();
         rows.push([ui::shown(&file.job.path), first, state.to_owned()]);
@@ -129,6 +133,17 @@ fn describe(state: &State) -> (&'static str, Vec<String>) {
     }
 }
 
+/// That a file does not encrypt what its rule says.
+fn selection(selection: &Selection) -> String {
+    let [file, rules] = [&selection.file, &selection.rules].map(selector);
+    ui::clean(&format!("its values are chosen by `{file}`; the rules say `{rules}`, for new files"))
+}
+
+/// As `.sops.yaml` and the metadata of files say it.
+fn selector(rule: &Rule) -> String {
+    format!("{}: {}", rule.name(), rule.text()).replace('\n', " ")
+}
+
 fn differences(comparison: &Comparison) -> Vec<String> {
     let mut lines = Vec::new();
     for who in &comparison.missing {
@@ -166,10 +181,7 @@ pub(crate) fn left_over_name(left: &LeftOver) -> String {
     match left {
         LeftOver::Known(who) => who.label(),
         LeftOver::Tag { kind, tag } => format!("{kind} key with tag {}, in no rule", hex(tag)),
-        LeftOver::Key(name) => {
-            let short = Recipient::parse(name).map(|recipient| recipient.short());
-            format!("{}, in no rule", short.as_deref().unwrap_or(name))
-        }
+        LeftOver::Key(_) => format!("{}, in no rule", left_over_key(left)),
         LeftOver::Fingerprint(print) => {
             format!("a key with fingerprint {}, in no rule", hex(print))
         }
@@ -177,6 +189,13 @@ pub(crate) fn left_over_name(left: &LeftOver) -> String {
             format!("{count} {kind} more than the rules give")
         }
     }
+}
+
+/// The key of somebody who reads a sops file, or, as [`left_over_name`], of another.
+pub(crate) fn left_over_key(left: &LeftOver) -> String {
+    let LeftOver::Key(name) = left else { return left_over_name(left) };
+    let short = Recipient::parse(name).map(|recipient| recipient.short());
+    ui::clean(&short.unwrap_or_else(|_| name.clone()))
 }
 
 /// State of a file as JSON.
@@ -216,6 +235,10 @@ pub(crate) fn state_json(file: &Inspected) -> Map<String, Value> {
         object.insert("someMissing".into(), json!(comparison.some_missing));
         object.insert("leftOver".into(), json!(left));
         object.insert("unknown".into(), list(&comparison.unknown));
+    }
+    if let Some(Selection { file, rules }) = &file.selection {
+        object
+            .insert("selector".into(), json!({ "file": selector(file), "rules": selector(rules) }));
     }
     if let State::BrokenSops(what) = &file.state {
         object.insert("reason".into(), json!(what));

@@ -65,7 +65,8 @@ pub(crate) fn shown(path: &Path) -> String {
 
 /// As [`shown`], for many paths and one working directory.
 pub(crate) fn shown_from(here: &Path, path: &Path) -> String {
-    let short = path.strip_prefix(here).unwrap_or(path);
+    // Everything is below the root, where services run: nobody would name it relative to that.
+    let short = path.strip_prefix(here).ok().filter(|_| here.parent().is_some()).unwrap_or(path);
     clean(&short.to_string_lossy()).replace('\n', "\\n")
 }
 

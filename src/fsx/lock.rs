@@ -4,22 +4,27 @@
 //! folder, or in a folder of this user where there is none; never among the user's files.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fmt::{self, Write as _};
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use rustix::fs::{FileType, FlockOperation, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
 use sha2::{Digest, Sha256};
 
 use super::Folders;
+use super::directory::{Directory, is_file};
 
 /// Held until dropped. Taking the same lock twice in one process waits for ever.
 #[derive(Debug)]
 pub struct Lock {
     file: File,
+    /// Whether who holds it stands in the file.
+    signed: bool,
 }
 
 impl Lock {
@@ -56,9 +61,52 @@ impl Lock {
             }
             // Someone may have removed the file meanwhile: then ours locks nothing.
             if same_file(&file, &path) {
-                let mut lock = Self { file };
+                let mut lock = Self { file, signed: true };
                 lock.sign(command).map_err(|e| LockError::io(&path, "write", e))?;
                 return Ok(lock);
+            }
+        }
+    }
+
+    /// Takes the lock that is the file `name` in a folder (`shown`, for messages) that nobody else can
+    /// write to, and waits for it for `patience` at most. Where the folder is on a read-only file
+    /// system the folder itself is locked, which tells nobody who holds it.
+    ///
+    /// # Errors
+    /// [`LockError`]; [`LockError::Busy`] where waiting was of no use.
+    pub fn acquire_in(
+        (folder, shown): (&Directory, &Path),
+        name: &OsStr,
+        command: &str,
+        patience: Duration,
+        waiting: &mut dyn FnMut(&str),
+    ) -> Result<Self, LockError> {
+        let path = shown.join(name);
+        let deadline = Instant::now().checked_add(patience);
+        let mut told = false;
+        loop {
+            let (mut file, ours) = open_in(folder, name, &path)?;
+            match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) if !ours => return Ok(Self { file, signed: false }),
+                Ok(()) if is_entry(&file, folder, name) => {
+                    let mut lock = Self { file, signed: true };
+                    // Who holds it is only told; a full file system must not end the run.
+                    let _untold = lock.sign(command);
+                    return Ok(lock);
+                }
+                Ok(()) => {}
+                Err(Errno::AGAIN | Errno::INTR) => {
+                    let holder = holder(&mut file);
+                    if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                        return Err(LockError::Busy { path, holder, patience });
+                    }
+                    if !told {
+                        waiting(&holder);
+                        told = true;
+                    }
+                    std::thread::sleep(BREATH);
+                }
+                Err(e) => return Err(LockError::io(&path, "lock", e.into())),
             }
         }
     }
@@ -91,7 +139,9 @@ impl Lock {
 impl Drop for Lock {
     fn drop(&mut self) {
         // The lock goes with the descriptor; the name only would mislead.
-        let _stale = self.file.set_len(0);
+        if self.signed {
+            let _stale = self.file.set_len(0);
+        }
     }
 }
 
@@ -102,6 +152,15 @@ pub enum LockError {
     Foreign {
         /// The file or folder.
         path: PathBuf,
+    },
+    /// Somebody else has it for longer than we wait.
+    Busy {
+        /// The file.
+        path: PathBuf,
+        /// Who has it.
+        holder: String,
+        /// How long we waited.
+        patience: Duration,
     },
     /// Anything else.
     Io {
@@ -126,6 +185,7 @@ impl LockError {
                 "look who made it, then remove it: `rm -r -- {}`",
                 shell_words::quote(&path.to_string_lossy())
             )),
+            Self::Busy { .. } => Some("wait for its end, or end it, then run again".to_owned()),
             Self::Io { .. } => None,
         }
     }
@@ -134,10 +194,14 @@ impl LockError {
 impl fmt::Display for LockError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Foreign { path } => write!(
+            Self::Foreign { path } => {
+                write!(f, "cannot take the lock: `{}` belongs to somebody else", path.display())
+            }
+            Self::Busy { path, holder, patience } => write!(
                 f,
-                "cannot lock the repository: `{}` belongs to somebody else",
-                path.display()
+                "the lock `{}` is held by {holder} for more than {} seconds",
+                path.display(),
+                patience.as_secs()
             ),
             Self::Io { path, doing, source } => {
                 write!(f, "cannot {doing} the lock file `{}`: {source}", path.display())
@@ -149,7 +213,7 @@ impl fmt::Display for LockError {
 impl std::error::Error for LockError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Foreign { .. } => None,
+            Self::Foreign { .. } | Self::Busy { .. } => None,
             Self::Io { source, .. } => Some(source),
         }
     }
@@ -237,6 +301,38 @@ fn open(path: &Path) -> Result<File, LockError> {
     Ok(file)
 }
 
+/// The lock file of a folder, or the folder itself (`false`) where there can be none.
+fn open_in(folder: &Directory, name: &OsStr, path: &Path) -> Result<(File, bool), LockError> {
+    let problem = |e: io::Error| LockError::io(path, "open", e);
+    let foreign = || LockError::Foreign { path: path.to_owned() };
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let mode = Mode::from_raw_mode(0o600);
+    // Somebody else's pipe or device is not even opened.
+    match folder.look(name).map_err(problem)? {
+        Some(stat) if !is_file(&stat) || stat.st_uid != rustix::process::geteuid().as_raw() => {
+            return Err(foreign());
+        }
+        Some(_) | None => {}
+    }
+    match rustix::fs::openat(folder.descriptor(), name, flags, mode) {
+        Ok(file) => Ok((File::from(file), true)),
+        Err(Errno::LOOP) => Err(foreign()),
+        Err(Errno::ROFS) => {
+            let folder = folder.again().map_err(problem)?;
+            Ok((File::from(folder.into_descriptor()), false))
+        }
+        Err(e) => Err(problem(e.into())),
+    }
+}
+
+/// Whether the file still has that name: someone may have removed it, and then it locks nothing.
+fn is_entry(file: &File, folder: &Directory, name: &OsStr) -> bool {
+    let (Ok(held), Ok(Some(named))) = (rustix::fs::fstat(file), folder.look(name)) else {
+        return false;
+    };
+    (held.st_dev, held.st_ino) == (named.st_dev, named.st_ino)
+}
+
 fn same_file(file: &File, path: &Path) -> bool {
     let (Ok(held), Ok(named)) = (rustix::fs::fstat(file), rustix::fs::lstat(path)) else {
         return false;
@@ -258,10 +354,12 @@ fn holder(file: &mut File) -> String {
     }
 }
 
+/// Between two looks at a lock that is held.
+const BREATH: Duration = Duration::from_millis(20);
+
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc;
-    use std::time::Duration;
 
     use super::*;
 
@@ -312,6 +410,33 @@ mod tests {
         let bare = tempfile::tempdir().unwrap();
         drop(Lock::acquire(bare.path(), "x", &places, &mut |_| ()).unwrap());
         assert_eq!(std::fs::read_dir(bare.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn waiting_has_an_end_and_tells_for_whom() {
+        let temp = tempfile::tempdir().unwrap();
+        let at = std::fs::canonicalize(temp.path()).unwrap();
+        let way = crate::fsx::Way { create: false, guarded: false };
+        let folder = crate::fsx::reach(&at, way).unwrap();
+        let take = |patience: u64, told: &mut Vec<String>| {
+            let patience = Duration::from_millis(patience);
+            let mut waiting = |who: &str| told.push(who.to_owned());
+            Lock::acquire_in((&folder, &at), OsStr::new("lock"), "first", patience, &mut waiting)
+        };
+        let mut told = Vec::new();
+        let first = take(0, &mut told).unwrap();
+        assert!(told.is_empty());
+        let error = take(30, &mut told).unwrap_err();
+        let who = format!("process {} (`first`)", std::process::id());
+        assert_eq!(told, std::slice::from_ref(&who));
+        assert!(matches!(&error, LockError::Busy { holder, .. } if *holder == who), "{error}");
+        drop(first);
+        std::fs::remove_file(at.join("lock")).unwrap();
+        drop(take(0, &mut told).unwrap());
+        std::fs::remove_file(at.join("lock")).unwrap();
+        let mode = rustix::fs::Mode::from_raw_mode(0o600);
+        rustix::fs::mknodat(rustix::fs::CWD, at.join("lock"), FileType::Fifo, mode, 0).unwrap();
+        assert!(matches!(take(0, &mut told), Err(LockError::Foreign { .. })));
     }
 
     #[test]

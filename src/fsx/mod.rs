@@ -1,19 +1,26 @@
 //! The file system: limited reads, atomic replacement, private memory-backed folders, locks.
 
+pub mod directory;
 pub mod lock;
+pub mod mount;
 pub mod namespace;
 pub mod private_dir;
+pub mod reach;
 pub mod read;
 pub mod replace;
+pub mod system;
 
 use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
 
+pub use directory::{Attributes, Directory};
 pub use lock::{Lock, LockError};
+pub use mount::{Memory, MountError, Mounted, mount, probe};
 pub use private_dir::{Folder, PrivateDir, PrivateDirError};
+pub use reach::{ReachError, Way, reach};
 pub use read::{read_limited, read_plaintext};
-pub use replace::{ReplaceError, Staged, Staging, commit_all, sweep};
+pub use replace::{LastFolder, ReplaceError, Staged, Staging, commit_all, sweep};
 
 /// The folders of the system that this room may put things into.
 #[derive(Debug, Clone)]
@@ -41,12 +48,7 @@ impl Folders {
 
 /// Fills `bytes` from the random source of the system.
 pub(crate) fn fill_random(bytes: &mut [u8]) -> io::Result<()> {
-    let mut rest = bytes;
-    while !rest.is_empty() {
-        let n = rustix::rand::getrandom(&mut *rest, rustix::rand::GetRandomFlags::empty())?;
-        rest = rest.get_mut(n..).unwrap_or_default();
-    }
-    Ok(())
+    system::fill_random(bytes)
 }
 
 /// `length` random characters of Base32's alphabet, for names that nobody can guess.

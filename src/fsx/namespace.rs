@@ -7,7 +7,9 @@
 use std::io;
 use std::path::Path;
 
+#[cfg(target_os = "linux")]
 use rustix::mount::{MountFlags, MountPropagationFlags};
+#[cfg(target_os = "linux")]
 use rustix::thread::UnshareFlags;
 
 /// Moves the calling process to a mount namespace of its own and mounts a ramfs of mode 0700
@@ -17,6 +19,7 @@ use rustix::thread::UnshareFlags;
 /// # Errors
 /// What the system says where it does not allow this; the process may be half way in then,
 /// and is good for nothing but its end.
+#[cfg(target_os = "linux")]
 pub fn enter(mount_point: &Path) -> io::Result<()> {
     let user = rustix::process::geteuid();
     let group = rustix::process::getegid();
@@ -35,6 +38,16 @@ pub fn enter(mount_point: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// There are no namespaces.
+///
+/// # Errors
+/// `Unsupported`, always.
+#[cfg(not(target_os = "linux"))]
+pub fn enter(_mount_point: &Path) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+#[cfg(target_os = "linux")]
 #[expect(deprecated, reason = "its successor is unsafe only for the sharing of descriptors")]
 fn unshare(flags: UnshareFlags) -> io::Result<()> {
     Ok(rustix::thread::unshare(flags)?)

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, FileType, FlockOperation, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
 
+use super::system::{self, Kind};
 use super::{Folders, random_name};
 use crate::plaintext::Plaintext;
 
@@ -42,12 +43,12 @@ impl Folder {
 
     /// Whether the folder is on a ramfs, which is never swapped.
     pub fn is_ramfs(&self) -> bool {
-        rustix::fs::fstatfs(&self.0).is_ok_and(|stat| stat.f_type == RAMFS)
+        system::kind(&self.0).is_ok_and(|kind| kind == Kind::Ramfs)
     }
 
     /// Whether the folder is in memory.
     pub fn is_memory(&self) -> bool {
-        rustix::fs::fstatfs(&self.0).is_ok_and(|stat| [RAMFS, TMPFS].contains(&stat.f_type))
+        system::kind(&self.0).is_ok_and(|kind| kind != Kind::Other)
     }
 
     /// Whether there is an entry of that name.
@@ -89,7 +90,7 @@ impl Folder {
     fn checked(file: File) -> io::Result<Self> {
         let stat = rustix::fs::fstat(&file)?;
         let ours = stat.st_uid == rustix::process::geteuid().as_raw();
-        if ours && stat.st_mode & OTHERS == 0 {
+        if ours && system::permissions(&stat) & OTHERS == 0 {
             Ok(Self(file))
         } else {
             Err(io::ErrorKind::PermissionDenied.into())
@@ -244,9 +245,6 @@ const OVERFLOW: u32 = 65534;
 /// The permissions of everybody but the owner.
 const OTHERS: u32 = 0o077;
 const PREFIX: &str = "secretctl-";
-/// `RAMFS_MAGIC` and `TMPFS_MAGIC` of statfs(2).
-const RAMFS: i64 = 0x8584_58f6;
-const TMPFS: i64 = 0x0102_1994;
 
 #[cfg(test)]
 mod tests {

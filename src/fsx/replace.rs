@@ -15,11 +15,17 @@ use std::io::{self, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use rustix::fs::{Access, AtFlags, CWD, FileType, FlockOperation, Gid, Mode, OFlags, Stat, Uid};
+use rustix::fs::{AtFlags, CWD, FileType, FlockOperation, Gid, Mode, OFlags, Stat, Uid};
 use rustix::io::Errno;
 
-use super::random_name;
+use super::{random_name, system};
+
+mod folder;
+
+pub use folder::LastFolder;
+use folder::OpenFolder;
 
 /// How a file is staged.
 #[derive(Debug, Clone, Copy)]
@@ -40,12 +46,12 @@ impl Default for Staging {
 
 /// New content on its way to a target. Dropped without [`Staged::commit`], it leaves nothing.
 ///
-/// The temporary has mode 0600 and a lock from the start, so that [`sweep`] in another process
-/// tells it from what a killed process left behind.
+/// The temporary has mode 0600 from the start, and a lock before it has a name, so that [`sweep`] in
+/// another process tells it from what a killed process left behind.
 #[derive(Debug)]
 pub struct Staged {
     /// The temporary and its folder; `None` while it is parked.
-    open: Option<(File, File)>,
+    open: Option<(File, Arc<OpenFolder>)>,
     folder_path: PathBuf,
     /// Device and inode of the folder.
     folder_is: (u64, u64),
@@ -74,18 +80,34 @@ impl Staged {
     /// # Errors
     /// [`ReplaceError`]; nothing has been written then but, if asked for, the parent folders.
     pub fn with(target: &Path, staging: Staging) -> Result<Self, ReplaceError> {
-        let (folder_path, name) = final_file(target)?;
-        let folder = open_folder(&folder_path, staging.create_parents)?;
-        let replaced = replaceable(&folder, &name, target)?;
-        let folder_is = inode(&folder).map_err(|e| folder_error(&folder_path, e.into()))?;
+        Self::after(&LastFolder::default(), target, staging)
+    }
+
+    /// As [`Staged::with`], for one of many files.
+    ///
+    /// # Errors
+    /// As [`Staged::with`].
+    pub fn after(last: &LastFolder, target: &Path, staging: Staging) -> Result<Self, ReplaceError> {
+        let open = |path: &Path| last.open(path, staging.create_parents);
+        let (mut folder_path, mut name) = folder_and_name(target, target)?;
+        let mut folder = open(&folder_path)?;
+        let mut found = look_at(&folder.file, &name, target)?;
+        if found.is_some_and(|stat| kind(&stat) == FileType::Symlink) {
+            (folder_path, name) = final_file(target)?;
+            folder = open(&folder_path)?;
+            found = look_at(&folder.file, &name, target)?;
+        }
+        let replaced = found.map(|stat| replaceable(stat, target)).transpose()?;
         let (file, temporary) = match create_unnamed(&folder) {
             Some(file) => (file, None),
-            None => create_temporary(&folder, &folder_path).map(|(f, name)| (f, Some(name)))?,
+            None => {
+                create_temporary(&folder.file, &folder_path).map(|(f, name)| (f, Some(name)))?
+            }
         };
         Ok(Self {
+            folder_is: folder.is,
             open: Some((file, folder)),
             folder_path,
-            folder_is,
             temporary,
             name,
             shown: target.to_owned(),
@@ -138,11 +160,11 @@ impl Staged {
                 if rustix::fs::fchown(file, Some(owner), Some(group)).is_err() {
                     let _not_ours = rustix::fs::fchown(file, None, Some(group));
                 }
-                stat.st_mode & 0o777
+                system::permissions(stat) & 0o777
             }
             None => self.new_mode & !umask(),
         };
-        rustix::fs::fchmod(file, Mode::from_raw_mode(mode))
+        rustix::fs::fchmod(file, system::mode(mode))
             .map_err(|e| self.error("set the mode of", e.into()))?;
         file.sync_all().map_err(|e| self.error("sync", e))?;
         self.finished = true;
@@ -168,14 +190,23 @@ impl Staged {
     /// content is in place but may not survive a power cut.
     pub fn commit(mut self) -> Result<(), ReplaceError> {
         self.finish()?;
+        self.lock();
         self.give_name()?;
         self.rename(&self.folder()?)?;
         self.sync_folder()
     }
 
+    /// So that no sweep takes a temporary for abandoned.
+    fn lock(&self) {
+        if let (Some((file, _)), None) = (&self.open, &self.temporary) {
+            let _without_locks_nothing_sweeps =
+                rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive);
+        }
+    }
+
     fn give_name(&mut self) -> Result<(), ReplaceError> {
         let (Some((file, folder)), None) = (&self.open, &self.temporary) else { return Ok(()) };
-        let name = link_temporary(file, folder)
+        let name = link_temporary(file, &folder.file)
             .map_err(|e| io_error(&self.shown, &self.folder_path, "replace", e))?;
         self.temporary = Some(name);
         Ok(())
@@ -200,13 +231,13 @@ impl Staged {
     /// The folder, which must be the one that it was.
     fn folder(&self) -> Result<File, ReplaceError> {
         if let Some((_, folder)) = &self.open {
-            return folder.try_clone().map_err(|e| folder_error(&self.folder_path, e));
+            return folder.file.try_clone().map_err(|e| folder_error(&self.folder_path, e));
         }
-        let folder = open_folder(&self.folder_path, false)?;
-        match inode(&folder) {
-            Ok(found) if found == self.folder_is => Ok(folder),
-            Ok(_) => Err(folder_error(&self.folder_path, io::Error::other("it was replaced"))),
-            Err(e) => Err(folder_error(&self.folder_path, e.into())),
+        let folder = OpenFolder::open(&self.folder_path, false)?;
+        if folder.is == self.folder_is {
+            Ok(folder.file)
+        } else {
+            Err(folder_error(&self.folder_path, io::Error::other("it was replaced")))
         }
     }
 
@@ -426,24 +457,30 @@ impl std::error::Error for ReplaceError {
 fn final_file(target: &Path) -> Result<(PathBuf, OsString), ReplaceError> {
     let mut path = target.to_owned();
     for _ in 0..MOST_LINKS {
-        // `a/..` and `a/` name folders; a path that ends so has no file to replace.
-        let (Some(name), false) = (path.file_name(), path.as_os_str().as_bytes().ends_with(b"/"))
-        else {
-            return Err(ReplaceError::NotAFile { path: target.to_owned() });
-        };
-        let folder = match path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
-            Some(_) | None => PathBuf::from("."),
-        };
+        let (folder, name) = folder_and_name(&path, target)?;
         match std::fs::read_link(&path) {
             Ok(_) if is_planted(&folder, &path) => {
                 return Err(ReplaceError::ForeignLink { path });
             }
             Ok(link) => path = folder.join(link),
-            Err(_) => return Ok((folder, name.to_owned())),
+            Err(_) => return Ok((folder, name)),
         }
     }
     Err(ReplaceError::LinkLoop { path: target.to_owned() })
+}
+
+/// The folder and the name of a path to a file.
+fn folder_and_name(path: &Path, shown: &Path) -> Result<(PathBuf, OsString), ReplaceError> {
+    // `a/..` and `a/` name folders; a path that ends so has no file to replace.
+    let (Some(name), false) = (path.file_name(), path.as_os_str().as_bytes().ends_with(b"/"))
+    else {
+        return Err(ReplaceError::NotAFile { path: shown.to_owned() });
+    };
+    let folder = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        Some(_) | None => PathBuf::from("."),
+    };
+    Ok((folder, name.to_owned()))
 }
 
 /// Whether somebody else put a link into a folder where everybody may make files. The kernel
@@ -456,42 +493,46 @@ fn is_planted(folder: &Path, link: &Path) -> bool {
     around.st_mode & 0o002 != 0 && ![us, 0, around.st_uid].contains(&stat.st_uid)
 }
 
-fn open_folder(folder: &Path, create: bool) -> Result<File, ReplaceError> {
-    if create {
-        std::fs::create_dir_all(folder).map_err(|e| folder_error(folder, e))?;
-    }
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    rustix::fs::open(folder, flags, Mode::empty())
-        .map(File::from)
-        .map_err(|e| folder_error(folder, e.into()))
-}
-
-/// The state of the file that is to be replaced; `None` where there is none yet.
-fn replaceable(folder: &File, name: &OsStr, shown: &Path) -> Result<Option<Stat>, ReplaceError> {
-    let path = shown.to_owned();
+/// What stands at a name, a link itself; `None` where nothing does.
+fn look_at(folder: &File, name: &OsStr, shown: &Path) -> Result<Option<Stat>, ReplaceError> {
     match rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
-        Ok(stat) if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile => {
-            Err(ReplaceError::NotAFile { path })
-        }
-        Ok(stat) if stat.st_mode & 0o222 == 0 => Err(ReplaceError::ReadOnly { path }),
         Ok(stat) => Ok(Some(stat)),
         Err(Errno::NOENT) => Ok(None),
-        Err(e) => Err(ReplaceError::Io { path, doing: "look at", source: e.into() }),
+        Err(e) => {
+            Err(ReplaceError::Io { path: shown.to_owned(), doing: "look at", source: e.into() })
+        }
     }
 }
 
-fn inode(folder: &File) -> Result<(u64, u64), Errno> {
-    rustix::fs::fstat(folder).map(|stat| (stat.st_dev, stat.st_ino))
+/// The state of the file that is to be replaced.
+fn replaceable(stat: Stat, shown: &Path) -> Result<Stat, ReplaceError> {
+    let path = shown.to_owned();
+    if kind(&stat) != FileType::RegularFile {
+        return Err(ReplaceError::NotAFile { path });
+    }
+    if stat.st_mode & 0o222 == 0 { Err(ReplaceError::ReadOnly { path }) } else { Ok(stat) }
+}
+
+fn kind(stat: &Stat) -> FileType {
+    FileType::from_raw_mode(stat.st_mode)
 }
 
 /// A temporary without a name; `None` where the file system or the lack of `/proc` forbids it.
-fn create_unnamed(folder: &File) -> Option<File> {
-    rustix::fs::access("/proc/self/fd", Access::EXISTS).ok()?;
+#[cfg(target_os = "linux")]
+fn create_unnamed(folder: &OpenFolder) -> Option<File> {
+    if !folder.names_later {
+        return None;
+    }
     let flags = OFlags::WRONLY | OFlags::TMPFILE | OFlags::CLOEXEC;
-    let file = rustix::fs::openat(folder, ".", flags, Mode::from_raw_mode(0o600)).ok()?;
-    let _without_locks_nothing_sweeps =
-        rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive);
-    Some(File::from(file))
+    let file = rustix::fs::openat(&folder.file, ".", flags, Mode::from_raw_mode(0o600));
+    file.ok().map(File::from)
+}
+
+/// There are none; no folder says that it could have some.
+#[cfg(not(target_os = "linux"))]
+fn create_unnamed(folder: &OpenFolder) -> Option<File> {
+    debug_assert!(!folder.names_later);
+    None
 }
 
 /// Gives a temporary its name.

@@ -1,6 +1,8 @@
 //! Questions to the user, for passphrases, PINs and the like. This room has no terminal; who
 //! calls it brings something that has one, or [`NoAsk`].
 
+use std::time::Duration;
+
 use crate::plaintext::Plaintext;
 
 /// Someone who can be asked. `None` is the answer where there is nobody.
@@ -13,6 +15,11 @@ pub trait Ask: Sync {
     fn confirm(&self, message: &str, yes: &str, no: Option<&str>) -> Option<bool>;
     /// Something to be told, such as "touch the key"; whether it was.
     fn message(&self, text: &str) -> bool;
+    /// How long a program may take that somebody may have to answer; `None` for as long as it
+    /// likes.
+    fn patience(&self) -> Option<Duration> {
+        None
+    }
 }
 
 /// Asks nobody: for the target, and for everything that runs unattended.
@@ -35,4 +42,11 @@ impl Ask for NoAsk {
     fn message(&self, _text: &str) -> bool {
         false
     }
+
+    fn patience(&self) -> Option<Duration> {
+        Some(UNATTENDED)
+    }
 }
+
+/// A machine that starts up does not wait longer for a key that nobody touches.
+pub(crate) const UNATTENDED: Duration = Duration::from_mins(1);

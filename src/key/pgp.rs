@@ -3,7 +3,10 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
+use std::path::Path;
+use std::time::Duration;
 
+use super::ask::UNATTENDED;
 use crate::plaintext::Plaintext;
 use crate::process::gpg::{GpgError, gpg};
 
@@ -12,12 +15,37 @@ use crate::process::gpg::{GpgError, gpg};
 pub struct Pgp {
     program: OsString,
     path: OsString,
+    way: Way,
+}
+
+/// Who is there.
+#[derive(Debug, Clone)]
+enum Way {
+    /// Somebody with a terminal or a card, in their own home of `gpg`.
+    Attended,
+    /// Nobody; the keys are in this folder.
+    Unattended { home: OsString },
+    /// `gpg` is not to be run.
+    Off,
 }
 
 impl Pgp {
     /// With another program than `gpg` (`SOPS_GPG_EXEC`), and the value of `$PATH`.
     pub fn new(program: Option<OsString>, path: &OsStr) -> Self {
-        Self { program: program.unwrap_or_else(|| "gpg".into()), path: path.to_owned() }
+        let program = program.unwrap_or_else(|| "gpg".into());
+        Self { program, path: path.to_owned(), way: Way::Attended }
+    }
+
+    /// With this program and the keys in this folder; nobody is asked for anything, and it has a
+    /// minute.
+    pub fn unattended(program: &Path, home: &Path) -> Self {
+        let way = Way::Unattended { home: home.into() };
+        Self { program: program.into(), path: OsString::new(), way }
+    }
+
+    /// One that is never run.
+    pub fn off() -> Self {
+        Self { program: OsString::new(), path: OsString::new(), way: Way::Off }
     }
 
     /// As the environment has it, of which `variable` gives what is set and not empty.
@@ -63,8 +91,20 @@ impl Pgp {
     }
 
     fn run(&self, args: &[&str], input: &Plaintext) -> Result<Plaintext, PgpError> {
-        let args: Vec<OsString> = args.iter().map(OsString::from).collect();
-        gpg(&self.program, &self.path, &args, input, MOST).map_err(PgpError::Gpg)
+        let (mut all, patience) = match &self.way {
+            Way::Attended => (Vec::new(), ATTENDED),
+            Way::Unattended { home } => {
+                let mut options: Vec<OsString> =
+                    ["--batch", "--no-tty", "--pinentry-mode", "error", "--homedir"]
+                        .map(OsString::from)
+                        .to_vec();
+                options.push(home.clone());
+                (options, UNATTENDED)
+            }
+            Way::Off => return Err(PgpError::Off),
+        };
+        all.extend(args.iter().map(OsString::from));
+        gpg(&self.program, &self.path, &all, input, MOST, patience).map_err(PgpError::Gpg)
     }
 }
 
@@ -84,6 +124,8 @@ pub enum PgpError {
     Gpg(GpgError),
     /// `gpg` ended well and printed nothing.
     Nothing,
+    /// `gpg` is not to be run here.
+    Off,
 }
 
 impl PgpError {
@@ -91,7 +133,7 @@ impl PgpError {
     pub fn remedy(&self) -> Option<&'static str> {
         match self {
             Self::Gpg(error) => error.remedy(),
-            Self::Fingerprint | Self::Nothing => None,
+            Self::Fingerprint | Self::Nothing | Self::Off => None,
         }
     }
 }
@@ -101,6 +143,10 @@ impl fmt::Display for PgpError {
         match self {
             Self::Fingerprint => f.write_str("the fingerprint is not one"),
             Self::Gpg(error) => error.fmt(f),
+            Self::Off => f.write_str(
+                "gpg is not run here, since the manifest has no `gnupg`; PGP keys that were made of SSH \
+                 keys are not known",
+            ),
             Self::Nothing => f.write_str(
                 "gpg gave nothing, without an error: it may be too old for the way of encryption",
             ),
@@ -112,11 +158,13 @@ impl std::error::Error for PgpError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Gpg(error) => Some(error),
-            Self::Fingerprint | Self::Nothing => None,
+            Self::Fingerprint | Self::Nothing | Self::Off => None,
         }
     }
 }
 
+/// Somebody may have to find a card.
+const ATTENDED: Duration = Duration::from_mins(10);
 /// Most bytes of a message or of what was in it.
 const MOST: usize = 1 << 20;
 

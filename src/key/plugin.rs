@@ -11,7 +11,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::fmt;
 use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::time::Duration;
 
 use age_core::format::{FileKey, Stanza};
 use age_core::secrecy::ExposeSecret;
@@ -27,6 +29,8 @@ use wire::{Command, Connection, Outgoing};
 #[derive(Debug, Default)]
 pub struct Allowed {
     names: BTreeSet<String>,
+    /// The programs of those that are not looked for on `PATH`.
+    programs: BTreeMap<String, PathBuf>,
     /// What the user answered in this run.
     answers: Mutex<BTreeMap<String, bool>>,
 }
@@ -46,6 +50,17 @@ impl Allowed {
         if is_plugin_name(name) {
             self.names.insert(name.to_ascii_lowercase());
         }
+    }
+
+    /// Allows one more, which is this program and no other.
+    pub fn add_program(&mut self, name: &str, program: &Path) {
+        self.add(name);
+        self.programs.insert(name.to_ascii_lowercase(), program.to_owned());
+    }
+
+    /// The program of a plugin, where it is said which.
+    fn program(&self, name: &str) -> Option<PathBuf> {
+        self.programs.get(name).cloned()
     }
 
     /// Whether a plugin may be started: it is on the list, or the user says so, once a run.
@@ -158,6 +173,7 @@ impl Plugins<'_> {
                 | PluginError::NotFound { .. }
                 | PluginError::NotStarted { .. }
                 | PluginError::NotAWord { .. }
+                | PluginError::TimedOut { .. }
                 | PluginError::Protocol { .. },
             ) => return first,
         };
@@ -291,6 +307,13 @@ pub enum PluginError {
         /// What it said on stderr, cleaned.
         said: String,
     },
+    /// It said nothing for so long that nobody waits any more.
+    TimedOut {
+        /// The plugin.
+        name: String,
+        /// How long it had.
+        after: Duration,
+    },
     /// It broke the rules of the protocol.
     Protocol {
         /// The plugin.
@@ -321,6 +344,7 @@ impl PluginError {
             Self::NotStarted { .. }
             | Self::NotAWord { .. }
             | Self::Ended { .. }
+            | Self::TimedOut { .. }
             | Self::Protocol { .. }
             | Self::Refused { .. } => None,
         }
@@ -346,6 +370,10 @@ impl fmt::Display for PluginError {
                 write!(f, "`age-plugin-{name}` ended early")
             }
             Self::Ended { name, said } => write!(f, "`age-plugin-{name}` ended early: {said}"),
+            Self::TimedOut { name, after } => {
+                let seconds = after.as_secs();
+                write!(f, "`age-plugin-{name}` gave no answer within {seconds} seconds")
+            }
             Self::Protocol { name, what } => {
                 write!(f, "`age-plugin-{name}` broke the plugin protocol: {what}")
             }
@@ -364,6 +392,7 @@ impl std::error::Error for PluginError {
             | Self::NotFound { .. }
             | Self::NotAWord { .. }
             | Self::Ended { .. }
+            | Self::TimedOut { .. }
             | Self::Protocol { .. }
             | Self::Refused { .. } => None,
         }

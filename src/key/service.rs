@@ -1,63 +1,270 @@
-//! Key services: AWS and GCP KMS, Azure Key Vault, Vault, Huawei Cloud KMS. The one place where
-//! they plug in: whoever wraps and unwraps data keys comes by here with each of their keys.
+//! Key services: AWS and GCP KMS, Azure Key Vault, Vault and `OpenBao`, Huawei Cloud KMS. The one
+//! place where they plug in: whoever wraps and unwraps data keys comes by here with all of them at once.
 //!
-//! None is built in yet, which is said with its name; what files hold for them is kept.
+//! A service is asked only for a key that is handed in here, and for each ciphertext once a run,
+//! however often it occurs. Many questions go out side by side, but not more than a few.
 
-use std::fmt;
+mod aws;
+mod azure;
+mod borrowed;
+mod error;
+mod gcp;
+mod http;
+mod huawei;
+mod said;
+mod surroundings;
+mod text;
+mod vault;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::wrapping::{WrappingKey, WrappingKind};
 use crate::plaintext::Plaintext;
 
+pub use error::{ALLOWED, ServiceError, Trouble};
+pub use surroundings::Surroundings;
+
+/// The key services of a run.
+#[derive(Default)]
+pub struct Services {
+    /// None where no service is to be asked.
+    around: Option<Arc<Surroundings>>,
+    aws: aws::Aws,
+    gcp: gcp::Gcp,
+    azure: azure::Azure,
+    huawei: huawei::Huawei,
+    vault: vault::Vault,
+    /// What services unwrapped already, by the name of the key and the ciphertext.
+    opened: Mutex<HashMap<(String, String), Plaintext>>,
+}
+
 /// What a service made of a data key or a share of one.
-///
-/// # Errors
-/// [`ServiceError`], always, as none is built in.
-pub fn wrap(key: &WrappingKey, _secret: &Plaintext) -> Result<String, ServiceError> {
-    Err(ServiceError { kind: key.kind() })
+#[derive(Debug)]
+pub struct Wrapped {
+    /// For the metadata.
+    pub enc: String,
+    /// The key that did it, where that is another than the one that was asked for: a key of Azure
+    /// without a version gets one.
+    pub key: Option<WrappingKey>,
 }
 
-/// The data key or share that a service wrapped.
-///
-/// # Errors
-/// As [`wrap`].
-pub fn unwrap(key: &WrappingKey, _enc: &str) -> Result<Plaintext, ServiceError> {
-    Err(ServiceError { kind: key.kind() })
-}
+/// A key, and what it is to wrap.
+pub type ToWrap<'a> = (&'a WrappingKey, &'a Plaintext);
+/// A key, and what it has wrapped.
+pub type ToUnwrap<'a> = (&'a WrappingKey, &'a str);
 
-/// Whether the service of a kind could be asked at all; to be known before anything is done.
-///
-/// # Errors
-/// As [`wrap`].
-pub fn available(kind: WrappingKind) -> Result<(), ServiceError> {
-    if kind.is_local() { Ok(()) } else { Err(ServiceError { kind }) }
-}
+impl Services {
+    /// Services that may be asked, with what they find around them.
+    pub fn new(around: Surroundings) -> Self {
+        Self { around: Some(Arc::new(around)), ..Self::default() }
+    }
 
-/// Why a service was of no use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ServiceError {
-    /// Which it is.
-    pub kind: WrappingKind,
-}
+    /// Services that are never asked.
+    pub fn off() -> Self {
+        Self::default()
+    }
 
-impl ServiceError {
-    /// The name that its maker gave it.
-    pub fn service(&self) -> &'static str {
-        match self.kind {
-            WrappingKind::Kms => "AWS KMS",
-            WrappingKind::GcpKms => "Google Cloud KMS",
-            WrappingKind::HcKms => "Huawei Cloud KMS",
-            WrappingKind::AzureKv => "Azure Key Vault",
-            WrappingKind::HcVault => "the transit engine of Vault",
-            WrappingKind::Pgp => "PGP",
-            WrappingKind::Age => "age",
+    /// Whether the service of a kind could be asked at all; to be known before anything is done.
+    ///
+    /// # Errors
+    /// [`ServiceError`].
+    pub fn available(&self, kind: WrappingKind) -> Result<(), ServiceError> {
+        if kind.is_local() { Ok(()) } else { self.around(kind).map(|_| ()) }
+    }
+
+    /// Wraps with many keys; the answers are in their order.
+    pub fn wrap(&self, jobs: &[ToWrap<'_>]) -> Vec<Result<Wrapped, ServiceError>> {
+        let single = |(key, secret): &ToWrap<'_>| self.wrap_one(key, secret);
+        let batch = |key: &vault::Key<'_>, jobs: &[&ToWrap<'_>], around: &Surroundings| {
+            let secrets: Vec<&Plaintext> = jobs.iter().map(|(_, secret)| *secret).collect();
+            let wrapped = self.vault.wrap(around, key, &secrets)?;
+            let wrapped = wrapped.into_iter().map(|one| one.map(|enc| Wrapped { enc, key: None }));
+            Ok(wrapped.collect())
+        };
+        self.all(jobs, |job| job.0, &single, &batch)
+    }
+
+    /// Unwraps what many keys have wrapped; the answers are in the order of the questions.
+    pub fn unwrap(&self, jobs: &[ToUnwrap<'_>]) -> Vec<Result<Plaintext, ServiceError>> {
+        let name = |(key, enc): &ToUnwrap<'_>| (key.name(), (*enc).to_owned());
+        let mut unknown: Vec<ToUnwrap<'_>> = Vec::new();
+        let known = |names: &(String, String)| {
+            self.opened.lock().unwrap_or_else(PoisonError::into_inner).get(names).map(copy)
+        };
+        for job in jobs {
+            let seen = unknown.iter().any(|other| name(other) == name(job));
+            if !seen && known(&name(job)).is_none() {
+                unknown.push(*job);
+            }
         }
+        let single = |(key, enc): &ToUnwrap<'_>| self.unwrap_one(key, enc);
+        let batch = |key: &vault::Key<'_>, jobs: &[&ToUnwrap<'_>], around: &Surroundings| {
+            let encs: Vec<&str> = jobs.iter().map(|(_, enc)| *enc).collect();
+            self.vault.unwrap(around, key, &encs)
+        };
+        let answers = self.all(&unknown, |job| job.0, &single, &batch);
+        let mut refused: HashMap<(String, String), ServiceError> = HashMap::new();
+        for (job, answer) in unknown.iter().zip(answers) {
+            match answer {
+                Ok(secret) => {
+                    let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+                    opened.insert(name(job), secret);
+                }
+                Err(error) => {
+                    refused.insert(name(job), error);
+                }
+            }
+        }
+        let answer = |job: &ToUnwrap<'_>| {
+            let none = || ServiceError { kind: job.0.kind(), trouble: Trouble::Off };
+            known(&name(job)).ok_or_else(|| refused.get(&name(job)).cloned().unwrap_or_else(none))
+        };
+        jobs.iter().map(answer).collect()
+    }
+
+    /// Asks one by one, side by side; those of one key of a Vault together.
+    fn all<Job: Sync, Done: Send>(
+        &self,
+        jobs: &[Job],
+        key_of: impl Fn(&Job) -> &WrappingKey,
+        single: &(dyn Fn(&Job) -> Result<Done, ServiceError> + Sync),
+        batch: &Batch<'_, Job, Done>,
+    ) -> Vec<Result<Done, ServiceError>> {
+        let mut groups: BTreeMap<vault::Key<'_>, Vec<usize>> = BTreeMap::new();
+        let mut tasks: Vec<(Option<vault::Key<'_>>, Vec<usize>)> = Vec::new();
+        for (index, job) in jobs.iter().enumerate() {
+            match vault_key(key_of(job)) {
+                Some(key) => groups.entry(key).or_default().push(index),
+                None => tasks.push((None, vec![index])),
+            }
+        }
+        for (key, indexes) in groups {
+            tasks.extend(indexes.chunks(BATCH).map(|some| (Some(key), some.to_vec())));
+        }
+        let run = |(key, indexes): &(Option<vault::Key<'_>>, Vec<usize>)| {
+            let of: Vec<&Job> = indexes.iter().filter_map(|index| jobs.get(*index)).collect();
+            let Some(key) = key else { return of.into_iter().map(single).collect() };
+            let kind = WrappingKind::HcVault;
+            let error = |trouble| ServiceError { kind, trouble };
+            let done = self.around(kind).and_then(|around| batch(key, &of, around).map_err(error));
+            match done {
+                Ok(done) => done.into_iter().map(|one| one.map_err(error)).collect(),
+                Err(error) => of.iter().map(|_| Err(error.clone())).collect::<Vec<_>>(),
+            }
+        };
+        let done = side_by_side(&tasks, &run);
+        let mut answers: Vec<(usize, Result<Done, ServiceError>)> = Vec::with_capacity(jobs.len());
+        for ((_, indexes), done) in tasks.iter().zip(done) {
+            answers.extend(indexes.iter().copied().zip(done));
+        }
+        answers.sort_by_key(|(index, _)| *index);
+        answers.into_iter().map(|(_, answer)| answer).collect()
+    }
+
+    fn around(&self, kind: WrappingKind) -> Result<&Arc<Surroundings>, ServiceError> {
+        self.around.as_ref().ok_or(ServiceError { kind, trouble: Trouble::Off })
+    }
+
+    fn wrap_one(&self, key: &WrappingKey, secret: &Plaintext) -> Result<Wrapped, ServiceError> {
+        let kind = key.kind();
+        let around = self.around(kind)?;
+        let plain = |enc| Wrapped { enc, key: None };
+        let wrapped = match key {
+            WrappingKey::Kms { .. } => aws_key(key)
+                .map_or(Err(NO_KEY), |key| self.aws.wrap(around, &key, secret).map(plain)),
+            WrappingKey::GcpKms(id) => self.gcp.wrap(around, id, secret).map(plain),
+            WrappingKey::AzureKv { vault_url, name, version } => {
+                let of = azure::Key { vault: vault_url, name, version };
+                self.azure.wrap(around, &of, secret).map(|done| Wrapped {
+                    enc: done.enc,
+                    key: Some(WrappingKey::AzureKv {
+                        vault_url: vault_url.clone(),
+                        name: name.clone(),
+                        version: done.version,
+                    }),
+                })
+            }
+            WrappingKey::HcKms(id) => self.huawei.wrap(around, id, secret).map(plain),
+            WrappingKey::HcVault { .. }
+            | WrappingKey::Age(_)
+            | WrappingKey::AgeUnknown(_)
+            | WrappingKey::Pgp(_) => Err(NO_KEY),
+        };
+        wrapped.map_err(|trouble| ServiceError { kind, trouble })
+    }
+
+    fn unwrap_one(&self, key: &WrappingKey, enc: &str) -> Result<Plaintext, ServiceError> {
+        let kind = key.kind();
+        let around = self.around(kind)?;
+        let secret = match key {
+            WrappingKey::Kms { .. } => {
+                aws_key(key).map_or(Err(NO_KEY), |key| self.aws.unwrap(around, &key, enc))
+            }
+            WrappingKey::GcpKms(id) => self.gcp.unwrap(around, id, enc),
+            WrappingKey::AzureKv { vault_url, name, version } => {
+                self.azure.unwrap(around, &azure::Key { vault: vault_url, name, version }, enc)
+            }
+            WrappingKey::HcKms(id) => self.huawei.unwrap(around, id, enc),
+            WrappingKey::HcVault { .. }
+            | WrappingKey::Age(_)
+            | WrappingKey::AgeUnknown(_)
+            | WrappingKey::Pgp(_) => Err(NO_KEY),
+        };
+        secret.map_err(|trouble| ServiceError { kind, trouble })
     }
 }
 
-impl fmt::Display for ServiceError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "this program cannot use {} yet", self.service())
+/// Asks a Vault about many things that one key is about.
+type Batch<'b, Job, Done> = dyn Fn(&vault::Key<'_>, &[&Job], &Surroundings) -> Result<Vec<Result<Done, Trouble>>, Trouble>
+    + Sync
+    + 'b;
+
+/// Runs tasks on a few threads; the answers are in the order of the tasks.
+fn side_by_side<Task: Sync, Done: Send>(
+    tasks: &[Task],
+    run: &(dyn Fn(&Task) -> Done + Sync),
+) -> Vec<Done> {
+    if tasks.len() < 2 {
+        return tasks.iter().map(run).collect();
     }
+    let next = AtomicUsize::new(0);
+    let done = Mutex::new(Vec::with_capacity(tasks.len()));
+    std::thread::scope(|scope| {
+        for _ in 0..tasks.len().min(THREADS) {
+            scope.spawn(|| {
+                while let index = next.fetch_add(1, Ordering::Relaxed)
+                    && let Some(task) = tasks.get(index)
+                {
+                    let answer = run(task);
+                    done.lock().unwrap_or_else(PoisonError::into_inner).push((index, answer));
+                }
+            });
+        }
+    });
+    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    done.sort_by_key(|(index, _)| *index);
+    done.into_iter().map(|(_, answer)| answer).collect()
 }
 
-impl std::error::Error for ServiceError {}
+#[expect(clippy::disallowed_methods, reason = "a copy that is wiped like the other")]
+fn copy(secret: &Plaintext) -> Plaintext {
+    Plaintext::copy_of(secret.expose())
+}
+
+fn aws_key(key: &WrappingKey) -> Option<aws::Key<'_>> {
+    let WrappingKey::Kms { arn, role, context, aws_profile } = key else { return None };
+    Some(aws::Key { arn, role: role.as_deref(), context, profile: aws_profile })
+}
+
+fn vault_key(key: &WrappingKey) -> Option<vault::Key<'_>> {
+    let WrappingKey::HcVault { vault_address, engine_path, key_name } = key else { return None };
+    Some(vault::Key { address: vault_address, engine: engine_path, name: key_name })
+}
+
+const NO_KEY: Trouble = Trouble::Name("this program does not know the service");
+/// Questions that are out at the same time.
+const THREADS: usize = 16;
+/// What one request to a Vault holds at the most.
+const BATCH: usize = 200;

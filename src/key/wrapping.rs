@@ -109,8 +109,19 @@ impl WrappingKey {
         }
     }
 
-    /// Whether both are the same key: of one kind and name, as sops compares them.
+    /// Whether both are the same key: of one kind and name, as sops compares them. A key of Azure
+    /// without a version is any version of it.
     pub fn same(&self, other: &Self) -> bool {
+        if let (
+            Self::AzureKv { vault_url, name, version },
+            Self::AzureKv { vault_url: other_url, name: other_name, version: other_version },
+        ) = (self, other)
+        {
+            let any = version.is_empty() || other_version.is_empty();
+            return vault_url == other_url
+                && name == other_name
+                && (any || version == other_version);
+        }
         self.kind() == other.kind() && self.name() == other.name()
     }
 

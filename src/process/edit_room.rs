@@ -18,8 +18,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ExitCode, ExitStatus};
 use std::time::{Duration, Instant};
 
-use rustix::process::Signal;
-
 use super::{Editor, Interrupts, command};
 use crate::fsx::private_dir::plain_name;
 use crate::fsx::{Folder, Folders, PrivateDir, PrivateDirError, namespace};
@@ -360,7 +358,8 @@ fn prepare(parent: &OsStr, mount_point: &Path) -> io::Result<()> {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     namespace::enter(mount_point)?;
     // After the change of namespace, which may take it back; it survives exec.
-    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+    #[cfg(target_os = "linux")]
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
     let now = rustix::process::getppid().map(|pid| pid.as_raw_nonzero().to_string());
     if now.as_deref().map(OsStr::new) != Some(parent) {
         return Err(io::ErrorKind::NotFound.into());

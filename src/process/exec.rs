@@ -1,25 +1,22 @@
 //! Runs a command in our place, with secrets in its environment: the terminal, the standard streams
 //! and the signals are the command's, and its exit code becomes ours.
 //!
-//! Signals that come from the terminal reach the command without us, since it is in our process
-//! group; those that another process sends are passed on. INT and QUIT tell nothing of where they
-//! come from: they are passed on only where no terminal could have sent them.
+//! What is typed at the terminal reaches the command without us, since it is in our process group; a
+//! signal that a process sends is passed on. The kernel tells which of the two it was.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::fs::OpenOptions;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rustix::process::{Gid, Pid, PidfdFlags, Signal, Uid, pidfd_open, pidfd_send_signal};
-use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
+use rustix::process::{Pid, Signal};
 
-use super::{Account, Interrupts, command, find_program};
+use super::interrupts::Sender;
+use super::{Account, Interrupts, SecretFile, command, find_program};
 use crate::plaintext::Plaintext;
 
 /// What to run, and with what.
@@ -31,7 +28,9 @@ pub struct ExecRequest<'a> {
     pub arguments: &'a [OsString],
     /// Variables for its environment.
     pub secrets: &'a [(String, Plaintext)],
-    /// Whether they are all of its environment.
+    /// Files for it.
+    pub files: &'a [SecretFile],
+    /// Whether the variables are all of its environment.
     pub pristine: bool,
     /// Another user to run it as.
     pub user: Option<&'a Account>,
@@ -48,7 +47,9 @@ impl ExecRequest<'_> {
         let relay = Arc::new(Relay::default());
         let held = {
             let relay = Arc::clone(&relay);
-            interrupts.pass_on(move |signal| relay.pass(signal)).map_err(ExecError::Signals)?
+            interrupts
+                .pass_on(move |signal, sender| relay.pass(signal, sender))
+                .map_err(ExecError::Signals)?
         };
         let mut child = self.spawn(command).map_err(|source| self.not_started(source))?;
         relay.begin(&child);
@@ -100,6 +101,8 @@ impl ExecRequest<'_> {
             }
             command.env(name, OsStr::from_bytes(value));
         }
+        // The last step, since nothing else that is started shall have them.
+        self.files.iter().try_for_each(SecretFile::hand_on).map_err(ExecError::Files)?;
         Ok(command)
     }
 
@@ -132,7 +135,10 @@ fn is_name(name: &str) -> bool {
 }
 
 /// Gives this thread the rights of a user and no others, for good.
-fn become_user(user: &Account) -> io::Result<()> {
+#[cfg(target_os = "linux")]
+pub(super) fn become_user(user: &Account) -> io::Result<()> {
+    use rustix::process::{Gid, Uid};
+    use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
     let groups: Vec<Gid> = user.groups.iter().map(|gid| Gid::from_raw(*gid)).collect();
     let (uid, gid) = (Uid::from_raw(user.uid), Gid::from_raw(user.gid));
     set_thread_groups(&groups)?;
@@ -141,13 +147,53 @@ fn become_user(user: &Account) -> io::Result<()> {
     Ok(())
 }
 
+/// Threads have no rights of their own.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn become_user(_user: &Account) -> io::Result<()> {
+    Err(io::Error::new(io::ErrorKind::Unsupported, "another user only on Linux"))
+}
+
+/// A child to send signals to.
+#[cfg(target_os = "linux")]
+#[derive(Debug)]
+struct Running(std::os::fd::OwnedFd);
+
+#[cfg(target_os = "linux")]
+impl Running {
+    /// By a descriptor, since the number may be another process's by the time a signal comes.
+    fn of(pid: Pid) -> Option<Self> {
+        use rustix::process::{PidfdFlags, pidfd_open};
+        pidfd_open(pid, PidfdFlags::empty()).ok().map(Self)
+    }
+
+    fn send(&self, signal: Signal) {
+        let _ended = rustix::process::pidfd_send_signal(&self.0, signal);
+    }
+}
+
+/// A child to send signals to, by its number: there are no descriptors of processes.
+#[cfg(not(target_os = "linux"))]
+#[derive(Debug)]
+struct Running(Pid);
+
+#[cfg(not(target_os = "linux"))]
+impl Running {
+    fn of(pid: Pid) -> Option<Self> {
+        Some(Self(pid))
+    }
+
+    fn send(&self, signal: Signal) {
+        let _ended = rustix::process::kill_process(self.0, signal);
+    }
+}
+
 /// The way of signals to the command; those that come before it is there wait for it.
 #[derive(Debug, Default)]
 struct Relay(Mutex<Early>);
 
 #[derive(Debug, Default)]
 struct Early {
-    child: Option<OwnedFd>,
+    child: Option<Running>,
     waiting: Vec<i32>,
 }
 
@@ -155,23 +201,19 @@ impl Relay {
     fn begin(&self, child: &Child) {
         let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
         let mut early = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // A descriptor, since the number may be another process's by the time a signal comes.
-        early.child = pid.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
+        early.child = pid.and_then(Running::of);
         for signal in std::mem::take(&mut early.waiting) {
             early.send(signal);
         }
     }
 
-    fn pass(&self, signal: i32) {
-        let typed = [Signal::INT, Signal::QUIT].iter().any(|key| key.as_raw() == signal);
-        if typed && in_foreground() {
-            return;
-        }
+    fn pass(&self, signal: i32, sender: Sender) {
+        let key = [Signal::INT, Signal::QUIT].iter().any(|key| key.as_raw() == signal);
         let mut early = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if early.child.is_some() {
-            early.send(signal);
-        } else {
+        if early.child.is_none() {
             early.waiting.push(signal);
+        } else if !(key && sender == Sender::Kernel) {
+            early.send(signal);
         }
     }
 }
@@ -179,17 +221,9 @@ impl Relay {
 impl Early {
     fn send(&self, signal: i32) {
         if let (Some(child), Some(signal)) = (&self.child, Signal::from_named_raw(signal)) {
-            let _ended = pidfd_send_signal(child, signal);
+            child.send(signal);
         }
     }
-}
-
-/// Whether the terminal, if there is one, sends what is typed to our process group.
-fn in_foreground() -> bool {
-    let terminal = OpenOptions::new().read(true).open("/dev/tty");
-    terminal.is_ok_and(|terminal| {
-        rustix::termios::tcgetpgrp(&terminal).is_ok_and(|group| group == rustix::process::getpgrp())
-    })
 }
 
 /// Why a command did not run.
@@ -229,6 +263,8 @@ pub enum ExecError {
         /// The name of the variable.
         name: String,
     },
+    /// A file cannot be left to it.
+    Files(io::Error),
     /// Signals cannot be handled.
     Signals(io::Error),
     /// It was started but cannot be waited for.
@@ -247,7 +283,11 @@ impl ExecError {
                 Some("only root can run commands as another user")
             }
             Self::Name { .. } => Some("name it yourself: `--env NAME=WAY`"),
-            Self::Start { .. } | Self::User { .. } | Self::Signals(_) | Self::Lost(_) => None,
+            Self::Start { .. }
+            | Self::User { .. }
+            | Self::Files(_)
+            | Self::Signals(_)
+            | Self::Lost(_) => None,
         }
     }
 }
@@ -269,6 +309,7 @@ impl fmt::Display for ExecError {
             Self::Nul { name } => {
                 write!(f, "the value of `{name}` holds a NUL byte, which no variable can hold")
             }
+            Self::Files(source) => write!(f, "cannot hand the file to the command: {source}"),
             Self::Signals(source) => write!(f, "cannot handle signals: {source}"),
             Self::Lost(source) => write!(f, "lost touch with the command: {source}"),
         }
@@ -280,6 +321,7 @@ impl std::error::Error for ExecError {
         match self {
             Self::Start { source, .. }
             | Self::User { source, .. }
+            | Self::Files(source)
             | Self::Signals(source)
             | Self::Lost(source) => Some(source),
             Self::Missing { .. } | Self::TooLarge { .. } | Self::Name { .. } | Self::Nul { .. } => {

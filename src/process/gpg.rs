@@ -13,8 +13,7 @@ use crate::plaintext::Plaintext;
 /// Runs `program`, a path or a name in `path` (the form of `$PATH`), with arguments on `input`;
 /// gives what it prints, at most `limit` bytes.
 ///
-/// It gets the variables that `gpg`, its agent and pinentry know, and ten minutes, since somebody
-/// may have to find a card.
+/// It gets the variables that `gpg`, its agent and pinentry know, and so much time.
 ///
 /// # Errors
 /// [`GpgError`].
@@ -24,6 +23,7 @@ pub fn gpg(
     args: &[OsString],
     input: &Plaintext,
     limit: usize,
+    patience: Duration,
 ) -> Result<Plaintext, GpgError> {
     let name = || PathBuf::from(program);
     let file = locate(program, path).ok_or_else(|| GpgError::NotFound { program: name() })?;
@@ -36,10 +36,10 @@ pub fn gpg(
     {
         command.env("GPG_TTY", terminal);
     }
-    let answer = pipe::talk(command, Some(input), limit, PATIENCE)
+    let answer = pipe::talk(command, Some(input), limit, patience)
         .map_err(|source| GpgError::Io { program: name(), source })?;
     match answer.status {
-        None => Err(GpgError::TimedOut { program: name() }),
+        None => Err(GpgError::TimedOut { program: name(), after: patience }),
         Some(status) if status.success() => Ok(answer.stdout),
         Some(_) => Err(GpgError::Refused { program: name(), said: answer.last_line }),
     }
@@ -60,10 +60,12 @@ pub enum GpgError {
         /// The last line that it said on stderr.
         said: String,
     },
-    /// No answer within ten minutes.
+    /// No answer in the time that it had.
     TimedOut {
         /// `gpg`, or what `SOPS_GPG_EXEC` says.
         program: PathBuf,
+        /// The time.
+        after: Duration,
     },
     /// It cannot be run, or printed too much.
     Io {
@@ -97,8 +99,9 @@ impl fmt::Display for GpgError {
             }
             // It puts its name before all that it says.
             Self::Refused { said, .. } => f.write_str(said),
-            Self::TimedOut { program } => {
-                write!(f, "`{}` gave no answer within ten minutes", program.display())
+            Self::TimedOut { program, after } => {
+                let seconds = after.as_secs();
+                write!(f, "`{}` gave no answer within {seconds} seconds", program.display())
             }
             Self::Io { program, source } => {
                 write!(f, "cannot run `{}`: {source}", program.display())
@@ -117,4 +120,3 @@ impl std::error::Error for GpgError {
 }
 
 const ENVIRONMENT: [&str; 4] = ["GNUPGHOME", "GPG_*", "PINENTRY_*", "SSH_TTY"];
-const PATIENCE: Duration = Duration::from_mins(10);

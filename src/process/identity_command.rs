@@ -5,6 +5,7 @@ use std::ffi::OsStr;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::Duration;
 
 use super::{command, locate, pipe};
@@ -35,6 +36,29 @@ pub fn identity_command(
         Some(recipient) => command.env("SOPS_AGE_RECIPIENT", recipient),
         None => command.env_remove("SOPS_AGE_RECIPIENT"),
     };
+    run(command, program, limit)
+}
+
+/// Runs a program that gives credentials for a key service, with the whole environment but for
+/// `SOPS_AGE_KEY`, and gives what it prints, at most 1 MiB.
+///
+/// # Errors
+/// [`CommandError`].
+pub fn credential_command(
+    program: &str,
+    args: &[&str],
+    path: &OsStr,
+) -> Result<Plaintext, CommandError> {
+    let name = || PathBuf::from(program);
+    let file = locate(OsStr::new(program), path)
+        .ok_or_else(|| CommandError::NotFound { program: name() })?;
+    let mut command = command(&file);
+    command.args(args).env_remove("SOPS_AGE_KEY");
+    run(command, program, 1 << 20)
+}
+
+fn run(command: Command, program: &str, limit: usize) -> Result<Plaintext, CommandError> {
+    let name = || PathBuf::from(program);
     let answer = pipe::talk(command, None, limit, PATIENCE)
         .map_err(|source| CommandError::Io { program: name(), source })?;
     match answer.status {

@@ -10,7 +10,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH};
-use signal_hook::iterator::{Handle, Signals};
+use signal_hook::iterator::exfiltrator::{Exfiltrator, SignalOnly, WithOrigin};
+use signal_hook::iterator::{Handle, SignalsInfo};
+use signal_hook::low_level::siginfo::Cause;
 
 /// The handlers of the process, installed when first needed; as long as nothing is held or
 /// postponed the signals do what they always do. One value per process, of which clones are the
@@ -81,12 +83,16 @@ impl Interrupts {
     ///
     /// # Errors
     /// What the system says.
-    pub(super) fn pass_on(&self, send: impl Fn(i32) + Send + 'static) -> io::Result<Held> {
+    pub(super) fn pass_on(&self, send: impl Fn(i32, Sender) + Send + 'static) -> io::Result<Held> {
         let ignored = ignored();
         let more = [SIGUSR1, SIGUSR2, SIGWINCH];
         let more = more.into_iter().filter(|signal| ignored & mask(*signal) == 0);
         let heeded = self.install()?;
-        self.listen(&heeded.into_iter().chain(more).collect::<Vec<_>>(), send)
+        let heeded: Vec<i32> = heeded.into_iter().chain(more).collect();
+        self.listen::<WithOrigin>(&heeded, move |origin| {
+            let kernel = matches!(origin.cause, Cause::Kernel);
+            send(origin.signal, if kernel { Sender::Kernel } else { Sender::Process });
+        })
     }
 
     fn watch(
@@ -94,7 +100,7 @@ impl Interrupts {
         endings: &'static [i32],
         action: impl Fn() + Send + 'static,
     ) -> io::Result<Held> {
-        self.listen(&self.install()?, move |signal| {
+        self.listen::<SignalOnly>(&self.install()?, move |signal| {
             if endings.contains(&signal) {
                 action();
                 obey(signal);
@@ -102,8 +108,16 @@ impl Interrupts {
         })
     }
 
-    fn listen(&self, to: &[i32], each: impl Fn(i32) + Send + 'static) -> io::Result<Held> {
-        let mut signals = Signals::new(to)?;
+    fn listen<What>(
+        &self,
+        to: &[i32],
+        each: impl Fn(What::Output) + Send + 'static,
+    ) -> io::Result<Held>
+    where
+        What: Exfiltrator + Default + 'static,
+        What::Storage: Send + Sync,
+    {
+        let mut signals = SignalsInfo::<What>::new(to)?;
         let handle = signals.handle();
         let thread = std::thread::Builder::new().spawn(move || {
             for signal in signals.forever() {
@@ -124,6 +138,15 @@ impl Interrupts {
         self.default.store(false, Ordering::SeqCst);
         Ok(Postponed { default: Arc::clone(&self.default), last: Arc::clone(&self.last) })
     }
+}
+
+/// Who sent a signal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sender {
+    /// The kernel, as when a key is typed at the terminal: to the whole group of processes.
+    Kernel,
+    /// A process, or nobody knows.
+    Process,
 }
 
 /// Gives the signals back when dropped; whoever does that asks before what [`Postponed::came`].

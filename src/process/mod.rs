@@ -1,6 +1,7 @@
 //! The only place that starts child processes: clean environment, time limit, no shell.
 
 pub mod account;
+pub mod activation;
 pub mod askpass;
 pub mod capture;
 pub mod edit_room;
@@ -11,8 +12,14 @@ pub mod gpg;
 pub mod identity_command;
 pub mod interrupts;
 pub mod keyscan;
+#[cfg_attr(not(target_os = "linux"), path = "memory_file_none.rs")]
+mod memory_file;
 pub(crate) mod pipe;
+#[cfg(any(target_os = "macos", test))]
+pub mod ram_disk;
 pub mod secret_file;
+mod secret_pipe;
+pub mod transform;
 
 use std::ffi::OsStr;
 use std::io;
@@ -20,16 +27,17 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use rustix::process::{DumpableBehavior, Resource, Rlimit};
+use rustix::process::{Resource, Rlimit};
 
 pub use account::{Account, AccountError};
 pub use askpass::{AskpassError, askpass};
 pub use edit_room::{EditError, EditRequest, EditSession, Place};
 pub use editor::{Editor, EditorError};
 pub use exec::{ExecError, ExecRequest};
+pub use identity_command::credential_command;
 pub use interrupts::{Held, Interrupts, obey};
 pub use keyscan::{KeyscanError, keyscan};
-pub use secret_file::{SecretFile, SecretFileError};
+pub use secret_file::{Kind, SecretFile, SecretFileError};
 
 /// Keeps the memory of this process from core dumps and from debuggers of other processes of
 /// the same user. For the beginning of `main`.
@@ -37,7 +45,8 @@ pub use secret_file::{SecretFile, SecretFileError};
 /// # Errors
 /// What the system says; no system is known that refuses.
 pub fn harden() -> io::Result<()> {
-    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    #[cfg(target_os = "linux")]
+    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)?;
     let none = Rlimit { current: Some(0), maximum: Some(0) };
     rustix::process::setrlimit(Resource::Core, none)?;
     Ok(())

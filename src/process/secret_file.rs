@@ -1,11 +1,15 @@
-//! A decrypted file for a child that opens it by its path, as often as it likes.
+//! A decrypted file for a child that opens it by a path, as often as it likes, in one of three ways.
 //!
-//! It lies with mode 0600 in a private folder in memory and goes when the value is dropped. Where
-//! this process is killed before that, a helper removes it: the same program started again as
-//! `__tidy`, which waits for the end of a pipe that only this process holds open. Where both are
-//! killed, the next [`PrivateDir`] sweeps it. A descriptor instead of a path (memfd) would leave
-//! nothing behind in any case, but programs that close what they inherit, resolve the path or run
-//! elsewhere could not open it.
+//! - [`Kind::Inherited`]: a file without a name (memfd) whose descriptor the child inherits. Nothing of it
+//!   can be left. Programs that close what they inherit, hand the path to others or go by the name
+//!   cannot use it.
+//! - [`Kind::Named`]: a file with mode 0600 in a private folder in memory, which goes when the value
+//!   is dropped.
+//! - [`Kind::Pipe`]: a named pipe in such a folder; see [`super::secret_pipe`].
+//!
+//! Where this process is killed before a folder is removed, a helper does it: the same program started
+//! again as `__tidy`, which waits for the end of a pipe that only this process holds open. Where
+//! both are killed, the next [`PrivateDir`] sweeps it.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -14,47 +18,97 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ExitCode, Stdio};
 
+use super::memory_file::MemoryFile;
+use super::secret_pipe::Pipe;
 use super::{Account, clean_command};
 use crate::fsx::private_dir::plain_name;
 use crate::fsx::{Folders, PrivateDir, PrivateDirError};
 use crate::plaintext::Plaintext;
 
+/// How a child gets at the content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// By a descriptor that it inherits; by name where the system has no such files.
+    Inherited,
+    /// By the name of a file.
+    Named,
+    /// By the name of a pipe.
+    Pipe,
+}
+
 /// A file that is there as long as the value is.
 #[derive(Debug)]
-pub struct SecretFile {
-    // In this order: the helper finds nothing left to do.
-    private: PrivateDir,
-    _helper: Helper,
-    name: OsString,
+pub struct SecretFile(Form);
+
+#[derive(Debug)]
+enum Form {
+    Memory(MemoryFile),
+    // In this order: the writer ends, and the helper finds nothing left to do.
+    Folder { _writer: Option<Pipe>, private: PrivateDir, _helper: Helper, name: OsString },
 }
 
 impl SecretFile {
-    /// Makes a file of that name (its last part) for a child of this user or another one.
+    /// Makes a file, of that name (its last part) if it is to have one, for a child of this user or
+    /// another one.
     ///
     /// # Errors
     /// [`SecretFileError`].
     pub fn create(
+        kind: Kind,
         folders: &Folders,
         name: &OsStr,
-        content: &Plaintext,
+        content: Plaintext,
         user: Option<&Account>,
     ) -> Result<Self, SecretFileError> {
+        if kind == Kind::Inherited
+            && let Some(file) = MemoryFile::create(&content, user).map_err(SecretFileError::Put)?
+        {
+            return Ok(Self(Form::Memory(file)));
+        }
         // Nobody else can enter the folder of a user's session.
         let runtime = folders.runtime.clone().filter(|_| user.is_none());
         let folders = Folders { runtime, ..folders.clone() };
         let private = PrivateDir::create(&folders, false).map_err(SecretFileError::NoPlace)?;
         let helper = Helper::start(private.path()).map_err(SecretFileError::Helper)?;
         let name = plain_name(name);
-        private.folder().put(&name, content).map_err(SecretFileError::Put)?;
+        let path = private.path().join(&name);
+        let put = if kind == Kind::Pipe {
+            Pipe::make(&path)
+        } else {
+            private.folder().put(&name, &content)
+        };
+        put.map_err(SecretFileError::Put)?;
         if let Some(user) = user {
             private.give(&name, user.uid, user.gid).map_err(SecretFileError::Put)?;
         }
-        Ok(Self { private, _helper: helper, name })
+        let writer =
+            (kind == Kind::Pipe).then(|| Pipe::serve(path, content, user.cloned())).transpose();
+        let writer = writer.map_err(SecretFileError::Put)?;
+        Ok(Self(Form::Folder { _writer: writer, private, _helper: helper, name }))
     }
 
-    /// Where it is.
+    /// Where the child finds it.
     pub fn path(&self) -> PathBuf {
-        self.private.path().join(&self.name)
+        match &self.0 {
+            Form::Memory(file) => file.path(),
+            Form::Folder { private, name, .. } => private.path().join(name),
+        }
+    }
+
+    /// Whether it needs nobody who tidies up.
+    pub fn is_inherited(&self) -> bool {
+        matches!(self.0, Form::Memory(_))
+    }
+
+    /// Leaves it to what is started from now on.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub(super) fn hand_on(&self) -> io::Result<()> {
+        match &self.0 {
+            Form::Memory(file) => file.hand_on(),
+            Form::Folder { .. } => Ok(()),
+        }
     }
 }
 

@@ -28,6 +28,24 @@ mod urls;
 mod verify;
 mod words;
 
+// Where it looks, and what it says of it.
+pub mod cause;
+pub mod container;
+pub(crate) mod dig;
+pub(crate) mod eyes;
+mod file;
+pub mod finding;
+pub mod gap;
+mod level;
+mod links;
+pub mod memory;
+pub mod narinfo;
+pub mod plan;
+pub mod roots;
+pub mod signature;
+pub mod store;
+pub mod walk;
+
 #[cfg(test)]
 mod entropy_tests;
 #[cfg(test)]

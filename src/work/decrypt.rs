@@ -5,10 +5,10 @@ use std::io::{self, BufRead, Cursor, ErrorKind, Read, Write};
 use std::path::Path;
 
 use super::Problem;
-use super::keys::Keys;
 use super::secret::decrypt_stream;
 use super::sops::{self, MAX_FILE};
 use crate::format::age::{AgeError, Encrypted};
+use crate::format::keys::Keys;
 use crate::format::sops::file::{MacCheck, Writer};
 use crate::format::sops::store::Store;
 use crate::plaintext::Plaintext;

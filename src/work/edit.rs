@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use super::keys::Keys;
 use super::secret::{self, Kind, Opened};
 use super::{FileError, Job, Problem, syntax};
 use crate::format::age::AgeError;
+use crate::format::keys::Keys;
 use crate::format::sops::file::Writer;
 use crate::format::sops::store::Store;
 use crate::key::Plugins;

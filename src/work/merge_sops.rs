@@ -4,11 +4,11 @@
 
 use std::path::Path;
 
-use super::keys::Keys;
 use super::merge::{self, Change, Spot, applied, same_tree};
 use super::merge_readers::{Readers, SameKeys, WhichKey, field, which_key};
 use super::sops::{self, Unlocked};
 use super::{Problem, way};
+use crate::format::keys::Keys;
 use crate::format::sops::data_key::{self, DataKey};
 use crate::format::sops::file::{
     MacCheck, Sealing, SopsError, SopsFile, VersionRule, Writer, seal_with,
@@ -110,7 +110,7 @@ impl Versions {
         };
         let mut metadata = vec![sealed_ours.metadata(), sealed_theirs.metadata()];
         metadata.extend(sealed_base.as_ref().map(SopsFile::metadata));
-        let found = data_key::unwrap(&metadata, &mut keys.keyring, &keys.pgp, &keys.order);
+        let found = data_key::unwrap(&metadata, keys);
         let mut found = found.into_iter();
         let mut unlock = |text: &Plaintext, version| {
             let unusable = |problem| Unusable { version, problem };

@@ -4,7 +4,7 @@
 pub mod compare;
 pub mod decrypt;
 pub mod edit;
-pub mod keys;
+pub mod known;
 pub mod links;
 pub mod merge;
 pub mod merge_readers;
@@ -18,7 +18,6 @@ pub mod sops;
 pub mod sops_metadata;
 pub mod status;
 pub mod syntax;
-pub mod values;
 pub mod way;
 
 use std::io::ErrorKind;
@@ -31,6 +30,7 @@ use crate::format::age::{self, AgeError};
 use crate::format::sops::data_key::{Locked, RewrapError};
 use crate::format::sops::file::SopsError;
 use crate::format::sops::store::{ParseError, Store};
+use crate::format::sops::unlock::UnlockError;
 use crate::fsx::{ReplaceError, Staged};
 use crate::key::Recipient;
 use crate::key::keyring::Unopened;
@@ -269,6 +269,16 @@ impl From<AgeError> for Problem {
             | AgeError::Mac
             | AgeError::Payload { .. }
             | AgeError::Write(_) => Self::Age(error),
+        }
+    }
+}
+
+impl From<UnlockError> for Problem {
+    fn from(error: UnlockError) -> Self {
+        match error {
+            UnlockError::NotEncrypted => Self::NotEncrypted,
+            UnlockError::Locked(locked) => Self::Locked(locked),
+            UnlockError::Sops(error) => Self::Sops(error),
         }
     }
 }

@@ -4,12 +4,12 @@
 
 use super::Problem;
 use super::merge;
-use super::values;
 use super::way::{self, Way};
 use crate::format::sops::extract;
 use crate::format::sops::file::SopsError;
 use crate::format::sops::store::{Layout, Store, StoreError};
 use crate::format::sops::tree::{Leaf, Map, Node, Tree, Value};
+use crate::format::sops::values;
 use crate::plaintext::Plaintext;
 
 /// One value: a text or number as it is, a map or list as a document of the `output`.

@@ -12,13 +12,13 @@ use age_core::format::{FileKey, Stanza};
 use rayon::prelude::*;
 
 use super::compare::Comparison;
-use super::keys::Keys;
 use super::links::Links;
 use super::rekey_sops;
 use super::status::{self, Inspected, State};
 use super::{FileError, Problem};
 use crate::format::age::{self, AgeError, readers};
-use crate::fsx::{Staged, commit_all, sweep};
+use crate::format::keys::Keys;
+use crate::fsx::{LastFolder, Staged, Staging, commit_all, sweep};
 use crate::key::keyring::{Keyring, Sealed};
 use crate::key::wrap::{Request, WrapError, wrap_all};
 use crate::key::{Plugins, Recipient};
@@ -147,6 +147,7 @@ pub fn carry_out(steps: &[Step], means: Means<'_, '_>) -> Result<Vec<PathBuf>, V
         Vec::from_iter(first)
     })?;
     let work: Vec<_> = steps.iter().zip(ready).collect();
+    let last = LastFolder::default();
     let staged: Vec<Result<Staged, FileError>> = work
         .into_par_iter()
         .map(|(step, (_, ready))| {
@@ -154,9 +155,9 @@ pub fn carry_out(steps: &[Step], means: Means<'_, '_>) -> Result<Vec<PathBuf>, V
                 return Err(file_error(step, Problem::Interrupted(signal)));
             }
             let staged = match ready {
-                Ready::Reseal { old, new, stanzas } => reseal(step, &old, &new, stanzas),
+                Ready::Reseal { old, new, stanzas } => reseal(step, &last, &old, &new, stanzas),
                 Ready::Extend { key, read, added } => {
-                    extend(step, &key, old_stanzas(step, read.as_deref()), &added)
+                    extend(step, &last, &key, old_stanzas(step, read.as_deref()), &added)
                 }
                 Ready::Sops(file) => file.stage(&step.file.job, canonical),
             };
@@ -344,6 +345,7 @@ fn kept_labels(step: &Step) -> Option<BTreeSet<String>> {
 /// meanwhile.
 fn reseal(
     step: &Step,
+    last: &LastFolder,
     old: &FileKey,
     new: &FileKey,
     mut stanzas: Vec<Stanza>,
@@ -354,7 +356,8 @@ fn reseal(
     }
     let mut encrypted = status::open(&job.path).map_err(Problem::Age)?;
     let content = encrypted.decrypt(old).map_err(Problem::Age)?;
-    let mut staged = Staged::new(&job.path).map_err(Problem::Replace)?;
+    let staged = Staged::after(last, &job.path, Staging::default());
+    let mut staged = staged.map_err(Problem::Replace)?;
     super::seal_into(new, &stanzas, step.file.armored, &content, &mut staged)?;
     Ok(staged)
 }
@@ -363,6 +366,7 @@ fn reseal(
 /// nothing forged is carried over.
 fn extend(
     step: &Step,
+    last: &LastFolder,
     file_key: &FileKey,
     old: &[Stanza],
     added: &[Stanza],
@@ -393,7 +397,8 @@ fn extend(
         again = status::open(&job.path).map_err(Problem::Age)?;
         again.payload()
     };
-    let mut staged = Staged::new(&job.path).map_err(Problem::Replace)?;
+    let staged = Staged::after(last, &job.path, Staging::default());
+    let mut staged = staged.map_err(Problem::Replace)?;
     let mut sink = BufWriter::with_capacity(16 * 1024, &mut staged);
     let written = age::rewrap(file_key, stanzas, step.file.armored, payload, &mut sink)
         .and_then(|()| sink.flush().map_err(AgeError::Write));

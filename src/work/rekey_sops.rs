@@ -3,9 +3,9 @@
 
 use rayon::prelude::*;
 
-use super::keys::Keys;
 use super::rekey::{self, Action, Ready, Step, all, file_error};
 use super::{FileError, Job, Problem, secret, sops};
+use crate::format::keys::Keys;
 use crate::format::sops::data_key::{self, DataKey, Rewrap};
 use crate::format::sops::file::{MacCheck, SopsError, SopsFile};
 use crate::format::sops::metadata::Metadata;
@@ -41,7 +41,7 @@ pub(super) fn prepare(
         .collect();
     let files = all(files)?;
     let metadata: Vec<&Metadata> = files.iter().map(SopsFile::metadata).collect();
-    let old = data_key::unwrap(&metadata, &mut keys.keyring, &keys.pgp, &keys.order);
+    let old = data_key::unwrap(&metadata, keys);
     let old = old
         .into_iter()
         .zip(&found)
@@ -63,7 +63,7 @@ pub(super) fn prepare(
             threshold: readers.and_then(|readers| readers.threshold),
         }
     });
-    let wrapped = data_key::wrap(requests.collect(), &keys.plugins(), &keys.pgp, &now);
+    let wrapped = data_key::wrap(requests.collect(), &keys.plugins(), keys.outside(), &now);
     let wrapped = wrapped.into_iter().zip(&found);
     all(wrapped
         .map(|(result, (_, step, _))| {

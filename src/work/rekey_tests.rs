@@ -65,7 +65,16 @@ fn inspected(state: State, expected: &str, anonymous: bool) -> Inspected {
         place: Place::file(Path::new("rules")),
         base: ".".into(),
     };
-    Inspected { job, state, store: None, armored: false, stamp: None, link: false, whole: None }
+    Inspected {
+        job,
+        state,
+        store: None,
+        selection: None,
+        armored: false,
+        stamp: None,
+        link: false,
+        whole: None,
+    }
 }
 
 /// A comparison in words.

@@ -5,10 +5,11 @@ use std::path::Path;
 
 use age_core::format::FileKey;
 
-use super::keys::Keys;
+use super::compare::{LeftOver, compare_sops};
 use super::sops::{self, Unlocked};
 use super::{FileError, Job, Problem, seal_into, status};
 use crate::format::age::{self, AgeError, Encrypted, readers};
+use crate::format::keys::Keys;
 use crate::format::sops::file::{MacCheck, SopsError, Writer};
 use crate::format::sops::store::Store;
 use crate::fsx::{Staged, replace::Staging, sweep};
@@ -40,6 +41,19 @@ pub enum Kind {
     Sops(Box<Unlocked>),
     /// A sops file that is to be made.
     NewSops(Store),
+}
+
+impl Kind {
+    /// Who reads a sops file and stays, although its rule does not name them. The readers of an
+    /// age file become those of the rule when it is written.
+    pub fn strangers(&self, job: &Job) -> Vec<LeftOver> {
+        match (self, &job.sops) {
+            (Self::Sops(file), Some(readers)) => {
+                compare_sops(file.opened.metadata(), readers, &job.expected, &[]).left_over
+            }
+            (Self::Age { .. } | Self::Sops(_) | Self::NewSops(_), _) => Vec::new(),
+        }
+    }
 }
 
 /// Decrypts a file into memory; a sops file in the way of the writer.

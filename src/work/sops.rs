@@ -4,35 +4,26 @@ use std::io::{ErrorKind, Write};
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::keys::Keys;
 use super::{Job, Problem};
 use crate::format::age::AgeError;
+use crate::format::keys::Keys;
 use crate::format::sops::convert;
 use crate::format::sops::data_key::{self, DataKey, Rewrap};
 use crate::format::sops::file::{
-    self, MacCheck, Opened, Sealing, SopsError, SopsFile, VersionRule, Writer,
+    self, MacCheck, Sealing, SopsError, SopsFile, VersionRule, Writer,
 };
 use crate::format::sops::metadata::Metadata;
 use crate::format::sops::select::Rule;
 use crate::format::sops::store::{Layout, Store};
 use crate::format::sops::time;
+use crate::format::sops::unlock;
 use crate::fsx::read::read_plaintext;
 use crate::key::wrapping::WrappingKey;
 use crate::plaintext::Plaintext;
 use crate::rules;
 use crate::rules::sops::{Selector, SelectorKind, SopsReaders};
 
-/// Most bytes of a sops file, whose values are in Base64: 96 MiB.
-pub const MAX_FILE: usize = 96 * 1024 * 1024;
-
-/// A decrypted file and the key of its values.
-#[derive(Debug)]
-pub struct Unlocked {
-    /// The values.
-    pub opened: Opened,
-    /// The key that they were encrypted with.
-    pub key: DataKey,
-}
+pub use crate::format::sops::unlock::{MAX_FILE, Unlocked, store_of};
 
 /// Reads a file; no key is needed.
 ///
@@ -51,30 +42,7 @@ pub fn read(path: &Path, store: Store) -> Result<SopsFile, Problem> {
 /// # Errors
 /// [`Problem::NotEncrypted`], [`Problem::Sops`].
 pub fn parse(text: Plaintext, store: Store) -> Result<SopsFile, Problem> {
-    // Any file is binary; an encrypted one is JSON.
-    let is_binary = store == Store::Binary;
-    SopsFile::read(store, text).map_err(|error| {
-        let plain = matches!(error, SopsError::NotEncrypted)
-            || is_binary && matches!(error, SopsError::Parse(_));
-        if plain { Problem::NotEncrypted } else { Problem::Sops(error) }
-    })
-}
-
-/// What kind of document an encrypted text is: what its name says, and where that says nothing,
-/// what is in it.
-pub fn store_of(name: &Path, text: &Plaintext) -> Store {
-    let named = Store::of_path(name);
-    let is_whole = |text| {
-        let tree = Store::Binary.read(text).unwrap_or_default();
-        let root = tree.documents.first().map(|document| &document.root);
-        root.is_some_and(|root| root.entries().all(|entry| entry.key == "data"))
-    };
-    if named != Store::Binary || is_whole(text) {
-        return named;
-    }
-    let others = [Store::Json, Store::Yaml, Store::Ini, Store::Dotenv];
-    let fits = |store: &Store| file::is_encrypted(*store, text).unwrap_or(false);
-    others.into_iter().find(fits).unwrap_or(named)
+    unlock::parse(text, store).map_err(Problem::from)
 }
 
 /// Finds the data key of a file and decrypts its values.
@@ -82,9 +50,7 @@ pub fn store_of(name: &Path, text: &Plaintext) -> Store {
 /// # Errors
 /// [`Problem::Locked`], [`Problem::Sops`].
 pub fn unlock(file: SopsFile, keys: &mut Keys<'_>, check: MacCheck) -> Result<Unlocked, Problem> {
-    let key = key_of(&file, keys)?;
-    let opened = file.open(&key, check).map_err(Problem::Sops)?;
-    Ok(Unlocked { opened, key })
+    unlock::unlock(file, keys, check).map_err(Problem::from)
 }
 
 /// The document in the bytes of a file, every byte of it but encrypted values and metadata.
@@ -106,8 +72,7 @@ pub fn document_of(name: &Path, bytes: &[u8], keys: &mut Keys<'_>) -> Result<Pla
 /// # Errors
 /// [`Problem::Locked`].
 pub fn key_of(file: &SopsFile, keys: &mut Keys<'_>) -> Result<DataKey, Problem> {
-    let mut found = data_key::unwrap(&[file.metadata()], &mut keys.keyring, &keys.pgp, &keys.order);
-    found.pop().ok_or(Problem::NotEncrypted)?.map_err(Problem::Locked)
+    unlock::key_of(file, keys).map_err(Problem::from)
 }
 
 /// Encrypts a document in the place of a file, with its key and for its readers. What is new is
@@ -303,7 +268,7 @@ pub fn wrap(
     keys: &Keys<'_>,
 ) -> Result<(), Problem> {
     let request = Rewrap { metadata, data_key, fresh, groups, threshold };
-    let mut done = data_key::wrap(vec![request], &keys.plugins(), &keys.pgp, &now());
+    let mut done = data_key::wrap(vec![request], &keys.plugins(), keys.outside(), &now());
     done.pop().unwrap_or(Ok(())).map_err(Problem::Rewrap)
 }
 

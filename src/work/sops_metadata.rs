@@ -2,8 +2,8 @@
 //! data key. Prints nothing.
 
 use super::Problem;
-use super::keys::Keys;
 use super::sops::wrap;
+use crate::format::keys::Keys;
 use crate::format::sops::data_key::DataKey;
 use crate::format::sops::file::{SopsError, SopsFile, Writer};
 use crate::format::sops::metadata::Metadata;

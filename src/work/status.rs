@@ -13,6 +13,7 @@ use rustix::io::Errno;
 use super::compare::{Comparison, compare, compare_sops};
 use super::{Expected, Job, Problem, sops};
 use crate::format::age::{AgeError, Encrypted, Whole};
+use crate::format::sops::select;
 use crate::format::sops::store::Store;
 
 /// How a secret file stands to its rule.
@@ -56,6 +57,9 @@ pub struct Inspected {
     pub state: State,
     /// What kind of sops file it is, if it is one.
     pub store: Option<Store>,
+    /// What the sops file and its rule say is encrypted, where they differ. A rekey leaves that, so
+    /// that it is no part of the state.
+    pub selection: Option<Selection>,
     /// Whether the file is armored.
     pub armored: bool,
     /// The file as it was before its header was read.
@@ -64,6 +68,15 @@ pub struct Inspected {
     pub link: bool,
     /// The file, where it is small and may have to be changed.
     pub whole: Option<Whole>,
+}
+
+/// Two ways to choose the values that are encrypted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Selection {
+    /// That of the file.
+    pub file: select::Rule,
+    /// That of the rules.
+    pub rules: select::Rule,
 }
 
 /// What tells a file from what another program puts in its place: device, inode, size, time of
@@ -94,6 +107,7 @@ fn inspect(job: Job, known: &[Expected], room: &AtomicU64) -> Inspected {
         job,
         state,
         store: None,
+        selection: None,
         armored: false,
         stamp,
         link,
@@ -115,10 +129,10 @@ fn inspect(job: Job, known: &[Expected], room: &AtomicU64) -> Inspected {
         Ok(encrypted) => encrypted,
         Err(AgeError::NotAge) => {
             let store = Store::of_path(&job.path);
-            let state = sops_state(&job, store, known);
+            let (state, selection) = sops_state(&job, store, known);
             let is_sops = !matches!(state, State::NotEncrypted);
             let store = is_sops.then_some(store);
-            return Inspected { store, ..other(job, state, stamp, link) };
+            return Inspected { store, selection, ..other(job, state, stamp, link) };
         }
         Err(error) => return other(job, State::Broken(error), stamp, link),
     };
@@ -129,22 +143,30 @@ fn inspect(job: Job, known: &[Expected], room: &AtomicU64) -> Inspected {
     let keep = changes && size <= SMALL && take(room, size);
     // What cannot be read here is read again, and the error told, where it is needed.
     let whole = if keep { encrypted.into_whole(SMALL).ok().flatten() } else { None };
-    Inspected { job, state, store: None, armored, stamp, link, whole }
+    Inspected { job, state, store: None, selection: None, armored, stamp, link, whole }
 }
 
 /// How a file that is no age file stands to its rule.
-fn sops_state(job: &Job, store: Store, known: &[Expected]) -> State {
+fn sops_state(job: &Job, store: Store, known: &[Expected]) -> (State, Option<Selection>) {
     let file = match sops::read(&job.path, store) {
         Ok(file) => file,
-        Err(Problem::NotEncrypted) => return State::NotEncrypted,
-        Err(Problem::Age(error)) => return State::Broken(error),
-        Err(Problem::Sops(error)) => return State::BrokenSops(error.to_string()),
-        Err(_) => return State::Absent,
+        Err(Problem::NotEncrypted) => return (State::NotEncrypted, None),
+        Err(Problem::Age(error)) => return (State::Broken(error), None),
+        Err(Problem::Sops(error)) => return (State::BrokenSops(error.to_string()), None),
+        Err(_) => return (State::Absent, None),
     };
-    match &job.sops {
-        Some(readers) => State::of(compare_sops(file.metadata(), readers, &job.expected, known)),
-        None => State::BrokenSops("is a sops file, and its rule is about age files".to_owned()),
-    }
+    let Some(readers) = &job.sops else {
+        let what = "is a sops file, and its rule is about age files".to_owned();
+        return (State::BrokenSops(what), None);
+    };
+    let comparison = compare_sops(file.metadata(), readers, &job.expected, known);
+    let meant = |rule: Option<select::Rule>| {
+        rule.filter(|rule| !rule.text().is_empty()).unwrap_or_default()
+    };
+    let rules = meant(sops::rule(readers.selector.as_ref()));
+    let selection = Selection { file: meant(file.metadata().rule.clone()), rules };
+    let differs = selection.file != selection.rules && store != Store::Binary;
+    (State::of(comparison), differs.then_some(selection))
 }
 
 fn take(room: &AtomicU64, size: u64) -> bool {

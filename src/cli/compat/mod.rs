@@ -7,6 +7,7 @@
 //! or the user says so.
 
 mod agenix;
+mod install_secrets;
 mod ragenix;
 mod schema;
 mod sops;
@@ -41,6 +42,7 @@ pub(super) fn stand_in(arguments: &[OsString]) -> Option<ExitCode> {
         "agenix" => Some(agenix::main(rest)),
         "ragenix" => Some(ragenix::main(arguments)),
         "sops" => Some(sops::main(rest)),
+        "sops-install-secrets" => Some(install_secrets::main(rest)),
         _ => None,
     }
 }

@@ -61,7 +61,7 @@ impl Encrypt {
     fn kind(
         &self,
         job: &Job,
-        keys: &mut crate::work::keys::Keys<'_>,
+        keys: &mut crate::format::keys::Keys<'_>,
         writer: &Writer,
     ) -> Result<Kind, crate::work::FileError> {
         let kind = if self.in_place { job.new_kind() } else { edit::kind_of(job, keys, writer)? };

@@ -91,7 +91,7 @@ pub(super) fn locked(locked: &Locked, file: &str, around: &Around<'_>) -> Failur
     }
     failure = needs_lines(failure, locked.needs().map(|key| need(key, around.needs)));
     let remedy = around.tried.iter().find_map(|tried| tried.remedy.clone());
-    let remedy = remedy.or_else(|| locked.remedy().map(str::to_owned));
+    let remedy = remedy.or_else(|| locked.remedy());
     failure.hint(remedy.unwrap_or_else(|| {
         format!(
             "name one of these keys with `--identity FILE`, or run `secretctl rekey {}` where one \

@@ -106,6 +106,19 @@ impl Whole {
         Ok(())
     }
 
+    /// Decrypts the payload.
+    ///
+    /// # Errors
+    /// [`AgeError`] of the kinds `Mac`, `Header` and `Payload`.
+    pub fn decrypt(&self, file_key: &FileKey) -> Result<Plaintext, AgeError> {
+        if !self.header.verify(file_key) {
+            return Err(AgeError::Mac);
+        }
+        let mut all = PlaintextSink(Plaintext::with_capacity(self.payload.len()));
+        stream::open(file_key, &mut self.payload.as_slice(), &mut all)?;
+        Ok(all.0)
+    }
+
     /// The bytes behind the header.
     pub fn payload(&self) -> &[u8] {
         &self.payload

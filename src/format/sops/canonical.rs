@@ -24,7 +24,7 @@ pub(super) fn part_comments(map: &mut Map) {
     }
 }
 
-fn part_in_node(node: &mut Node) {
+pub(super) fn part_in_node(node: &mut Node) {
     match node {
         Node::Map(map) => part_comments(map),
         Node::List(list) => {

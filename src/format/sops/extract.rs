@@ -50,6 +50,16 @@ pub fn print(
     }
 }
 
+/// As [`print()`], for a value that stays where it is; in its own kind of document.
+///
+/// # Errors
+/// What that cannot say.
+pub fn print_copy(node: &Node, store: Store) -> Result<Plaintext, StoreError> {
+    let mut copy = node.copy();
+    canonical::part_in_node(&mut copy);
+    print(copy, store, store, &Layout::default())
+}
+
 /// What is no document of its own is printed as the one value of a map, which is cut off.
 fn print_part(
     node: Node,

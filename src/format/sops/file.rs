@@ -126,6 +126,11 @@ impl SopsFile {
         &self.metadata
     }
 
+    /// The values of the first document, most of them encrypted.
+    pub fn root(&self) -> Option<&Map> {
+        self.tree.documents.first().map(|document| &document.root)
+    }
+
     /// The metadata once more, to be changed.
     ///
     /// # Errors
@@ -215,6 +220,11 @@ impl Opened {
         &self.metadata
     }
 
+    /// What it holds.
+    pub(super) fn tree(&self) -> &Tree {
+        &self.tree
+    }
+
     /// How many comments look encrypted and could not be decrypted; they are in the document as
     /// they stand in the file.
     pub fn comments_left(&self) -> usize {
@@ -261,6 +271,11 @@ impl Opened {
         let node = extract::take(Node::Map(root), way).ok_or_else(missing)?;
         extract::print(node, self.store, output, layout)
             .map_err(|error| SopsError::Store(StoreError { way: way.to_vec(), ..error }))
+    }
+
+    /// The values of the first document.
+    pub fn root(&self) -> Option<&Map> {
+        self.tree.documents.first().map(|document| &document.root)
     }
 
     /// The values of the first document by their keys, each as one text; null is an empty one.

@@ -143,6 +143,7 @@ fn sweeping_takes_what_the_dead_left_and_no_more() {
     symlink(".secretctl-other", folder.path().join(".secretctl-link.tmp")).unwrap();
     let mut staged = Staged::new(&folder.path().join("file")).unwrap();
     staged.put(b"x").unwrap();
+    staged.lock();
     staged.give_name().unwrap();
     assert_eq!(sweep(folder.path()), 1);
     staged.commit().unwrap();
@@ -174,6 +175,30 @@ fn what_is_being_written_has_no_name() {
     staged.put(b"x").unwrap();
     staged.finish().unwrap();
     assert!(staged.temporary.is_some() || names(folder.path()).is_empty());
+}
+
+/// The folder is opened once, and a link in it is followed all the same.
+#[test]
+fn many_files_share_an_open_folder() {
+    let root = tempfile::tempdir().unwrap();
+    for name in ["a", "b", "else"] {
+        fs::create_dir(root.path().join(name)).unwrap();
+    }
+    fs::write(root.path().join("else/there"), "old").unwrap();
+    symlink("../else/there", root.path().join("a/link")).unwrap();
+    let last = LastFolder::default();
+    for name in ["a/1", "a/2", "b/1", "a/3", "a/link", "a/4"] {
+        let target = root.path().join(name);
+        let mut staged = Staged::after(&last, &target, Staging::default()).unwrap();
+        staged.put(name.as_bytes()).unwrap();
+        staged.commit().unwrap();
+        assert_eq!(fs::read(target).unwrap(), name.as_bytes());
+    }
+    assert!(root.path().join("a/link").is_symlink());
+    assert_eq!(fs::read(root.path().join("else/there")).unwrap(), b"a/link");
+    let missing = root.path().join("c/1");
+    let error = Staged::after(&last, &missing, Staging::default()).unwrap_err();
+    assert!(matches!(error, ReplaceError::MissingFolder { .. }));
 }
 
 #[test]

@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::io::{self, Read, Write};
 use std::process::{ChildStdin, ChildStdout, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use age_core::format::Stanza;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD_NO_PAD;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use zeroize::{Zeroize, Zeroizing};
 
 use super::{PluginError, Plugins};
@@ -47,6 +48,8 @@ pub(super) struct Connection {
     buffer: Zeroizing<Vec<u8>>,
     filled: usize,
     commands: usize,
+    /// Until when it may take, and how long that is.
+    deadline: Option<(Instant, Duration)>,
 }
 
 impl Connection {
@@ -59,7 +62,10 @@ impl Connection {
         if !is_plugin_name(&name) || !plugins.allowed.permits(&name, plugins.ask) {
             return Err(PluginError::NotAllowed { name: clean(&name) });
         }
-        let program = find_program(OsStr::new(&format!("age-plugin-{name}")), plugins.path);
+        let program = plugins
+            .allowed
+            .program(&name)
+            .or_else(|| find_program(OsStr::new(&format!("age-plugin-{name}")), plugins.path));
         let Some(program) = program else { return Err(PluginError::NotFound { name }) };
         let mut command = clean_command(&program, PASSED);
         command.arg(format!("--age-plugin={machine}")).stdin(Stdio::piped());
@@ -70,7 +76,9 @@ impl Connection {
         let (stdin, stdout, running) =
             started.map_err(|source| PluginError::NotStarted { name: name.clone(), source })?;
         let buffer = Zeroizing::new(vec![0; LARGEST]);
-        Ok(Self { name, stdin, stdout, running, buffer, filled: 0, commands: 0 })
+        let deadline = plugins.ask.patience();
+        let deadline = deadline.and_then(|time| Some((Instant::now().checked_add(time)?, time)));
+        Ok(Self { name, stdin, stdout, running, buffer, filled: 0, commands: 0, deadline })
     }
 
     /// Sends a whole phase and its end.
@@ -222,11 +230,28 @@ impl Connection {
                 Ok(None) => {}
                 Err(_) => return Err(self.broken("a command that is no stanza")),
             }
+            self.wait()?;
             let free = self.buffer.get_mut(self.filled..).unwrap_or_default();
             match self.stdout.read(free) {
                 Ok(count @ 1..) => self.filled = self.filled.saturating_add(count),
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Ok(0) | Err(_) => return Err(self.ended()),
+            }
+        }
+    }
+
+    /// Waits until there is something to read, where somebody has not that much patience.
+    fn wait(&self) -> Result<(), PluginError> {
+        let Some((deadline, after)) = self.deadline else { return Ok(()) };
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let left = Timespec::try_from(left).ok();
+            let mut stdout = [PollFd::new(&self.stdout, PollFlags::IN)];
+            match poll(&mut stdout, left.as_ref()) {
+                Ok(0) => return Err(PluginError::TimedOut { name: self.name.clone(), after }),
+                Err(error) if error == rustix::io::Errno::INTR => {}
+                // What else there is to say, reading says.
+                Ok(_) | Err(_) => return Ok(()),
             }
         }
     }

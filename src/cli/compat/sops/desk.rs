@@ -12,6 +12,7 @@ use super::{Code, Done, Refusal};
 use crate::cli::context::Context;
 use crate::cli::explain::Failure;
 use crate::cli::{Common, ErrorFormat, ui};
+use crate::format::keys::Keys;
 use crate::format::sops::data_key::DecryptionOrder;
 use crate::format::sops::file::{MacCheck, SopsError, SopsFile, Writer};
 use crate::format::sops::store::{Layout, Store};
@@ -21,7 +22,6 @@ use crate::key::wrapping::WrappingKind;
 use crate::plaintext::Plaintext;
 use crate::rules;
 use crate::work::Problem;
-use crate::work::keys::Keys;
 use crate::work::sops::{self, Unlocked};
 
 /// What a command works with.
@@ -41,7 +41,7 @@ impl Desk {
             nix_args: Vec::new(),
             error_format: ErrorFormat::Text,
         };
-        let context = Context::new(&common)?;
+        let context = Context::new(&common)?.trusting();
         let context = match opening {
             Some(opening) => context.with_order(order(&opening.order)),
             None => context,

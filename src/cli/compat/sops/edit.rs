@@ -10,6 +10,7 @@ use super::resolve::refusal;
 use super::{Code, Done, Refusal};
 use crate::cli::context::variable;
 use crate::cli::ui;
+use crate::format::keys::Keys;
 use crate::format::sops::data_key::DataKey;
 use crate::format::sops::example::example;
 use crate::format::sops::file::{VersionRule, Writer};
@@ -17,7 +18,6 @@ use crate::format::sops::metadata::Metadata;
 use crate::format::sops::store::Layout;
 use crate::plaintext::Plaintext;
 use crate::process::{EditError, EditRequest, EditSession, Editor, find_program};
-use crate::work::keys::Keys;
 use crate::work::sops::{self, Started, Unlocked};
 use crate::work::{Problem, sops_metadata};
 

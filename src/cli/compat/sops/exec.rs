@@ -10,7 +10,7 @@ use super::resolve::refusal;
 use super::{Code, Done, Refusal};
 use crate::cli::exec::{failure, filled};
 use crate::plaintext::Plaintext;
-use crate::process::{Account, ExecRequest, SecretFile};
+use crate::process::{Account, ExecRequest, Kind, SecretFile};
 use crate::work::Problem;
 
 pub(super) fn env(exec: &ExecEnv) -> Done {
@@ -41,9 +41,10 @@ pub(super) fn file(exec: &ExecFile) -> Done {
     let content = opened
         .document(&desk.writer(subject)?, subject.output)
         .map_err(|error| refusals::of(&Problem::Sops(error), Doing::Opening, &subject.name, &[]))?;
-    let made = SecretFile::create(&desk.context.folders, &exec.file_name, &content, user.as_ref());
+    let kind = if exec.fifo { Kind::Pipe } else { Kind::Named };
+    let folders = &desk.context.folders;
+    let made = SecretFile::create(kind, folders, &exec.file_name, content, user.as_ref());
     let made = made.map_err(|error| refusal(Code::Generic, error.to_string()))?;
-    drop(content);
     let command = filled(&exec.command, &made.path());
     let run = Run { desk: &desk, secrets: &[], pristine: false, user: user.as_ref() };
     run.shell(&command, false)
@@ -62,7 +63,8 @@ impl Run<'_> {
         let arguments = [OsString::from("-c"), command.to_owned()];
         let &Self { secrets, pristine, user, .. } = self;
         let program = OsStr::new("/bin/sh");
-        let request = ExecRequest { program, arguments: &arguments, secrets, pristine, user };
+        let arguments = &arguments;
+        let request = ExecRequest { program, arguments, secrets, files: &[], pristine, user };
         if same_process {
             return Err(failure(&request.replace()).into());
         }

@@ -185,7 +185,9 @@ fn commands_to_run_get_their_options() {
     assert_eq!(exec.user.as_deref(), Some("nobody"));
     let words = ["exec-file", "--no-fifo", "x", "cat {}", "--filename", "k.json", "--ignore-mac"];
     let Invocation::ExecFile(exec) = parsed(&words).invocation else { panic!() };
-    assert!(exec.file_name == "k.json" && exec.opening.ignore_mac);
+    assert!(exec.file_name == "k.json" && exec.opening.ignore_mac && !exec.fifo);
+    let Invocation::ExecFile(exec) = parsed(&["exec-file", "x", "c"]).invocation else { panic!() };
+    assert!(exec.fifo && exec.file_name == "tmp-file");
     assert_eq!(refused(&["exec-file", "--filename", "a/b", "x", "c"]).0, Code::Generic);
     assert_eq!(refused(&["exec-file", "--filename", "..", "x", "c"]).0, Code::Generic);
     let words = ["exec-env", "--background", "--same-process", "x", "c"];

@@ -248,6 +248,8 @@ pub(crate) struct ExecFile {
     /// For `/bin/sh -c`, with `{}` for the path.
     pub(crate) command: OsString,
     pub(crate) user: Option<String>,
+    /// Whether the path is that of a named pipe: without `--no-fifo`.
+    pub(crate) fifo: bool,
     /// `--filename`, a plain name.
     pub(crate) file_name: OsString,
 }

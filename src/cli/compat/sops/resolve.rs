@@ -277,6 +277,7 @@ impl Resolver<'_> {
             opening: self.opening()?,
             user: self.text("user")?.filter(|user| !user.is_empty()),
             settings: self.settings()?,
+            fifo: !self.switch("no-fifo")?,
             command,
             file_name,
         })

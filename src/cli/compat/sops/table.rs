@@ -262,7 +262,7 @@ pub(super) const COMMANDS: &[Command] = &[
         flags: &[
             CHILD,
             &[
-                switch(&["no-fifo"], "for compatibility: it is a file in memory either way"),
+                switch(&["no-fifo"], "a file in memory instead of a named pipe"),
                 text(&["filename"], "the name of that file"),
             ],
             INPUT_TYPE,

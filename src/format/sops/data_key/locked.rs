@@ -93,16 +93,16 @@ impl Locked {
         keys.filter(|entry| !matches!(entry.reason, Reason::NoMatch))
     }
 
-    /// What to do about it, where `gpg` knows something.
-    pub fn remedy(&self) -> Option<&'static str> {
+    /// What to do about it, where `gpg` or a service knows something.
+    pub fn remedy(&self) -> Option<String> {
         self.notable().find_map(|entry| match &entry.reason {
-            Reason::Pgp(error) => error.remedy(),
+            Reason::Pgp(error) => error.remedy().map(str::to_owned),
+            Reason::Service(error) => error.remedy(),
             Reason::NoMatch
             | Reason::Empty
             | Reason::Broken(_)
             | Reason::Age(_)
-            | Reason::Length(_)
-            | Reason::Service(_) => None,
+            | Reason::Length(_) => None,
         })
     }
 

@@ -6,7 +6,11 @@ use crate::key::wrapping::WrappingKind;
 
 /// The kinds of keys, all of them, the first to be tried first.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DecryptionOrder(Vec<WrappingKind>);
+pub struct DecryptionOrder {
+    kinds: Vec<WrappingKind>,
+    /// How many of them somebody named.
+    named: usize,
+}
 
 impl DecryptionOrder {
     /// From names between commas; kinds that are not named come last. Names of no kind do not
@@ -27,19 +31,28 @@ impl DecryptionOrder {
         let named = |kind: &WrappingKind| names.iter().position(|name| *name == kind.name());
         let mut kinds = WrappingKind::ALL.to_vec();
         kinds.sort_by_key(|kind| named(kind).unwrap_or(usize::MAX));
-        Ok(Self(kinds))
+        let named = kinds.iter().filter(|kind| named(kind).is_some()).count();
+        Ok(Self { kinds, named })
     }
 
     /// The kinds.
     pub fn kinds(&self) -> &[WrappingKind] {
-        &self.0
+        &self.kinds
+    }
+
+    /// The kinds that are tried together, the first to be tried first: those that need a network
+    /// and come behind each other, unless somebody gave them an order.
+    pub fn steps(&self) -> impl Iterator<Item = &[WrappingKind]> {
+        let (named, others) = self.kinds.split_at_checked(self.named).unwrap_or_default();
+        let together = |a: &WrappingKind, b: &WrappingKind| !a.is_local() && !b.is_local();
+        named.chunks(1).chain(others.chunk_by(together))
     }
 }
 
 impl Default for DecryptionOrder {
     fn default() -> Self {
         use WrappingKind::{Age, AzureKv, GcpKms, HcKms, HcVault, Kms, Pgp};
-        Self(vec![Age, Pgp, Kms, GcpKms, HcKms, AzureKv, HcVault])
+        Self { kinds: vec![Age, Pgp, Kms, GcpKms, HcKms, AzureKv, HcVault], named: 0 }
     }
 }
 

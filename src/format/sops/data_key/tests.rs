@@ -10,8 +10,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use age::secrecy::ExposeSecret;
 
 use super::*;
+use crate::format::keys::Keys;
 use crate::format::sops::metadata::{Metadata, WrappedKey};
 use crate::key::keyring::{Keyring, Source};
+use crate::key::service::Services;
 use crate::key::wrapping::WrappingKey;
 use crate::key::{Allowed, Ask, NoAsk, Pgp, Plugins, Recipient};
 
@@ -32,12 +34,15 @@ fn no_pgp() -> Pgp {
     Pgp::new(None, OsStr::new("/nonexistent"))
 }
 
+fn keys(keyring: Keyring<'_>) -> Keys<'_> {
+    Keys { keyring, pgp: no_pgp(), services: Services::off(), order: DecryptionOrder::default() }
+}
+
 fn open_all(files: &[&Metadata], identities: &[&str]) -> Vec<Result<DataKey, Locked>> {
     let allowed = Allowed::default();
     let text = Arc::new(Plaintext::copy_of(identities.join(" ").as_bytes()));
     let source = Source::Inline { name: "TEST".to_owned(), text };
-    let mut keyring = Keyring::new(vec![source], plugins(&allowed, &NoAsk));
-    unwrap(files, &mut keyring, &no_pgp(), &DecryptionOrder::default())
+    unwrap(files, &mut keys(Keyring::new(vec![source], plugins(&allowed, &NoAsk))))
 }
 
 fn open(file: &Metadata, identities: &[&str]) -> Result<DataKey, Locked> {
@@ -60,7 +65,7 @@ fn try_give(
     let groups = groups.iter().map(|group| group.iter().map(|key| (*key).clone()).collect());
     let groups = groups.collect();
     let request = Rewrap { metadata: file, data_key: key, fresh, groups, threshold };
-    wrap(vec![request], &plugins(&allowed, &NoAsk), &no_pgp(), NOW).remove(0)
+    wrap(vec![request], &plugins(&allowed, &NoAsk), (&no_pgp(), &Services::off()), NOW).remove(0)
 }
 
 fn empty() -> Metadata {
@@ -307,9 +312,8 @@ fn nobody_is_asked_for_what_is_not_needed() {
     for (sources, asked) in
         [(vec![Source::named(locked.clone()), inline], 0), (vec![Source::named(locked)], 1)]
     {
-        let mut keyring = Keyring::new(sources, plugins(&allowed, &ask));
-        let order = DecryptionOrder::default();
-        let answer = unwrap(&[&file], &mut keyring, &no_pgp(), &order).remove(0);
+        let mut keys = keys(Keyring::new(sources, plugins(&allowed, &ask)));
+        let answer = unwrap(&[&file], &mut keys).remove(0);
         assert_eq!((answer.is_ok(), ask.0.load(Ordering::Relaxed)), (asked == 0, asked));
     }
     // An entry behind a passphrase is not asked for, whoever put it there.
@@ -320,9 +324,8 @@ fn nobody_is_asked_for_what_is_not_needed() {
     crate::format::age::seal(&file_key, &stanzas, true, &mut b"x".as_slice(), &mut enc).unwrap();
     file.groups[0].truncate(1);
     file.groups[0][0].enc = String::from_utf8(enc).unwrap();
-    let mut keyring = Keyring::new(Vec::new(), plugins(&allowed, &ask));
-    let order = DecryptionOrder::default();
-    let locked = unwrap(&[&file], &mut keyring, &no_pgp(), &order).remove(0).unwrap_err();
+    let mut keys = keys(Keyring::new(Vec::new(), plugins(&allowed, &ask)));
+    let locked = unwrap(&[&file], &mut keys).remove(0).unwrap_err();
     assert_eq!(ask.0.load(Ordering::Relaxed), 1);
     let said = locked.groups[0].keys[0].reason.to_string();
     assert!(said.ends_with("it is encrypted with a passphrase"), "{said}");
@@ -360,13 +363,12 @@ fn commands_are_told_the_recipients_until_they_repeat_themselves() {
     let run = |script: &str| {
         let line = format!("sh -c {}", shell_words::quote(script));
         let source = Source::Command { name: "SOPS_AGE_KEY_CMD".to_owned(), line };
-        let mut keyring = Keyring::new(vec![source], plugins);
-        let order = DecryptionOrder::default();
-        let answer = unwrap(&[&file], &mut keyring, &no_pgp(), &order).remove(0);
+        let mut keys = keys(Keyring::new(vec![source], plugins));
+        let answer = unwrap(&[&file], &mut keys).remove(0);
         let asked = std::fs::read_to_string(&log).unwrap_or_default();
         let _absent = std::fs::remove_file(&log);
         let asked: Vec<String> = asked.lines().map(str::to_owned).collect();
-        (answer.is_ok(), asked, keyring.tried().to_vec())
+        (answer.is_ok(), asked, keys.tried().to_vec())
     };
     let note = format!("echo \"$SOPS_AGE_RECIPIENT\" >> '{}';", log.display());
     let names: BTreeSet<String> = [&a, &b, &c].iter().map(|key| key.name()).collect();

@@ -15,11 +15,12 @@ use super::locked::{Locked, LockedGroup, LockedKey, Reason, Unusable};
 use super::order::DecryptionOrder;
 use super::{DATA_KEY, DataKey};
 use crate::format::age::Encrypted;
+use crate::format::keys::Keys;
 use crate::format::sops::metadata::{Metadata, WrappedKey};
 use crate::format::sops::shamir;
 use crate::key::keyring::{Answer, Keyring, Sealed, Unopened};
 use crate::key::pgp::Pgp;
-use crate::key::service;
+use crate::key::service::{Services, ToUnwrap};
 use crate::key::wrapping::WrappingKind;
 use crate::plaintext::Plaintext;
 
@@ -27,26 +28,17 @@ use crate::plaintext::Plaintext;
 ///
 /// Identities that need nothing come before those that ask somebody, and of groups no more are
 /// opened than are needed where that would ask.
-pub fn unwrap(
-    files: &[&Metadata],
-    keyring: &mut Keyring<'_>,
-    pgp: &Pgp,
-    order: &DecryptionOrder,
-) -> Vec<Result<DataKey, Locked>> {
+pub fn unwrap(files: &[&Metadata], keys: &mut Keys<'_>) -> Vec<Result<DataKey, Locked>> {
     let mut files: Vec<File<'_>> = files.iter().map(|metadata| File::new(metadata)).collect();
-    for kind in order.kinds() {
-        match kind {
-            WrappingKind::Age => try_age(&mut files, keyring),
-            WrappingKind::Pgp => try_pgp(&mut files, pgp),
-            WrappingKind::Kms
-            | WrappingKind::GcpKms
-            | WrappingKind::HcKms
-            | WrappingKind::AzureKv
-            | WrappingKind::HcVault => try_service(&mut files, *kind),
+    for kinds in keys.order.steps() {
+        match kinds {
+            [WrappingKind::Age] => try_age(&mut files, &mut keys.keyring),
+            [WrappingKind::Pgp] => try_pgp(&mut files, &keys.pgp),
+            services => try_services(&mut files, services, &keys.services),
         }
     }
-    keyring.expect(Vec::new());
-    files.into_iter().map(|file| file.finish(order)).collect()
+    keys.keyring.expect(Vec::new());
+    files.into_iter().map(|file| file.finish(&keys.order)).collect()
 }
 
 struct File<'m> {
@@ -337,13 +329,26 @@ fn try_pgp(files: &mut [File<'_>], pgp: &Pgp) {
     files.collect::<Vec<_>>().into_par_iter().for_each(attempt);
 }
 
-fn try_service(files: &mut [File<'_>], kind: WrappingKind) {
-    for file in files {
-        for group in file.missing() {
-            for entry in group.keys_of(kind) {
-                let secret = service::unwrap(&entry.key, &entry.enc).map_err(Reason::Service);
-                group.take(entry, secret);
+/// Asks key services: all that any of the keys of these kinds holds for a group that is still
+/// locked, side by side.
+fn try_services(files: &mut [File<'_>], kinds: &[WrappingKind], services: &Services) {
+    let mut groups: Vec<&mut Group<'_>> = files.iter_mut().flat_map(File::missing).collect();
+    let mut asked: Vec<(usize, &WrappedKey)> = Vec::new();
+    for (index, group) in groups.iter_mut().enumerate() {
+        let entries: Vec<_> = kinds.iter().flat_map(|kind| group.keys_of(*kind)).collect();
+        for entry in entries {
+            if entry.enc.is_empty() {
+                group.take(entry, Err(Reason::Empty));
+            } else {
+                asked.push((index, entry));
             }
+        }
+    }
+    let questions: Vec<ToUnwrap<'_>> =
+        asked.iter().map(|(_, entry)| (&entry.key, entry.enc.as_str())).collect();
+    for ((index, entry), answer) in asked.iter().zip(services.unwrap(&questions)) {
+        if let Some(group) = groups.get_mut(*index).filter(|group| group.secret.is_none()) {
+            group.take(entry, answer.map_err(Reason::Service));
         }
     }
 }

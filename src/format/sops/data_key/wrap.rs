@@ -16,7 +16,7 @@ use crate::format::age::{self, AgeError};
 use crate::format::sops::metadata::{Metadata, WrappedKey};
 use crate::format::sops::shamir::{self, ShamirError};
 use crate::key::pgp::{Pgp, PgpError};
-use crate::key::service::{self, ServiceError};
+use crate::key::service::{ServiceError, Services, ToWrap, Wrapped};
 use crate::key::wrap::{Request, WrapError, wrap_all};
 use crate::key::wrapping::WrappingKey;
 use crate::key::{Plugins, Recipient};
@@ -43,10 +43,11 @@ pub struct Rewrap<'a> {
 pub fn wrap(
     requests: Vec<Rewrap<'_>>,
     plugins: &Plugins<'_>,
-    pgp: &Pgp,
+    (pgp, services): (&Pgp, &Services),
     now: &str,
 ) -> Vec<Result<(), RewrapError>> {
-    let plans: Vec<Result<Plan, RewrapError>> = requests.iter().map(Plan::of).collect();
+    let plans: Vec<Result<Plan, RewrapError>> =
+        requests.iter().map(|request| Plan::of(request, services)).collect();
     let mut jobs = Vec::new();
     for (file, plan) in plans.iter().enumerate() {
         let Ok(plan) = plan else { continue };
@@ -58,7 +59,7 @@ pub fn wrap(
             }
         }
     }
-    let mut wrapped = wrap_jobs(&jobs, plugins, pgp);
+    let mut wrapped = wrap_jobs(&jobs, plugins, pgp, services);
     wrapped.sort_by_key(|(at, _)| *at);
     drop(jobs);
     let mut wrapped = wrapped.into_iter().peekable();
@@ -69,7 +70,7 @@ pub fn wrap(
             encs.push(enc);
         }
         answers.push(plan.and_then(|plan| {
-            let encs = encs.into_iter().collect::<Result<Vec<String>, RewrapError>>()?;
+            let encs = encs.into_iter().collect::<Result<Vec<Wrapped>, RewrapError>>()?;
             plan.apply(request.metadata, encs, now);
             Ok(())
         }));
@@ -93,7 +94,7 @@ enum Place {
 }
 
 impl Plan {
-    fn of(request: &Rewrap<'_>) -> Result<Self, RewrapError> {
+    fn of(request: &Rewrap<'_>, services: &Services) -> Result<Self, RewrapError> {
         let (old, count) = (&*request.metadata, request.groups.len());
         if count == 0 {
             return Err(RewrapError::NoGroup);
@@ -129,7 +130,7 @@ impl Plan {
             }
             for place in group {
                 if let Place::New(key) = place {
-                    check(key)?;
+                    check(key, services)?;
                 }
             }
         }
@@ -145,7 +146,7 @@ impl Plan {
     }
 
     /// Puts it into the metadata; `encs` are those of the new places, in order.
-    fn apply(self, metadata: &mut Metadata, encs: Vec<String>, now: &str) {
+    fn apply(self, metadata: &mut Metadata, encs: Vec<Wrapped>, now: &str) {
         let old = std::mem::take(&mut metadata.groups);
         let mut old: Vec<Vec<Option<WrappedKey>>> =
             old.into_iter().map(|group| group.into_iter().map(Some).collect()).collect();
@@ -158,7 +159,11 @@ impl Plan {
                         let entry = old.get_mut(index).and_then(|group| group.get_mut(at));
                         group.extend(entry.and_then(Option::take));
                     }
-                    Place::New(key) => group.extend(encs.next().map(|enc| entry(key, enc, now))),
+                    Place::New(key) => {
+                        group.extend(
+                            encs.next().map(|done| entry(done.key.unwrap_or(key), done.enc, now)),
+                        );
+                    }
                 }
             }
             metadata.groups.push(group);
@@ -222,11 +227,12 @@ fn known_shares(key: &DataKey, plan: &Plan) -> Option<Vec<Option<Plaintext>>> {
 }
 
 /// Whether anything can be wrapped for a key at all.
-fn check(key: &WrappingKey) -> Result<(), RewrapError> {
+fn check(key: &WrappingKey, services: &Services) -> Result<(), RewrapError> {
     if let WrappingKey::AgeUnknown(recipient) = key {
         return Err(RewrapError::Recipient { recipient: recipient.clone() });
     }
-    service::available(key.kind())
+    services
+        .available(key.kind())
         .map_err(|error| RewrapError::Service { key: Box::new(key.clone()), error })
 }
 
@@ -243,26 +249,34 @@ impl Job<'_> {
     }
 }
 
-type Done = ((usize, usize, usize), Result<String, RewrapError>);
+type Done = ((usize, usize, usize), Result<Wrapped, RewrapError>);
 
-fn wrap_jobs(jobs: &[Job<'_>], plugins: &Plugins<'_>, pgp: &Pgp) -> Vec<Done> {
+fn wrap_jobs(jobs: &[Job<'_>], plugins: &Plugins<'_>, pgp: &Pgp, services: &Services) -> Vec<Done> {
     let mut done = Vec::with_capacity(jobs.len());
     let of_age = jobs.iter().filter_map(|job| Some((job, job.recipient()?)));
     let of_age: Vec<(&Job<'_>, &Recipient)> = of_age.collect();
     done.extend(wrap_age(&of_age, plugins));
-    let others: Vec<&Job<'_>> = jobs.iter().filter(|job| job.recipient().is_none()).collect();
-    let other = |job: &&Job<'_>| {
-        let enc = if let WrappingKey::Pgp(fingerprint) = job.key {
-            pgp.encrypt(fingerprint, job.secret)
-                .map_err(|error| RewrapError::Pgp { fingerprint: fingerprint.clone(), error })
-        } else {
-            service::wrap(job.key, job.secret)
-                .map_err(|error| RewrapError::Service { key: Box::new(job.key.clone()), error })
-        };
-        (job.at, enc)
+    let of_pgp = |job: &Job<'_>| {
+        let WrappingKey::Pgp(fingerprint) = job.key else { return None };
+        let enc = pgp.encrypt(fingerprint, job.secret).map(plain);
+        let failed = |error| RewrapError::Pgp { fingerprint: fingerprint.clone(), error };
+        Some((job.at, enc.map_err(failed)))
     };
-    done.par_extend(others.par_iter().map(other));
+    done.par_extend(jobs.par_iter().filter_map(of_pgp));
+    let others = jobs.iter().filter(|job| !job.key.kind().is_local());
+    let others: Vec<&Job<'_>> = others.collect();
+    let questions: Vec<ToWrap<'_>> = others.iter().map(|job| (job.key, job.secret)).collect();
+    let answers = others.iter().zip(services.wrap(&questions));
+    done.extend(answers.map(|(job, answer)| {
+        let key = || Box::new(job.key.clone());
+        (job.at, answer.map_err(|error| RewrapError::Service { key: key(), error }))
+    }));
     done
+}
+
+/// What a key made that is the very one that was asked for.
+fn plain(enc: String) -> Wrapped {
+    Wrapped { enc, key: None }
 }
 
 /// An armored age file for each, with a stanza for one recipient.
@@ -293,7 +307,7 @@ fn wrap_age(jobs: &[(&Job<'_>, &Recipient)], plugins: &Plugins<'_>) -> Vec<Done>
         });
         (job.at, enc)
     });
-    sealed.collect()
+    sealed.map(|(at, enc)| (at, enc.map(plain))).collect()
 }
 
 /// Why a data key cannot be wrapped. Nothing of its file has changed then.
@@ -340,6 +354,7 @@ impl RewrapError {
     pub fn remedy(&self) -> Option<String> {
         match self {
             Self::Pgp { error, .. } => error.remedy().map(str::to_owned),
+            Self::Service { error, .. } => error.remedy(),
             Self::Age(WrapError::Plugin { error }) => error.remedy(),
             Self::Age(WrapError::Recipient { error, .. }) => error.remedy(),
             Self::NoGroup | Self::EmptyGroup { .. } => Some("give it at least one key".to_owned()),
@@ -347,7 +362,6 @@ impl RewrapError {
             | Self::Shares(_)
             | Self::Recipient { .. }
             | Self::Seal(_)
-            | Self::Service { .. }
             | Self::Random(_) => None,
         }
     }

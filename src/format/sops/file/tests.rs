@@ -377,3 +377,76 @@ fn nothing_secret_is_in_debug() {
     assert_eq!(format!("{:?}", Cipher::new(&other_key())), "Cipher(..)");
     assert!(!format!("{:?}", other_key()).contains('9'));
 }
+
+/// Sign, digits without zeros at either end, and where the point stands: the same for all ways to
+/// write a number.
+#[expect(clippy::arithmetic_side_effects, reason = "numbers of a few digits")]
+fn decimal(text: &str) -> (bool, String, i64) {
+    let lower = text.to_ascii_lowercase();
+    let bare = lower.trim_start_matches(['+', '-']);
+    let (mantissa, exponent) = bare.split_once('e').unwrap_or((bare, "0"));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let all = format!("{whole}{fraction}");
+    let digits = all.trim_start_matches('0');
+    let before = i64::try_from(whole.len()).unwrap() + exponent.parse::<i64>().unwrap();
+    let point = before - i64::try_from(all.len() - digits.len()).unwrap();
+    let digits = digits.trim_end_matches('0').to_owned();
+    let point = if digits.is_empty() { 0 } else { point };
+    (lower.starts_with('-'), digits, point)
+}
+
+/// What becomes of a number that is encrypted and decrypted; `None` where it is refused.
+fn there_and_back(store: Store, number: &str) -> Option<String> {
+    let (before, after) = if store == Store::Json { ("{\"n\": ", "}\n") } else { ("n: ", "\n") };
+    let document = Plaintext::copy_of(format!("{before}{number}{after}").as_bytes());
+    let key = other_key();
+    let shape =
+        read(store, &bytes_of(&format!("3.13.3-plain.{}", store.to_string().to_lowercase())));
+    let sealed = match seal(&document, &sealing(store, &shape, &key)) {
+        Ok(sealed) => sealed,
+        Err(error) => {
+            assert!(error.to_string().contains("number"), "{number}: {error}");
+            return None;
+        }
+    };
+    let opened = read(store, &sealed).open(&key, MacCheck::Verify).unwrap();
+    let text = shown(&opened.document(&Writer::Lossless, store).unwrap());
+    Some(
+        text.trim_start_matches(['{', '\n', '\t', ' '])
+            .trim_end_matches(['}', '\n'])
+            .replace(['"', ' '], "")
+            .replace("n:", ""),
+    )
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(400))]
+
+    /// The text of a number may change, as sops writes it, but not the number: what would lose a
+    /// digit is refused.
+    #[test]
+    fn no_number_loses_a_digit(
+        minus in proptest::bool::ANY,
+        number in "(0|[1-9][0-9]{0,18})(\\.[0-9]{1,20})?([eE][-+]?[0-9]{1,2})?",
+    ) {
+        let number = format!("{}{number}", if minus { "-" } else { "" });
+        for store in [Store::Yaml, Store::Json] {
+            if let Some(back) = there_and_back(store, &number) {
+                let same = decimal(&back) == decimal(&number);
+                // go-yaml knows no zero with a sign but that of a float.
+                let zero = decimal(&number).1.is_empty() && decimal(&back).1.is_empty();
+                proptest::prop_assert!(same || zero, "{store}: {number} {back}");
+            }
+        }
+    }
+
+    /// A 64-bit float holds any fifteen digits: such a number is never refused.
+    #[test]
+    fn fifteen_digits_are_kept(digits in 0_u64..1_000_000_000_000_000, exponent in -290..290_i32) {
+        for store in [Store::Yaml, Store::Json] {
+            let number = format!("{digits}.0e{exponent}");
+            let back = there_and_back(store, &number);
+            proptest::prop_assert_eq!(back.map(|back| decimal(&back)), Some(decimal(&number)));
+        }
+    }
+}

@@ -214,9 +214,10 @@ impl Parser<'_> {
             head = self.split_head();
         } else {
             while self.peek() == Peek::Directive {
-                if let Some(Token { kind: Kind::Directive(Some((handle, prefix))), .. }) =
+                if let Some(Token { kind: Kind::Directive(Some(tag)), .. }) =
                     self.tokens.get(self.next)
                 {
+                    let (handle, prefix) = &**tag;
                     self.tags.insert(handle.clone(), prefix.clone());
                 }
                 self.skip();
@@ -415,8 +416,8 @@ impl Parser<'_> {
                 Some(Kind::Anchor(name)) if anchor.is_none() => {
                     anchor = Some(std::mem::take(name));
                 }
-                Some(Kind::Tag(handle, suffix)) if tag.is_none() => {
-                    let (handle, suffix) = (std::mem::take(handle), std::mem::take(suffix));
+                Some(Kind::Tag(parts)) if tag.is_none() => {
+                    let (handle, suffix) = std::mem::take(&mut **parts);
                     tag = Some(self.tag(&handle, &suffix)?);
                 }
                 _ => break,

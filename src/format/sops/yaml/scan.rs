@@ -24,7 +24,7 @@ pub(super) struct Token {
 pub(super) enum Kind {
     StreamStart,
     StreamEnd,
-    Directive(Option<(String, String)>),
+    Directive(Option<Box<(String, String)>>),
     DocumentStart,
     DocumentEnd,
     SequenceStart,
@@ -40,7 +40,8 @@ pub(super) enum Kind {
     Value,
     Alias(String),
     Anchor(String),
-    Tag(String, String),
+    /// Handle and suffix.
+    Tag(Box<(String, String)>),
     Scalar(ScalarStyle, Plaintext),
 }
 
@@ -68,6 +69,7 @@ pub(super) fn scan(text: &str) -> Result<Scanned, ParseError> {
         held: Vec::new(),
         last: (0, Last::Other),
         before_last: 0,
+        seen: Seen::default(),
     };
     for token in Scanner::with_options(StrInput::new(text), options) {
         let token = token.map_err(|error| scan_error(text, &error))?;
@@ -76,7 +78,7 @@ pub(super) fn scan(text: &str) -> Result<Scanned, ParseError> {
         let empty = span.start.byte_offset() == Some(end);
         let (_, kind) = token.into_parts();
         placer.place(kind, end, empty)?;
-        if placer.tokens.len() > MAX_NODES.saturating_mul(6) {
+        if placer.seen.nodes() > MAX_NODES {
             return Err(placer.error("the document has too many values"));
         }
     }
@@ -127,6 +129,32 @@ struct Placer<'a> {
     /// Start and kind of the last token that has characters.
     last: (usize, Last),
     before_last: usize,
+    seen: Seen,
+}
+
+/// What tells how many values there are at least, before any of them is made: a document with too many
+/// is given up while little more than its text is in memory.
+#[derive(Debug, Default)]
+struct Seen {
+    /// `-`
+    entries: usize,
+    /// `,`, in lists and maps.
+    flow_entries: usize,
+    /// Those of pairs, which are two.
+    keys: usize,
+}
+
+impl Seen {
+    fn note(&mut self, kind: &Kind) {
+        let add = |count: &mut usize, is: bool| *count = count.saturating_add(usize::from(is));
+        add(&mut self.entries, matches!(kind, Kind::Entry));
+        add(&mut self.flow_entries, matches!(kind, Kind::FlowEntry));
+        add(&mut self.keys, matches!(kind, Kind::Key));
+    }
+
+    fn nodes(&self) -> usize {
+        self.entries.saturating_add(self.flow_entries.max(self.keys.saturating_mul(2)))
+    }
 }
 
 impl Placer<'_> {
@@ -146,7 +174,7 @@ impl Placer<'_> {
                 Kind::Directive(None)
             }
             TokenType::TagDirective(handle, prefix) => {
-                Kind::Directive(Some((handle.into_owned(), prefix.into_owned())))
+                Kind::Directive(Some(Box::new((handle.into_owned(), prefix.into_owned()))))
             }
             TokenType::DocumentStart => Kind::DocumentStart,
             TokenType::DocumentEnd => Kind::DocumentEnd,
@@ -166,7 +194,9 @@ impl Placer<'_> {
             TokenType::Value => Kind::Value,
             TokenType::Alias(name) => Kind::Alias(name.into_owned()),
             TokenType::Anchor(name) => Kind::Anchor(name.into_owned()),
-            TokenType::Tag(handle, suffix) => Kind::Tag(handle.into_owned(), suffix.into_owned()),
+            TokenType::Tag(handle, suffix) => {
+                Kind::Tag(Box::new((handle.into_owned(), suffix.into_owned())))
+            }
             TokenType::Scalar(style, text) => {
                 Kind::Scalar(style, Plaintext::new(text.into_owned().into_bytes()))
             }
@@ -356,6 +386,7 @@ impl Placer<'_> {
     }
 
     fn push(&mut self, kind: Kind, start: usize, end: usize) {
+        self.seen.note(&kind);
         self.tokens.push(Token { kind, start, end });
     }
 }

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use crate::format::sops::store::{self, Step};
-use crate::format::sops::tree::{Map, Node, Value};
+use super::store::{self, Step};
+use super::tree::{Map, Node, Value};
 use crate::plaintext::Plaintext;
 
 /// One text for each entry of a map, in order; the last counts where a key is there twice. A
@@ -69,13 +69,11 @@ impl std::error::Error for NotOneValue {}
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::work::way;
+    use crate::format::sops::store::Store;
 
     fn map(json: &str) -> Map {
-        let Node::Map(map) = way::value(&Plaintext::copy_of(json.as_bytes())).unwrap() else {
-            panic!("no map")
-        };
-        map
+        let tree = Store::Json.read_plain(&Plaintext::copy_of(json.as_bytes())).unwrap();
+        tree.documents.into_iter().next().unwrap().root
     }
 
     #[test]

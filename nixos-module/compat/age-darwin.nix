@@ -1,0 +1,2 @@
+# `age.*` as agenix has it for nix-darwin.
+import ../scoped.nix "darwin" ./age.nix

@@ -1,0 +1,2 @@
+# `sops.*` as sops-nix has it for nix-darwin.
+import ../scoped.nix "darwin" ./sops.nix

@@ -1,0 +1,50 @@
+# What the services may do, cut down to what they need. `runsPrograms`: whether plugins, gpg or programs of
+# the user are run, which may need devices and memory that they make executable.
+#
+# The file systems of the stores are units of their own: what a service with a view of its own mounts,
+# nobody else sees. `PrivateTmp` is not there, since it waits for what the early service must be before.
+# For `PrivateDevices`, `PrivateNetwork`, `ProcSubset` and `ProtectProc` systemd prepares mounts below /tmp,
+# which is mounted or emptied at the same time: now and then the service would not start.
+{ lib, runsPrograms }:
+let
+  common = {
+    NoNewPrivileges = true;
+    LockPersonality = true;
+    RestrictRealtime = true;
+    RestrictSUIDSGID = true;
+    RestrictNamespaces = true;
+    RestrictAddressFamilies = [ "AF_UNIX" ] ++ lib.optional runsPrograms "AF_NETLINK";
+    SystemCallArchitectures = "native";
+    SystemCallFilter = [
+      "@system-service"
+      "~@resources"
+    ];
+    SystemCallErrorNumber = "EPERM";
+    ProtectClock = true;
+    ProtectControlGroups = true;
+    ProtectHostname = true;
+    ProtectKernelLogs = true;
+    ProtectKernelModules = true;
+    ProtectKernelTunables = true;
+    KeyringMode = "private";
+    LimitCORE = 0;
+    UMask = "0077";
+  }
+  // lib.optionalAttrs (!runsPrograms) {
+    DevicePolicy = "closed";
+    IPAddressDeny = "any";
+    MemoryDenyWriteExecute = true;
+  };
+in
+{
+  # Links and copies may be anywhere, and belong to anybody.
+  activate = common // {
+    CapabilityBoundingSet = "CAP_CHOWN CAP_DAC_OVERRIDE CAP_FOWNER";
+  };
+  # Keys may belong to others. Who asks is looked up in /proc.
+  credentials = common // {
+    CapabilityBoundingSet = "CAP_DAC_OVERRIDE";
+    ProtectHome = "read-only";
+    ProtectSystem = "strict";
+  };
+}

@@ -1,0 +1,30 @@
+# Memory that secrets are kept in, as mount units of systemd: what a service with a view of its own of
+# the file systems mounts, nobody else sees.
+{ lib }:
+{
+  # A path as lists of paths in units have it: `%` begins a specifier, and blanks separate.
+  word =
+    path:
+    let
+      text = lib.replaceStrings [ "%" ] [ "%%" ] path;
+    in
+    if builtins.match "[^[:space:]'\"\\]+" text == null then builtins.toJSON text else text;
+
+  # The file system of a store.
+  mount = store: {
+    description = "Memory For Secrets";
+    where = store.mountPoint;
+    what = store.filesystem;
+    type = store.filesystem;
+    options = lib.concatStringsSep "," (
+      [
+        "nodev"
+        "nosuid"
+        "noexec"
+        "mode=${store.mode}"
+      ]
+      ++ lib.optional (store.filesystem == "tmpfs" && !store.allowSwap) "noswap"
+    );
+    unitConfig.DefaultDependencies = false;
+  };
+}

@@ -1,0 +1,252 @@
+# NixOS: the units that install the secrets of `options.nix`, and what has to wait for them.
+{
+  lib,
+  config,
+  options,
+  pkgs,
+  ...
+}:
+let
+  inherit (builtins)
+    any
+    attrNames
+    attrValues
+    filter
+    map
+    ;
+  inherit (lib) mkIf mkMerge;
+  cfg = config.secretctl;
+  program = "${cfg.package}/bin/secretctl";
+  manifest = "${cfg.manifestFile}";
+  systemctl = "${config.systemd.package}/bin/systemctl";
+
+  # Users are made by a unit, or, by default, when the system is activated.
+  usersUnits =
+    lib.optional (config.services.userborn.enable or false) "userborn"
+    ++ lib.optional (config.systemd.sysusers.enable or false) "systemd-sysusers";
+  isEarly = store: store.phase != "normal";
+  # As the manifest has them: a file gets to the store there alone.
+  pieces = cfg.manifest.secrets ++ cfg.manifest.templates;
+  early = filter (piece: isEarly cfg.stores.${piece.store}) pieces;
+  hasEarly = early != [ ];
+  # What early secrets are made of: users are made anew when it changes.
+  earlySources = builtins.hashString "sha256" (
+    builtins.unsafeDiscardStringContext (builtins.toJSON early)
+  );
+
+  inherit (import ./mounts.nix { inherit lib; }) mount word;
+  keyPaths = map word (cfg.identities ++ lib.optional (cfg.gnupg.home != null) cfg.gnupg.home);
+
+  # Mounted by systemd: a service that may not see all of the system could not do it for the others. Where a store
+  # holds nothing any more, its memory goes.
+  mounted = attrValues (
+    lib.filterAttrs (
+      name: store: store.filesystem != "directory" && any (piece: piece.store == name) pieces
+    ) cfg.stores
+  );
+  mountPoints = stores: map (store: word store.mountPoint) stores;
+
+  # Before everything that is not needed to have the secrets: the default dependencies of a unit would
+  # put it behind sysinit.target.
+  beforeSysinit = {
+    wantedBy = [ "sysinit.target" ];
+    requiredBy = [ "sysinit-reactivation.target" ];
+    before = [
+      "sysinit.target"
+      "sysinit-reactivation.target"
+      "shutdown.target"
+    ];
+    conflicts = [ "shutdown.target" ];
+    unitConfig.DefaultDependencies = false;
+  };
+
+  hardening = import ./hardening.nix {
+    inherit lib;
+    runsPrograms =
+      cfg.plugins != [ ]
+      || cfg.gnupg.home != null
+      || any (secret: secret.transform != null) (attrValues cfg.secrets);
+  };
+
+  install =
+    {
+      arguments,
+      stores,
+      keys,
+    }:
+    mkMerge [
+      beforeSysinit
+      {
+        restartTriggers = [ manifest ];
+        unitConfig = {
+          RequiresMountsFor = keys ++ mountPoints (filter stores mounted);
+          # One switch after the other is no reason to refuse the next.
+          StartLimitIntervalSec = 0;
+        };
+        serviceConfig = hardening.activate // {
+          Type = "oneshot";
+          RemainAfterExit = true;
+          ExecStart = toString ([ program "activate" ] ++ arguments ++ [ manifest ]);
+        };
+      }
+    ];
+in
+{
+  imports = [
+    ./options.nix
+    ./assertions.nix
+  ];
+
+  config = mkMerge [
+    {
+      systemd.mounts = map mount mounted;
+      systemd.services.secretctl-early = mkMerge [
+        (install {
+          arguments = [ "--early" ];
+          stores = isEarly;
+          # The keys are on file systems of the first stage, or an assertion fails. Without early secrets they need
+          # not be, and this must not wait for them: some file systems wait for the users.
+          keys = lib.optionals hasEarly keyPaths;
+        })
+        {
+          description = "Secrets That Users Are Made With";
+          after = [ "systemd-remount-fs.service" ];
+          before = [
+            "systemd-sysusers.service"
+            "userborn.service"
+            "secretctl.service"
+          ];
+        }
+      ];
+      systemd.services.secretctl = mkMerge [
+        (install {
+          arguments = [ ];
+          stores = store: store.phase != "early";
+          keys = keyPaths;
+        })
+        {
+          description = "Secrets";
+          # the users are there, and the disks on which the keys are
+          after = [
+            "systemd-sysusers.service"
+            "userborn.service"
+            "local-fs.target"
+          ];
+        }
+      ];
+      # Whoever cannot do without a secret requires this target. It does not require the services
+      # itself: whatever does is stopped with them, each time that they run again. So it is not left when
+      # a later switch fails; the last values stay then, and secretctl.service is failed.
+      systemd.targets.secretctl = {
+        description = "All Required Secrets Were There";
+        wantedBy = [ "multi-user.target" ];
+        requires = [ "secretctl-complete.service" ];
+        after = [ "secretctl-complete.service" ];
+        unitConfig.DefaultDependencies = false;
+      };
+      systemd.services.secretctl-complete = {
+        description = "Check That All Required Secrets Are In Place";
+        after = [
+          "secretctl-early.service"
+          "secretctl.service"
+        ];
+        wants = [
+          "secretctl-early.service"
+          "secretctl.service"
+        ];
+        before = [ "shutdown.target" ];
+        conflicts = [ "shutdown.target" ];
+        unitConfig.DefaultDependencies = false;
+        serviceConfig = {
+          Type = "oneshot";
+          RemainAfterExit = true;
+          ExecStart = map (unit: "${systemctl} is-active --quiet ${unit}.service") [
+            "secretctl-early"
+            "secretctl"
+          ];
+        };
+      };
+    }
+
+    # A change of what users are made with makes them anew.
+    (mkIf hasEarly {
+      systemd.services = lib.genAttrs usersUnits (_: {
+        restartTriggers = [ earlySources ];
+      });
+    })
+    # No unit makes the users here; the script that does has to have their secrets.
+    (mkIf (hasEarly && usersUnits == [ ]) {
+      system.activationScripts = {
+        secretctlEarly = {
+          deps = [ "specialfs" ];
+          text = "${program} activate --early ${manifest}";
+        };
+        users.deps = [ "secretctlEarly" ];
+      };
+    })
+
+    (mkIf (cfg.manifest.services != { }) {
+      systemd.sockets.secretctl-credentials = {
+        description = "Secrets of Services";
+        wantedBy = [ "sockets.target" ];
+        before = [
+          "sockets.target"
+          "shutdown.target"
+        ];
+        conflicts = [ "shutdown.target" ];
+        unitConfig.DefaultDependencies = false;
+        listenStreams = [ "/run/secretctl/credentials.socket" ];
+        socketConfig = {
+          Accept = false;
+          SocketMode = "0600";
+          DirectoryMode = "0755";
+          RemoveOnStop = true;
+          # a storm of restarts is no reason to answer nobody any more
+          TriggerLimitIntervalSec = 0;
+        };
+      };
+      systemd.services = mkMerge [
+        {
+          secretctl-credentials = {
+            description = "Decrypt Secrets of Services";
+            # It finishes what it has begun, and the socket stays.
+            stopIfChanged = false;
+            requires = [ "secretctl-credentials.socket" ];
+            after = [ "secretctl-credentials.socket" ];
+            before = [ "shutdown.target" ];
+            conflicts = [ "shutdown.target" ];
+            unitConfig = {
+              DefaultDependencies = false;
+              RequiresMountsFor = keyPaths;
+              StartLimitIntervalSec = 0;
+            };
+            serviceConfig = hardening.credentials // {
+              Type = "exec";
+              ExecStart = "${program} credentials ${manifest}";
+            };
+          };
+        }
+        (lib.mapAttrs' (unit: service: {
+          name = lib.removeSuffix ".service" unit;
+          value = {
+            requires = [ "secretctl-credentials.socket" ];
+            after = [ "secretctl-credentials.socket" ];
+            # A new file is a new secret, as far as can be known here.
+            restartTriggers = lib.mapAttrsToList (_: secret: secret.file) service.credentials;
+            serviceConfig.LoadCredential = map (
+              secret: "${secret}:/run/secretctl/credentials.socket"
+            ) (attrNames service.credentials);
+          };
+        }) cfg.manifest.services)
+      ];
+    })
+
+    # Before anything is stopped: whether all could be decrypted. Not where a system is being installed,
+    # which has no keys yet.
+    (lib.optionalAttrs (options ? system.preSwitchChecks) {
+      system.preSwitchChecks.secretctl = ''
+        [ ! -d /run/systemd/system ] || exec ${program} activate --dry-run ${manifest}
+      '';
+    })
+  ];
+}

@@ -1,0 +1,231 @@
+//! What to look for: secret files opened with the identities at hand.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use hmac::{Hmac, Mac};
+use sha2::Sha256;
+
+use super::super::context::Context;
+use super::super::explain::{Around, Failure, file_error};
+use super::super::ui::shown;
+use super::{NeedleOptions, option_file};
+use crate::activate::manifest::{Credential, Manifest, Secret, Source};
+use crate::activate::open::open_all;
+use crate::format::keys::Keys;
+use crate::fsx::read_plaintext;
+use crate::plaintext::Plaintext;
+use crate::scan::needle::{Known, NotSearched};
+use crate::work::secret::MAX_IN_MEMORY;
+use crate::work::{FileError, Problem, known};
+
+/// All that was opened, and what was not.
+#[derive(Default)]
+pub(super) struct Collected {
+    /// Values.
+    pub(super) known: Vec<Known>,
+    /// Secret files that could not be opened, each with the reason.
+    pub(super) closed: Vec<(String, String)>,
+    /// Files that lie decrypted beside an encrypted one.
+    pub(super) siblings: Vec<(PathBuf, PathBuf)>,
+}
+
+/// Opens what the options and the rules name.
+pub(super) fn collect(
+    context: &Context,
+    options: &NeedleOptions,
+) -> Result<Collected, Vec<Failure>> {
+    let mut collected = Collected::default();
+    let mut keys = context.keys();
+    if !options.secret_files.is_empty() {
+        let mut failures = Vec::new();
+        for path in &options.secret_files {
+            for file in files_of(path)? {
+                if let Err(failure) = collected.open_named(&file, &mut keys) {
+                    failures.push(failure);
+                }
+            }
+        }
+        return if failures.is_empty() { Ok(collected) } else { Err(failures) };
+    }
+    if let Some(manifest) = &options.manifest {
+        collected.open_manifest(manifest)?;
+        return Ok(collected);
+    }
+    if options.pack.is_some() {
+        return Ok(collected);
+    }
+    let selection = match context.select(&[]) {
+        Ok(selection) => selection,
+        // Shapes need no rules.
+        Err(failures) if options.heuristics => {
+            for failure in failures {
+                super::say(&format!("note: {}", failure.headline));
+            }
+            return Ok(collected);
+        }
+        Err(failures) => return Err(failures),
+    };
+    for job in &selection.jobs {
+        collected.open_of_rules(&job.path, &mut keys);
+        if options.heuristics {
+            collected.siblings.extend(siblings(&job.path));
+        }
+    }
+    Ok(collected)
+}
+
+impl Collected {
+    /// A file that the user names: it must be opened.
+    fn open_named(&mut self, file: &Path, keys: &mut Keys<'_>) -> Result<(), Failure> {
+        match known::values(file, keys) {
+            Ok(values) => {
+                self.add(file, values);
+                Ok(())
+            }
+            Err(FileError { problem: Problem::NotEncrypted, .. }) => self.as_it_is(file),
+            Err(error) => Err(file_error(&error, &Around { tried: keys.tried(), needs: &[] })),
+        }
+    }
+
+    /// Everything that a host installs.
+    fn open_manifest(&mut self, file: &Path) -> Result<(), Failure> {
+        let runtime = super::super::target::runtime_folder();
+        let manifest = Manifest::load(file, runtime.as_deref())
+            .map_err(|error| super::super::explain::activate::manifest(&error))?;
+        let secrets = manifest.secrets.iter().map(Secret::source);
+        let services = manifest.services.values();
+        let credentials = services.flat_map(|service| service.credentials.values());
+        let sources: BTreeSet<Source> =
+            secrets.chain(credentials.map(Credential::source)).collect();
+        let opened = open_all(&manifest, &sources);
+        for source in sources {
+            match opened.value(&source) {
+                Ok(value) => {
+                    let key = source.key.as_ref().map(ToString::to_string).unwrap_or_default();
+                    self.add(&source.file, vec![(key, copy(value))]);
+                }
+                Err(error) => {
+                    let file = shown(&source.file);
+                    self.closed.push((file.clone(), format!("cannot open `{file}`: {error}")));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn as_it_is(&mut self, file: &Path) -> Result<(), Failure> {
+        let value = read_plaintext(file, MAX_IN_MEMORY)
+            .map_err(|error| option_file("--secret-file", file, &error.to_string()))?;
+        self.add(file, vec![(String::new(), value)]);
+        Ok(())
+    }
+
+    fn open_of_rules(&mut self, file: &Path, keys: &mut Keys<'_>) {
+        match known::values(file, keys) {
+            Ok(values) => self.add(file, values),
+            Err(FileError { problem: Problem::Absent, .. }) => {}
+            // It has the name of a secret, and whoever reads the repository reads it: still it
+            // may have got further.
+            Err(FileError { problem: Problem::NotEncrypted, .. })
+                if self.as_it_is(file).is_ok() => {}
+            Err(error) => {
+                let why = file_error(&error, &Around { tried: keys.tried(), needs: &[] }).headline;
+                self.closed.push((shown(file), why));
+            }
+        }
+    }
+
+    fn add(&mut self, file: &Path, values: Vec<(String, Plaintext)>) {
+        let file = shown(file);
+        let known = values.into_iter().map(|(key_path, value)| Known {
+            file: file.clone(),
+            key_path,
+            value,
+        });
+        self.known.extend(known);
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "copied from one plaintext to another")]
+fn copy(value: &Plaintext) -> Plaintext {
+    Plaintext::copy_of(value.expose())
+}
+
+/// A name for all that is looked for, which without the key says nothing about it.
+#[expect(clippy::disallowed_methods, reason = "a keyed hash tells whether the same was looked for")]
+pub(super) fn identity(collected: &Collected, key: &[u8; 32], options: &NeedleOptions) -> [u8; 32] {
+    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else { return [0; 32] };
+    for known in &collected.known {
+        for part in [known.file.as_bytes(), known.key_path.as_bytes(), known.value.expose()] {
+            mac.update(&(part.len() as u64).to_le_bytes());
+            mac.update(part);
+        }
+    }
+    mac.update(&[u8::from(options.heuristics)]);
+    if let Some(pack) = &options.pack {
+        mac.update(&crate::fsx::read_limited(pack, usize::MAX).unwrap_or_default());
+    }
+    mac.finalize().into_bytes().into()
+}
+
+/// The file itself, or the files of a folder; links are followed as the user names them.
+fn files_of(path: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let unusable = |error: std::io::Error| option_file("--secret-file", path, &error.to_string());
+    if !std::fs::metadata(path).map_err(unusable)?.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let mut files = Vec::new();
+    let mut folders = vec![path.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).map_err(unusable)? {
+            let path = entry.map_err(unusable)?.path();
+            let data = std::fs::symlink_metadata(&path).map_err(unusable)?;
+            if data.is_dir() {
+                folders.push(path);
+            } else if data.is_file() {
+                files.push(path);
+            }
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// Files beside an encrypted one that have its name without what says that it is encrypted.
+fn siblings(file: &Path) -> Vec<(PathBuf, PathBuf)> {
+    let Some(name) = file.file_name().and_then(|name| name.to_str()) else { return Vec::new() };
+    let mut names = Vec::new();
+    if let Some(name) = name.strip_suffix(".age") {
+        names.push(name.to_owned());
+    }
+    for mark in [".enc.", ".sops.", ".encrypted."] {
+        if name.contains(mark) {
+            names.push(name.replacen(mark, ".", 1));
+        }
+    }
+    let (stem, suffix) = name.rsplit_once('.').unwrap_or((name, ""));
+    for mark in ["dec", "plain", "decrypted", "clear"] {
+        names.push(format!("{stem}.{mark}.{suffix}"));
+        names.push(format!("{name}.{mark}"));
+    }
+    let beside = names.into_iter().map(|name| file.with_file_name(name));
+    beside.filter(|path| path.is_file()).map(|path| (path, file.to_owned())).collect()
+}
+
+/// There is nothing to look for.
+pub(super) fn nothing(closed: &[(String, String)], not_searched: &[NotSearched]) -> Failure {
+    let mut failure = Failure::new("there is nothing to look for");
+    for (_, why) in closed.iter().take(MOST) {
+        failure = failure.detail(why.clone());
+    }
+    for one in not_searched.iter().take(MOST) {
+        failure = failure.detail(super::words::not_searched(one));
+    }
+    failure.hint(
+        "name a private key with `--identity FILE`, files with `--secret-file PATH`, or look for \
+         shapes with `--heuristics`",
+    )
+}
+
+const MOST: usize = 10;

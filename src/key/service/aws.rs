@@ -1,0 +1,335 @@
+//! AWS KMS: `Encrypt` and `Decrypt` of its JSON protocol, signed with the credentials that its own
+//! programs would find. Follows `kms/keysource.go` of sops, and the SDK for Go in the order of
+//! sources, endpoints and what a profile may say ([`profile`]).
+
+mod credentials;
+mod profile;
+mod sts;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use base64::prelude::BASE64_STANDARD;
+use reqsign_aws_v4::{Credential, RequestSigner};
+use reqsign_core::SignRequest;
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+
+use super::borrowed::context;
+use super::error::Trouble;
+use super::http::{Answer, Call, Http, Tls};
+use super::said::said;
+use super::surroundings::Surroundings;
+use super::text::{Text, body, decoded, encoded, hex, parsed, quoted};
+use crate::plaintext::Plaintext;
+
+/// AWS in a run: each role and profile is asked for its credentials once.
+#[derive(Default)]
+pub(super) struct Aws {
+    http: OnceLock<Arc<Http>>,
+    known: Mutex<HashMap<Who, Arc<Mutex<Option<Found>>>>>,
+}
+
+type Found = Result<Credential, Trouble>;
+
+/// As whom KMS is asked: profile, role, and the region where the role is taken on.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Who {
+    profile: String,
+    role: Option<String>,
+    region: String,
+}
+
+/// One key.
+#[derive(Clone, Copy)]
+pub(super) struct Key<'a> {
+    /// `arn:aws:kms:REGION:ACCOUNT:key/ID`
+    pub(super) arn: &'a str,
+    /// A role to take on first.
+    pub(super) role: Option<&'a str>,
+    /// The encryption context.
+    pub(super) context: &'a BTreeMap<String, String>,
+    /// The profile of the credentials; may be empty.
+    pub(super) profile: &'a str,
+}
+
+impl Aws {
+    /// Wraps a secret; Base64 of what KMS makes of it.
+    ///
+    /// # Errors
+    /// [`Trouble`].
+    pub(super) fn wrap(
+        &self,
+        around: &Arc<Surroundings>,
+        key: &Key<'_>,
+        secret: &Plaintext,
+    ) -> Result<String, Trouble> {
+        let text = encoded(secret);
+        let answer = self.ask(around, key, "TrentService.Encrypt", "Plaintext", &text)?;
+        let blob: Encrypted<'_> = parsed(&answer.body)?;
+        decoded(&blob.ciphertext_blob, &BASE64_STANDARD)?;
+        Ok(blob.ciphertext_blob.into_owned())
+    }
+
+    /// Unwraps what KMS has wrapped.
+    ///
+    /// # Errors
+    /// [`Trouble`].
+    pub(super) fn unwrap(
+        &self,
+        around: &Arc<Surroundings>,
+        key: &Key<'_>,
+        enc: &str,
+    ) -> Result<Plaintext, Trouble> {
+        let answer = self.ask(around, key, "TrentService.Decrypt", "CiphertextBlob", enc)?;
+        let secret: Decrypted<'_> = parsed(&answer.body)?;
+        decoded(&secret.plaintext, &BASE64_STANDARD)
+    }
+
+    fn ask(
+        &self,
+        around: &Arc<Surroundings>,
+        key: &Key<'_>,
+        target: &str,
+        name: &str,
+        value: &str,
+    ) -> Result<Answer, Trouble> {
+        let (partition, region) = place(key.arn)?;
+        let http = self.http.get_or_init(|| Arc::new(Http::new(tls(around))));
+        let credential = self.credential(around, http, key, region)?;
+        let profile = profile::Profile::of(around, key.profile);
+        let url = endpoint(around, &profile, "kms", partition, region);
+        let signer = RequestSigner::new("kms", region);
+        let arn = quoted(key.arn);
+        let value = zeroize::Zeroizing::new(quoted(value));
+        let encryption_context = if key.context.is_empty() {
+            String::new()
+        } else {
+            let pairs = key.context.iter().map(|(k, v)| format!("{}:{}", quoted(k), quoted(v)));
+            format!(",\"EncryptionContext\":{{{}}}", pairs.collect::<Vec<_>>().join(","))
+        };
+        let call = || {
+            let head = format!("{{\"KeyId\":{arn},\"{name}\":");
+            let body = body(&[&head, &value, &encryption_context, "}"]);
+            let headers =
+                [("content-type", "application/x-amz-json-1.1"), ("x-amz-target", target)];
+            signed(around, http, &signer, &credential, &url, &headers, body)
+        };
+        let busy = |answer: &Answer| answer.is_busy() || is_throttled(answer);
+        let answer = http.insist(around, &busy, &call)?;
+        if answer.is_good() { Ok(answer) } else { Err(refusal(&answer, &credential)) }
+    }
+
+    /// The credentials for a key, found once; those who come meanwhile wait.
+    fn credential(
+        &self,
+        around: &Arc<Surroundings>,
+        http: &Arc<Http>,
+        key: &Key<'_>,
+        region: &str,
+    ) -> Found {
+        let who = Who {
+            profile: key.profile.to_owned(),
+            role: key.role.map(str::to_owned),
+            region: region.to_owned(),
+        };
+        let place = {
+            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(known.entry(who.clone()).or_default())
+        };
+        let mut place = place.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = place.as_ref() {
+            return found.clone();
+        }
+        let context = context(around, http);
+        let found = credentials::find(around, http, &context, &who.profile, region);
+        let found = match (found, &who.role) {
+            (Ok(first), Some(role)) => {
+                let session = sts::session_name();
+                let wish = sts::Role { arn: role, session: &session, external_id: None };
+                let profile = profile::Profile::of(around, key.profile);
+                sts::take_on(around, http, &profile, &first, &wish, region)
+            }
+            (found, _) => found,
+        };
+        place.insert(found).clone()
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Encrypted<'a> {
+    #[serde(borrow)]
+    ciphertext_blob: Text<'a>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Decrypted<'a> {
+    #[serde(borrow)]
+    plaintext: Text<'a>,
+}
+
+#[derive(Deserialize)]
+struct Refusal<'a> {
+    #[serde(borrow, rename = "__type", default)]
+    code: Text<'a>,
+    #[serde(borrow, default, alias = "Message")]
+    message: Text<'a>,
+}
+
+/// A request with its signature, which is of this moment.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the signature is over the body; its headers are credentials"
+)]
+fn signed(
+    around: &Arc<Surroundings>,
+    http: &Arc<Http>,
+    signer: &RequestSigner,
+    credential: &Credential,
+    url: &str,
+    headers: &[(&str, &str)],
+    body: Plaintext,
+) -> Result<Call, Trouble> {
+    let digest = Sha256::digest(body.expose());
+    let mut request = http::Request::post(url).header("x-amz-content-sha256", hex(&digest));
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let request = request.body(()).map_err(|_| Trouble::Name("its address is not one"))?;
+    let (mut head, ()) = request.into_parts();
+    let context = context(around, http);
+    pollster::block_on(signer.sign_request(&context, &mut head, Some(credential), None))
+        .map_err(|_| Trouble::Credentials("they cannot sign, or have run out".to_owned()))?;
+    let headers = head.headers.iter();
+    let headers = headers
+        .filter(|(name, _)| name.as_str() != "host")
+        .map(|(name, value)| (name.as_str().to_owned(), Plaintext::copy_of(value.as_bytes())));
+    Ok(Call { method: "POST", url: url.to_owned(), headers: headers.collect(), body: Some(body) })
+}
+
+/// Partition and region of a key. They become a part of a host name.
+fn place(arn: &str) -> Result<(&str, &str), Trouble> {
+    let parts: Vec<&str> = arn.splitn(6, ':').collect();
+    let [_, partition, "kms", region, account, resource] = parts.as_slice() else {
+        return Err(Trouble::Name(FORM));
+    };
+    let is_word = |text: &str| {
+        !text.is_empty()
+            && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+    };
+    let is_resource = ["key/", "alias/"]
+        .iter()
+        .any(|kind| resource.strip_prefix(kind).is_some_and(|name| !name.is_empty()));
+    let is_account = !account.is_empty() && account.bytes().all(|b| b.is_ascii_digit());
+    let fits = arn.starts_with("arn:aws") && is_word(partition) && is_word(region);
+    if fits && is_account && is_resource {
+        Ok((*partition, *region))
+    } else {
+        Err(Trouble::Name(FORM))
+    }
+}
+
+/// Where a service of AWS is, unless variables or the profile say otherwise.
+fn endpoint(
+    around: &Surroundings,
+    profile: &profile::Profile,
+    service: &str,
+    partition: &str,
+    region: &str,
+) -> String {
+    let ignored = around.variable("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS") == Some("true");
+    let named = around
+        .variable(&format!("AWS_ENDPOINT_URL_{}", service.to_uppercase()))
+        .or_else(|| around.variable("AWS_ENDPOINT_URL"))
+        .or_else(|| profile.get("endpoint_url"));
+    if let Some(named) = named.filter(|_| !ignored) {
+        return format!("{}/", named.trim_end_matches('/'));
+    }
+    let yes = |variable: &str, name: &str| {
+        around.variable(variable).or_else(|| profile.get(name)) == Some("true")
+    };
+    let fips = if yes("AWS_USE_FIPS_ENDPOINT", "use_fips_endpoint") { "-fips" } else { "" };
+    let dual = yes("AWS_USE_DUALSTACK_ENDPOINT", "use_dualstack_endpoint");
+    let domain = match (partition, dual) {
+        ("aws-cn", false) => "amazonaws.com.cn",
+        ("aws-cn", true) => "api.amazonwebservices.com.cn",
+        ("aws-iso", _) => "c2s.ic.gov",
+        ("aws-iso-b", _) => "sc2s.sgov.gov",
+        ("aws-iso-e", _) => "cloud.adc-e.uk",
+        ("aws-iso-f", _) => "csp.hci.ic.gov",
+        ("aws-eusc", _) => "amazonaws.eu",
+        (_, false) => "amazonaws.com",
+        (_, true) => "api.aws",
+    };
+    format!("https://{service}{fips}.{region}.{domain}/")
+}
+
+fn tls(around: &Surroundings) -> Tls {
+    Tls { authorities: around.variable("AWS_CA_BUNDLE").map(Into::into), certificate: None }
+}
+
+/// The code of a refusal, without what may stand before it.
+fn code<'a>(refusal: &'a Refusal<'_>) -> &'a str {
+    refusal.code.rsplit('#').next().unwrap_or_default()
+}
+
+fn is_throttled(answer: &Answer) -> bool {
+    let codes =
+        ["ThrottlingException", "Throttling", "RequestLimitExceeded", "LimitExceededException"];
+    answer.status == 400
+        && parsed::<Refusal<'_>>(&answer.body).is_ok_and(|r| codes.contains(&code(&r)))
+}
+
+fn refusal(answer: &Answer, credential: &Credential) -> Trouble {
+    let Ok(refusal) = parsed::<Refusal<'_>>(&answer.body) else {
+        return Trouble::Refused { status: answer.status, said: String::new(), remedy: None };
+    };
+    let code = code(&refusal);
+    let remedy = match code {
+        "AccessDeniedException" => Some(
+            "these credentials may not use the key: ask for kms:Encrypt and kms:Decrypt on it, or \
+             set AWS_PROFILE to others",
+        ),
+        "NotFoundException" => {
+            Some("look whether the key was deleted, and at region and account in its ARN")
+        }
+        "DisabledException" => Some("enable the key, or decrypt with another one"),
+        "KMSInvalidStateException" => {
+            Some("the key is disabled or about to be deleted: cancel that")
+        }
+        "InvalidCiphertextException" | "IncorrectKeyException" => Some(
+            "what the file holds is of another key, or the encryption context of the key in the \
+             file was changed",
+        ),
+        "ExpiredTokenException" | "ExpiredToken" => Some("they have run out: log in again"),
+        "InvalidSignatureException"
+        | "SignatureDoesNotMatch"
+        | "RequestExpired"
+        | "RequestTimeTooSkewed" => Some(
+            "look at the clock of this machine, and whether the secret access key is the right one",
+        ),
+        "UnrecognizedClientException" | "InvalidClientTokenId" | "InvalidAccessKeyId" => {
+            Some("the access key is not known there: look at the profile and the region")
+        }
+        _ => None,
+    };
+    // Words about signatures repeat the request, and with it the token of the session.
+    let secret = |text: &str| Plaintext::copy_of(text.as_bytes());
+    let secrets = [
+        secret(&credential.secret_access_key),
+        secret(credential.session_token.as_deref().unwrap_or_default()),
+    ];
+    let words = if code.contains("Signature") { "" } else { &refusal.message };
+    let words = said(words, &secrets.each_ref());
+    let said =
+        if words.is_empty() { said_code(code) } else { format!("{}: {words}", said_code(code)) };
+    Trouble::Refused { status: answer.status, said, remedy }
+}
+
+fn said_code(code: &str) -> String {
+    code.chars().filter(char::is_ascii_alphanumeric).take(60).collect()
+}
+
+const FORM: &str = "it is not of the form arn:aws:kms:REGION:ACCOUNT:key/ID";

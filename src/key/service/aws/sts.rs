@@ -1,0 +1,94 @@
+//! Taking on a role of AWS: `AssumeRole` of STS, version 2011-06-15.
+
+use std::sync::Arc;
+
+use reqsign_aws_v4::{Credential, RequestSigner};
+
+use super::profile::Profile;
+use super::{Found, endpoint, signed};
+use crate::key::service::error::Trouble;
+use crate::key::service::http::{Answer, Http};
+use crate::key::service::said::said;
+use crate::key::service::surroundings::Surroundings;
+use crate::key::service::text::escaped;
+use crate::plaintext::Plaintext;
+
+/// A role, and how it is taken on.
+pub(in crate::key::service) struct Role<'a> {
+    /// `arn:aws:iam::ACCOUNT:role/NAME`
+    pub(in crate::key::service) arn: &'a str,
+    /// The name of the session.
+    pub(in crate::key::service) session: &'a str,
+    /// What the owner of the role wants to hear.
+    pub(in crate::key::service) external_id: Option<&'a str>,
+}
+
+/// `sops@HOST`, as sops calls its sessions: policies may name it.
+pub(in crate::key::service) fn session_name() -> String {
+    let host = rustix::system::uname();
+    let host = host.nodename().to_string_lossy().into_owned();
+    let fits = |c: &char| c.is_ascii_alphanumeric() || "=,.@-_".contains(*c);
+    let host: String = host.chars().filter(fits).collect();
+    format!("sops@{host}").chars().take(64).collect()
+}
+
+/// The credentials of a role.
+pub(in crate::key::service) fn take_on(
+    around: &Arc<Surroundings>,
+    http: &Arc<Http>,
+    profile: &Profile,
+    first: &Credential,
+    role: &Role<'_>,
+    region: &str,
+) -> Found {
+    let partition = role.arn.split(':').nth(1).unwrap_or("aws");
+    let is_word = |text: &str| {
+        text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+    };
+    if !role.arn.starts_with("arn:aws") || !is_word(partition) || !is_word(region) {
+        return Err(Trouble::Name("its role is not of the form arn:aws:iam::ACCOUNT:role/NAME"));
+    }
+    let url = endpoint(around, profile, "sts", partition, region);
+    let mut form = format!(
+        "Action=AssumeRole&Version=2011-06-15&RoleArn={}&RoleSessionName={}",
+        escaped(role.arn).as_str(),
+        escaped(role.session).as_str()
+    );
+    if let Some(id) = role.external_id {
+        form.push_str("&ExternalId=");
+        form.push_str(&escaped(id));
+    }
+    let signer = RequestSigner::new("sts", region);
+    let call = || {
+        let headers = [("content-type", "application/x-www-form-urlencoded; charset=utf-8")];
+        let body = Plaintext::copy_of(form.as_bytes());
+        signed(around, http, &signer, first, &url, &headers, body)
+    };
+    let answer = http.insist(around, &Answer::is_busy, &call)?;
+    #[expect(clippy::disallowed_methods, reason = "credentials are read from it")]
+    let text = std::str::from_utf8(answer.body.expose()).unwrap_or_default();
+    if !answer.is_good() {
+        let code = element(text, "Code").unwrap_or_default();
+        let said = format!("role {}: {}", said(role.arn, &[]), said(code, &[]));
+        return Err(Trouble::Refused {
+            status: answer.status,
+            said,
+            remedy: Some(
+                "the role must trust these credentials, and they must be allowed sts:AssumeRole on it",
+            ),
+        });
+    }
+    let found = |name: &str| element(text, name).map(str::to_owned);
+    let parts = (found("AccessKeyId"), found("SecretAccessKey"), found("SessionToken"));
+    let (Some(access_key_id), Some(secret_access_key), session_token @ Some(_)) = parts else {
+        return Err(Trouble::Answer("there are no credentials in it"));
+    };
+    Ok(Credential { access_key_id, secret_access_key, session_token, expires_in: None })
+}
+
+/// The text of the first element with this name. What AWS puts into these has no escapes.
+fn element<'t>(text: &'t str, name: &str) -> Option<&'t str> {
+    let (_, rest) = text.split_once(&format!("<{name}>"))?;
+    let (inner, _) = rest.split_once(&format!("</{name}>"))?;
+    Some(inner.trim()).filter(|inner| !inner.is_empty() && !inner.contains(['<', '&']))
+}

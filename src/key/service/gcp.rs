@@ -1,0 +1,238 @@
+//! Google Cloud KMS over REST: `encrypt` and `decrypt` of a crypto key. Follows `gcpkms/keysource.go`
+//! of sops in where credentials come from (`GOOGLE_CREDENTIALS`, a path or JSON;
+//! `GOOGLE_OAUTH_ACCESS_TOKEN`; application default credentials) and in its variables for other
+//! endpoints. `SOPS_GCP_KMS_CLIENT_TYPE` has no meaning here: REST is all there is.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use base64::prelude::BASE64_STANDARD;
+use reqsign_core::{Context, ProvideCredential, SignRequest};
+use reqsign_google::{
+    Credential, DefaultCredentialProvider, RequestSigner, StaticCredentialProvider, Token,
+};
+use serde::Deserialize;
+
+use super::borrowed::context;
+use super::error::Trouble;
+use super::http::{Answer, Call, Http, Tls};
+use super::said::said;
+use super::surroundings::Surroundings;
+use super::text::{Text, body, decoded, encoded, parsed, quoted};
+use crate::key::wrapping::on_one_line;
+use crate::plaintext::Plaintext;
+
+/// Google Cloud in a run.
+#[derive(Default)]
+pub(super) struct Gcp {
+    http: OnceLock<Arc<Http>>,
+    /// The header that authorizes, once it is known or known not to be had.
+    header: Mutex<Option<Result<Arc<Plaintext>, Trouble>>>,
+}
+
+impl Gcp {
+    /// Wraps a secret with a key, by its resource id; Base64.
+    ///
+    /// # Errors
+    /// [`Trouble`].
+    pub(super) fn wrap(
+        &self,
+        around: &Arc<Surroundings>,
+        id: &str,
+        secret: &Plaintext,
+    ) -> Result<String, Trouble> {
+        let answer = self.ask(around, id, "encrypt", "plaintext", &encoded(secret))?;
+        let Encrypted { ciphertext } = parsed(&answer.body)?;
+        decoded(&ciphertext, &BASE64_STANDARD)?;
+        Ok(ciphertext.into_owned())
+    }
+
+    /// Unwraps what a key has wrapped.
+    ///
+    /// # Errors
+    /// [`Trouble`].
+    pub(super) fn unwrap(
+        &self,
+        around: &Arc<Surroundings>,
+        id: &str,
+        enc: &str,
+    ) -> Result<Plaintext, Trouble> {
+        let answer = self.ask(around, id, "decrypt", "ciphertext", enc)?;
+        let Decrypted { plaintext } = parsed(&answer.body)?;
+        decoded(&plaintext, &BASE64_STANDARD)
+    }
+
+    fn ask(
+        &self,
+        around: &Arc<Surroundings>,
+        id: &str,
+        verb: &str,
+        name: &str,
+        value: &str,
+    ) -> Result<Answer, Trouble> {
+        check(id)?;
+        let url = format!("{}/v1/{id}:{verb}", endpoint(around)?);
+        let http = self.http.get_or_init(|| Arc::new(Http::new(Tls::default())));
+        let header = self.authorization(around, http)?;
+        let value = zeroize::Zeroizing::new(quoted(value));
+        let head = format!("{{\"{name}\":");
+        #[expect(clippy::disallowed_methods, reason = "a header of the request holds it")]
+        let call = || {
+            let headers = vec![
+                ("content-type".to_owned(), Plaintext::copy_of(b"application/json")),
+                ("authorization".to_owned(), Plaintext::copy_of(header.expose())),
+            ];
+            let body = Some(body(&[&head, &value, "}"]));
+            Ok(Call { method: "POST", url: url.clone(), headers, body })
+        };
+        let answer = http.insist(around, &Answer::is_busy, &call)?;
+        if answer.is_good() { Ok(answer) } else { Err(refusal(&answer, &header)) }
+    }
+
+    fn authorization(
+        &self,
+        around: &Arc<Surroundings>,
+        http: &Arc<Http>,
+    ) -> Result<Arc<Plaintext>, Trouble> {
+        let mut place = self.header.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = place.as_ref() {
+            return found.clone();
+        }
+        let context = context(around, http);
+        let found = credential(around, &context)
+            .and_then(|credential| header(&context, &credential))
+            .map(Arc::new);
+        place.insert(found).clone()
+    }
+}
+
+#[derive(Deserialize)]
+struct Encrypted<'a> {
+    #[serde(borrow)]
+    ciphertext: Text<'a>,
+}
+
+#[derive(Deserialize)]
+struct Decrypted<'a> {
+    #[serde(borrow)]
+    plaintext: Text<'a>,
+}
+
+#[derive(Deserialize)]
+struct Refusal<'a> {
+    #[serde(borrow)]
+    error: Status<'a>,
+}
+
+#[derive(Deserialize)]
+struct Status<'a> {
+    #[serde(borrow, default)]
+    message: Text<'a>,
+    #[serde(borrow, default)]
+    status: Text<'a>,
+}
+
+/// `projects/P/locations/L/keyRings/R/cryptoKeys/K`; it becomes a part of an address.
+fn check(id: &str) -> Result<(), Trouble> {
+    let parts: Vec<&str> = id.split('/').collect();
+    let fits = |name: &&str| {
+        !name.is_empty()
+            && !name.chars().all(|c| c == '.')
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(&b))
+    };
+    let names = match parts.as_slice() {
+        ["projects", p, "locations", l, "keyRings", r, "cryptoKeys", k] => [*p, *l, *r, *k],
+        _ => [""; 4],
+    };
+    if names.iter().all(fits) {
+        Ok(())
+    } else {
+        Err(Trouble::Name("it is not of the form projects/P/locations/L/keyRings/R/cryptoKeys/K"))
+    }
+}
+
+/// Where the service is; only the environment can say that it is elsewhere.
+fn endpoint(around: &Surroundings) -> Result<String, Trouble> {
+    let named = around.variable("SOPS_GCP_KMS_ENDPOINT").map(str::to_owned);
+    let domain = || around.first(&["SOPS_GCP_KMS_UNIVERSE_DOMAIN", "GOOGLE_CLOUD_UNIVERSE_DOMAIN"]);
+    let named = named.or_else(|| domain().map(|domain| format!("cloudkms.{domain}")));
+    let named = named.unwrap_or_else(|| "cloudkms.googleapis.com".to_owned());
+    let named = named.trim_end_matches('/');
+    if named.is_empty() {
+        return Err(Trouble::Name("the address of the service is empty"));
+    }
+    Ok(if named.contains("://") { named.to_owned() } else { format!("https://{named}") })
+}
+
+fn credential(around: &Surroundings, context: &Context) -> Result<Credential, Trouble> {
+    if let Some(given) = around.variable("GOOGLE_CREDENTIALS") {
+        let json = if given.trim_start().starts_with('{') {
+            given.to_owned()
+        } else {
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "credentials, for the crate that uses them"
+            )]
+            let read = around.read(Path::new(given)).map(|text| text.expose().to_vec());
+            let text = read.map_err(|error| {
+                Trouble::Credentials(on_one_line(&format!("GOOGLE_CREDENTIALS: {given}: {error}")))
+            })?;
+            String::from_utf8(text)
+                .map_err(|_| Trouble::Credentials("GOOGLE_CREDENTIALS is not text".to_owned()))?
+        };
+        return ask(context, &StaticCredentialProvider::new(json).with_scope(SCOPE));
+    }
+    if let Some(token) = around.variable("GOOGLE_OAUTH_ACCESS_TOKEN") {
+        let token = Token { access_token: token.to_owned(), expires_at: None };
+        return Ok(Credential::with_token(token));
+    }
+    ask(context, &DefaultCredentialProvider::new())
+}
+
+fn ask(
+    context: &Context,
+    provider: &impl ProvideCredential<Credential = Credential>,
+) -> Result<Credential, Trouble> {
+    // The words of an error may hold what a file or a service said.
+    pollster::block_on(provider.provide_credential(context))
+        .map_err(|error| Trouble::Credentials(format!("{:?}", error.kind())))?
+        .ok_or_else(|| {
+            Trouble::Credentials("neither variables nor this machine have any".to_owned())
+        })
+}
+
+/// The header that a credential makes; a service account gets a token for it.
+fn header(context: &Context, credential: &Credential) -> Result<Plaintext, Trouble> {
+    let request = http::Request::post("https://cloudkms.googleapis.com/").body(());
+    let Ok((mut head, ())) = request.map(http::Request::into_parts) else {
+        return Err(Trouble::Name("its address is not one"));
+    };
+    let signer = RequestSigner::new("cloudkms").with_scope(SCOPE);
+    pollster::block_on(signer.sign_request(context, &mut head, Some(credential), None))
+        .map_err(|_| Trouble::Credentials("they give no token, or have run out".to_owned()))?;
+    let header = head.headers.get(http::header::AUTHORIZATION);
+    let header = header.map(|value| Plaintext::copy_of(value.as_bytes()));
+    header.ok_or_else(|| Trouble::Credentials("they give no token".to_owned()))
+}
+
+fn refusal(answer: &Answer, header: &Plaintext) -> Trouble {
+    let Ok(Refusal { error }) = parsed::<Refusal<'_>>(&answer.body) else {
+        return Trouble::Refused { status: answer.status, said: String::new(), remedy: None };
+    };
+    let remedy = match (answer.status, error.status.as_ref()) {
+        (401, _) => Some("the token has run out: run `gcloud auth application-default login`"),
+        (403, _) => Some(
+            "ask for the role roles/cloudkms.cryptoKeyEncrypterDecrypter on the key, and look \
+             whether the API is on",
+        ),
+        (404, _) => Some("look at project, location and names in the resource id"),
+        (_, "FAILED_PRECONDITION") => {
+            Some("the version of the key is disabled or destroyed: enable it")
+        }
+        (400, _) => Some("what the file holds may be of another key"),
+        _ => None,
+    };
+    Trouble::Refused { status: answer.status, said: said(&error.message, &[header]), remedy }
+}
+
+const SCOPE: &str = "https://www.googleapis.com/auth/cloudkms";

@@ -1,0 +1,198 @@
+//! Files that hold other files or other bytes: which kind one is, told by its content and never by
+//! its name, and the readers that take it apart. A reader hands out members; it searches nothing.
+
+pub(crate) mod ar;
+pub(crate) mod aterm;
+pub(crate) mod cpio;
+pub(crate) mod git_pack;
+pub(crate) mod nar;
+pub(crate) mod packed;
+pub(crate) mod random;
+pub(crate) mod sqlite;
+pub(crate) mod squashfs;
+pub(crate) mod tar;
+pub(crate) mod zip;
+
+use std::fmt;
+
+use super::gap::Limit;
+
+/// A kind of container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// gzip.
+    Gzip,
+    /// xz.
+    Xz,
+    /// Zstandard.
+    Zstd,
+    /// bzip2.
+    Bzip2,
+    /// zlib: objects of git.
+    Zlib,
+    /// deflate, in zip files.
+    Deflate,
+    /// cpio.
+    Cpio,
+    /// tar.
+    Tar,
+    /// zip.
+    Zip,
+    /// The archive format of Nix.
+    Nar,
+    /// `ar`: static libraries, Debian packages.
+    Ar,
+    /// squashfs.
+    Squashfs,
+    /// A database of `SQLite`.
+    Sqlite,
+    /// A derivation of Nix.
+    Derivation,
+    /// A pack of git.
+    GitPack,
+}
+
+impl Kind {
+    /// One word, for people and machines.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Gzip => "gzip",
+            Self::Xz => "xz",
+            Self::Zstd => "zstd",
+            Self::Bzip2 => "bzip2",
+            Self::Zlib => "zlib",
+            Self::Deflate => "deflate",
+            Self::Cpio => "cpio",
+            Self::Tar => "tar",
+            Self::Zip => "zip",
+            Self::Nar => "nar",
+            Self::Ar => "ar",
+            Self::Squashfs => "squashfs",
+            Self::Sqlite => "sqlite",
+            Self::Derivation => "derivation",
+            Self::GitPack => "git-pack",
+        }
+    }
+
+    /// Whether another container may follow in the same file, as an initrd has it.
+    pub(crate) fn is_followed(self) -> bool {
+        match self {
+            Self::Gzip | Self::Xz | Self::Zstd | Self::Bzip2 | Self::Cpio | Self::Tar => true,
+            Self::Zlib
+            | Self::Deflate
+            | Self::Zip
+            | Self::Nar
+            | Self::Ar
+            | Self::Squashfs
+            | Self::Sqlite
+            | Self::Derivation
+            | Self::GitPack => false,
+        }
+    }
+
+    /// Whether other files begin like this too, so that one that cannot be read is no damage.
+    pub(crate) fn is_vague(self) -> bool {
+        matches!(self, Self::Zlib | Self::Tar | Self::Derivation)
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+/// What a file is, by its first bytes; [`HEAD`] of them where it has so many.
+pub(crate) fn sniff(head: &[u8]) -> Option<Kind> {
+    // Most files are none of these: one look at the first byte, and one at a tar header.
+    let first = *head.first()?;
+    let starts = |magic: &[u8]| head.starts_with(magic);
+    let found = match first {
+        0x1f if starts(b"\x1f\x8b\x08") && head.get(3).is_some_and(|f| f & 0xe0 == 0) => Kind::Gzip,
+        0xfd if starts(b"\xfd7zXZ\0") => Kind::Xz,
+        0x28 if starts(b"\x28\xb5\x2f\xfd") => Kind::Zstd,
+        0x50..=0x5f if head.get(1..4) == Some(b"\x2a\x4d\x18") => Kind::Zstd,
+        b'B' if is_bzip2(head) => Kind::Bzip2,
+        b'x' if is_zlib(head) => Kind::Zlib,
+        b'0' if starts(b"070701") || starts(b"070702") || starts(b"070707") => Kind::Cpio,
+        b'P' if starts(b"PK\x03\x04") => Kind::Zip,
+        b'P' if starts(b"PACK\0\0\0\x02") || starts(b"PACK\0\0\0\x03") => Kind::GitPack,
+        0x0d if starts(nar::MAGIC) => Kind::Nar,
+        b'!' if starts(b"!<arch>\n") => Kind::Ar,
+        b'h' if starts(b"hsqs") => Kind::Squashfs,
+        b'S' if starts(b"SQLite format 3\0") => Kind::Sqlite,
+        b'D' if starts(b"Derive(") || starts(b"DrvWithVersion(") => Kind::Derivation,
+        _ => return tar::is_header(head).then_some(Kind::Tar),
+    };
+    Some(found)
+}
+
+fn is_bzip2(head: &[u8]) -> bool {
+    head.starts_with(b"BZh")
+        && head.get(3).is_some_and(|level| (b'1'..=b'9').contains(level))
+        && matches!(
+            head.get(4..10),
+            Some(b"\x31\x41\x59\x26\x53\x59" | b"\x17\x72\x45\x38\x50\x90")
+        )
+}
+
+/// RFC 1950: a multiple of 31, and no dictionary.
+fn is_zlib(head: &[u8]) -> bool {
+    let Some([method, flags]) = head.first_chunk::<2>() else { return false };
+    u16::from_be_bytes([*method, *flags]).is_multiple_of(31) && flags & 0x20 == 0
+}
+
+/// Bytes that tell every kind.
+pub(crate) const HEAD: usize = 512;
+
+/// Why a container was not looked through to its end.
+#[derive(Debug)]
+pub(crate) enum Trouble {
+    /// It is none of its kind after all; nothing was missed.
+    NotThis,
+    /// It breaks the rules of its kind; a clause.
+    Damaged(String),
+    /// It would take more than a limit allows.
+    Limit(Limit),
+    /// Something in it is not looked into, and said already.
+    Told,
+    /// Reading failed.
+    Read(std::io::Error),
+}
+
+impl Trouble {
+    /// A rule of the format that is broken.
+    pub(crate) fn damaged(what: &str) -> Self {
+        Self::Damaged(what.to_owned())
+    }
+}
+
+impl From<std::io::Error> for Trouble {
+    fn from(error: std::io::Error) -> Self {
+        Self::Read(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_are_told_by_content() {
+        for (head, kind) in [
+            (&b"\x1f\x8b\x08\0rest"[..], Some(Kind::Gzip)),
+            (b"\x1f\x8b\x08\xe0rest", None),
+            (b"x\x9crest", Some(Kind::Zlib)),
+            (b"x marks the spot", None),
+            (b"BZh9 is text", None),
+            (b"070701", Some(Kind::Cpio)),
+            (b"PK\x03\x04", Some(Kind::Zip)),
+            (b"PACKAGE", None),
+            (b"\x52\x2a\x4d\x18", Some(Kind::Zstd)),
+            (b"", None),
+            (b"\x1f", None),
+        ] {
+            assert_eq!(sniff(head), kind, "{head:?}");
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! zip, and what is built on it (jar, whl). Streams: members are found by their own headers, one
+//! behind the other, so that a directory at the end that lies hides none.
+
+use super::super::level::Level;
+use super::Trouble;
+
+const LOCAL: &[u8] = b"PK\x03\x04";
+const DESCRIPTOR: &[u8] = b"PK\x07\x08";
+
+/// How the content of a member is packed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Packing {
+    /// Not at all.
+    Stored,
+    /// deflate.
+    Deflate,
+    /// One of the containers that content tells.
+    Other,
+    /// Behind a password.
+    Sealed,
+    /// Not known here.
+    Unknown(u16),
+}
+
+/// A member, whose content comes next.
+pub(crate) struct Entry {
+    /// Its name.
+    pub(crate) name: Vec<u8>,
+    /// How it is packed.
+    pub(crate) packing: Packing,
+    /// Bytes of the packed content; `None` where only its end tells.
+    pub(crate) length: Option<u64>,
+}
+
+/// What is done with a member: all of its content is taken.
+pub(crate) type Visit<'v> = dyn FnMut(&Entry, &mut Level<'_, '_>) -> Result<(), Trouble> + 'v;
+
+/// Hands out every member.
+pub(crate) fn each(level: &mut Level<'_, '_>, visit: &mut Visit<'_>) -> Result<(), Trouble> {
+    while level.peek(4)? == LOCAL {
+        let header = level.take_exact(30)?;
+        let short = |at: usize| {
+            let bytes = header.get(at..at.saturating_add(2)).and_then(|b| b.first_chunk::<2>());
+            bytes.map_or(0, |bytes| u16::from_le_bytes(*bytes))
+        };
+        let long = |at: usize| u32::from(short(at)) | u32::from(short(at.saturating_add(2))) << 16;
+        let name = level.take_exact(usize::from(short(26)))?;
+        let extra = level.take_exact(usize::from(short(28)))?;
+        let (flags, method, packed, full) = (short(6), short(8), long(18), long(22));
+        let wide = if packed == u32::MAX { wide_length(&extra, full == u32::MAX) } else { None };
+        let described = flags & 8 != 0;
+        // What was made as a stream has its length behind it, and none or zero in front.
+        let length = Some(wide.unwrap_or(packed.into())).filter(|l| !described || *l > 0);
+        let packing = match method {
+            _ if flags & 1 != 0 => Packing::Sealed,
+            0 => Packing::Stored,
+            8 => Packing::Deflate,
+            12 | 93 | 95 => Packing::Other,
+            other => Packing::Unknown(other),
+        };
+        let entry = Entry { name, packing, length };
+        if length.is_none() && packing != Packing::Deflate {
+            return Err(Trouble::damaged("the length of a member is not known"));
+        }
+        visit(&entry, level)?;
+        if described {
+            descriptor(level)?;
+        }
+    }
+    Ok(())
+}
+
+/// The packed length in the field of zip64.
+fn wide_length(extra: &[u8], both: bool) -> Option<u64> {
+    let mut rest = extra;
+    while let Some(([a, b, c, d], more)) = rest.split_first_chunk::<4>() {
+        let (id, length) =
+            (u16::from_le_bytes([*a, *b]), usize::from(u16::from_le_bytes([*c, *d])));
+        if id == 1 {
+            let at = if both { 8 } else { 0 };
+            let bytes = more.get(at..).and_then(|bytes| bytes.first_chunk::<8>())?;
+            return Some(u64::from_le_bytes(*bytes));
+        }
+        rest = more.get(length..).unwrap_or_default();
+    }
+    None
+}
+
+/// Lengths behind a member: with or without a mark, of four or eight bytes each.
+fn descriptor(level: &mut Level<'_, '_>) -> Result<(), Trouble> {
+    let next = level.peek(28)?;
+    let mark = if next.starts_with(DESCRIPTOR) { 4 } else { 0 };
+    let ends = [12, 20].map(|length: usize| length.saturating_add(mark));
+    let fits = |end: &&usize| next.get(**end..).is_some_and(|rest| rest.starts_with(b"PK"));
+    let end = ends.iter().find(fits).copied().unwrap_or_default();
+    Ok(level.skip(end as u64)?)
+}

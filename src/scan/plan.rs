@@ -1,0 +1,352 @@
+//! Where a run looks: scopes become roots of a walk, without what is signed and what was looked
+//! through before. Reads listings and the database; opens no file that is searched.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::ffi::OsStr;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use super::cause::Scope;
+use super::container::aterm;
+use super::memory::{Mark, mark};
+use super::narinfo::NarInfo;
+use super::signature::{Fingerprint, TrustedKey, names_a_key};
+use super::store::{self, Known, Places, References};
+use super::walk::Root;
+
+/// What is known of a root beforehand.
+#[derive(Debug, Clone)]
+pub struct About {
+    /// Where it belongs.
+    pub scope: Scope,
+    /// The name of the store path that it is, or holds.
+    pub store_name: Option<String>,
+    /// What stands for it in the memory; `None` where it may change.
+    pub mark: Option<Mark>,
+}
+
+/// What was not looked at because a trusted cache has signed it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Signed {
+    /// Store paths.
+    pub paths: u64,
+    /// Bytes of their NARs.
+    pub bytes: u64,
+}
+
+/// The roots of a run.
+#[derive(Debug, Default)]
+pub struct Plan {
+    /// Where to look; the tag is an index into `about`.
+    pub roots: Vec<Arc<Root>>,
+    /// What is known of each.
+    pub about: Vec<About>,
+    /// What is left out as signed.
+    pub signed: Signed,
+    /// Roots that were looked through before.
+    pub remembered: u64,
+    /// Marks of all that may be remembered and is there still.
+    pub present: HashSet<Mark>,
+    /// Marks of store paths whose signatures were seen to be right.
+    pub verified: HashSet<Mark>,
+    /// Things that the user should know, and that leave nothing out.
+    pub notes: Vec<String>,
+    /// Scopes that could not be listed.
+    pub failed: Vec<(PathBuf, String)>,
+    /// The database of the store, where it was read.
+    pub known: Option<Known>,
+}
+
+/// What decides what is left out.
+#[derive(Debug)]
+pub struct Filter<'a> {
+    /// Keys of caches that are trusted; none where everything is to be looked at.
+    pub keys: &'a [TrustedKey],
+    /// What was looked through before, with the same needles.
+    pub clean: &'a HashSet<Mark>,
+    /// Signatures that were seen to be right before.
+    pub verified: &'a HashSet<Mark>,
+}
+
+impl Plan {
+    fn add(&mut self, path: PathBuf, about: About) {
+        self.roots.push(Arc::new(Root::new(path, self.about.len())));
+        self.about.push(about);
+    }
+
+    /// A root, unless it was looked through before.
+    fn add_unless_clean(&mut self, path: PathBuf, about: About, filter: &Filter<'_>) {
+        if let Some(mark) = about.mark {
+            self.present.insert(mark);
+            if filter.clean.contains(&mark) {
+                self.remembered = self.remembered.saturating_add(1);
+                return;
+            }
+        }
+        self.add(path, about);
+    }
+
+    /// A path that the user names.
+    pub fn add_plain(&mut self, path: PathBuf) {
+        self.add(path, About { scope: Scope::Plain, store_name: None, mark: None });
+    }
+
+    /// Everything in a folder that is neither a store nor a cache.
+    pub fn add_folder(&mut self, folder: PathBuf, scope: Scope) {
+        self.add(folder, About { scope, store_name: None, mark: None });
+    }
+
+    /// Every build log of a store. They never change.
+    pub fn add_logs(&mut self, logs: &Path, filter: &Filter<'_>) {
+        let drvs = logs.join("drvs");
+        let mut folders = vec![drvs.clone()];
+        while let Some(folder) = folders.pop() {
+            let entries = match std::fs::read_dir(&folder) {
+                Ok(entries) => entries,
+                Err(error) if error.kind() == io::ErrorKind::NotFound && folder == drvs => return,
+                Err(error) => {
+                    self.failed.push((folder, error.to_string()));
+                    continue;
+                }
+            };
+            for entry in entries {
+                let found = entry.and_then(|entry| Ok((entry.path(), entry.metadata()?)));
+                match found {
+                    Ok((path, data)) if data.is_dir() => folders.push(path),
+                    Ok((path, data)) => {
+                        let numbers =
+                            [data.dev(), data.ino(), data.len(), data.mtime().cast_unsigned()];
+                        let numbers = numbers.map(u64::to_le_bytes).concat();
+                        let mark = mark(&[b"log", path.as_os_str().as_bytes(), &numbers]);
+                        let about = About { scope: Scope::Log, store_name: None, mark: Some(mark) };
+                        self.add_unless_clean(path, about, filter);
+                    }
+                    Err(error) => self.failed.push((folder.clone(), error.to_string())),
+                }
+            }
+        }
+    }
+
+    /// A store: all that is in its folder, whether its database knows it or not. With `only`, the
+    /// store paths of these names.
+    pub fn add_store(
+        &mut self,
+        places: &Places,
+        only: Option<&BTreeSet<Vec<u8>>>,
+        filter: &Filter<'_>,
+    ) {
+        let listed;
+        let names = match only {
+            Some(names) => names,
+            None => match store::names(&places.folder) {
+                Ok(names) => {
+                    listed = names;
+                    &listed
+                }
+                Err(error) => {
+                    self.failed.push((places.folder.clone(), error.to_string()));
+                    return;
+                }
+            },
+        };
+        let known = self.known.take().unwrap_or_else(|| self.read_known(places));
+        let signed = self.signed_among(places, names, &known, filter);
+        let mut unregistered = 0_u64;
+        for name in names {
+            let path = places.folder.join(OsStr::from_bytes(name));
+            let text = std::str::from_utf8(name).ok();
+            let registered = text.and_then(|name| known.of(name));
+            if text.is_some_and(|name| signed.contains(name)) {
+                let bytes = registered.map_or(0, |(_, registered)| registered.size);
+                self.signed.paths = self.signed.paths.saturating_add(1);
+                self.signed.bytes = self.signed.bytes.saturating_add(bytes);
+                continue;
+            }
+            let is_path = registered.is_some();
+            unregistered = unregistered.saturating_add(u64::from(!is_path));
+            let mark = registered.map(|(full, registered)| {
+                mark(&[b"path", full.as_bytes(), registered.hash.as_bytes()])
+            });
+            let store_name = Some(String::from_utf8_lossy(name).into_owned());
+            let scope = Scope::Store { registered: is_path };
+            self.add_unless_clean(path, About { scope, store_name, mark }, filter);
+        }
+        if only.is_none() {
+            self.compare(&known, names, unregistered);
+        }
+        self.known = Some(known);
+    }
+
+    fn read_known(&mut self, places: &Places) -> Known {
+        store::known(places).unwrap_or_else(|error| {
+            self.notes.push(format!(
+                "the database of the store, `{}`, cannot be read ({error}), so nothing is left out \
+                 as signed or as looked through before",
+                places.state.join("db/db.sqlite").display()
+            ));
+            Known::default()
+        })
+    }
+
+    /// Says where folder and database differ.
+    fn compare(&mut self, known: &Known, names: &BTreeSet<Vec<u8>>, unregistered: u64) {
+        if known.paths.is_empty() {
+            return;
+        }
+        if unregistered > 0 {
+            self.notes.push(format!(
+                "{unregistered} in the folder of the store are not in its database: what a failed \
+                 build left, locks and the like; they are looked at"
+            ));
+        }
+        let name = |path: &String| path.rsplit_once('/').map(|(_, name)| name.as_bytes().to_vec());
+        let gone = known.paths.keys().filter_map(name).filter(|name| !names.contains(name)).count();
+        if gone > 0 {
+            self.notes.push(format!(
+                "{gone} paths are in the database of the store and not in its folder"
+            ));
+        }
+    }
+
+    /// Names of the store paths that a trusted key has signed.
+    fn signed_among(
+        &mut self,
+        places: &Places,
+        names: &BTreeSet<Vec<u8>>,
+        known: &Known,
+        filter: &Filter<'_>,
+    ) -> HashSet<String> {
+        let mut signed = HashSet::new();
+        let mut asked = Vec::new();
+        for name in names.iter().filter_map(|name| std::str::from_utf8(name).ok()) {
+            let Some((path, registered)) = known.of(name) else { continue };
+            if !names_a_key(&registered.signatures, filter.keys) {
+                continue;
+            }
+            let size = registered.size.to_le_bytes();
+            let mark = mark(&[b"signed", path.as_bytes(), registered.hash.as_bytes(), &size]);
+            if filter.verified.contains(&mark) {
+                self.verified.insert(mark);
+                signed.insert(name.to_owned());
+            } else {
+                asked.push((name, path, registered, mark));
+            }
+        }
+        if asked.is_empty() {
+            return signed;
+        }
+        let references = match store::references(places) {
+            Ok(references) => references,
+            Err(error) => {
+                self.notes.push(format!("signatures cannot be checked: {error}"));
+                return signed;
+            }
+        };
+        let paths = by_number(known);
+        let right: Vec<(&str, Mark)> = asked
+            .into_par_iter()
+            .filter(|(_, path, registered, _)| {
+                let to = references.to.get(&registered.id).into_iter().flatten();
+                let fingerprint = Fingerprint {
+                    path,
+                    hash: &registered.hash,
+                    size: registered.size,
+                    references: to.filter_map(|id| paths.get(id).copied()).collect(),
+                };
+                fingerprint.is_signed(&registered.signatures, filter.keys)
+            })
+            .map(|(name, .., mark)| (name, mark))
+            .collect();
+        for (name, mark) in right {
+            self.verified.insert(mark);
+            signed.insert(name.to_owned());
+        }
+        signed
+    }
+
+    /// A binary cache in a folder: every file of it, but the NARs that are signed.
+    pub fn add_cache(&mut self, folder: &Path, filter: &Filter<'_>) {
+        let mut infos: HashMap<PathBuf, NarInfo> = HashMap::new();
+        let entries = match std::fs::read_dir(folder) {
+            Ok(entries) => entries,
+            Err(error) => {
+                self.failed.push((folder.to_owned(), error.to_string()));
+                return;
+            }
+        };
+        let mut others = Vec::new();
+        for path in entries.flatten().map(|entry| entry.path()) {
+            if path.extension() == Some(OsStr::new("narinfo")) {
+                let text = crate::fsx::read_limited(&path, LONGEST_NARINFO);
+                let text = text.ok().and_then(|bytes| String::from_utf8(bytes).ok());
+                if let Some(info) = text.as_deref().and_then(NarInfo::parse) {
+                    infos.insert(folder.join(&info.url), info);
+                }
+            }
+            if path.file_name() != Some(OsStr::new("nar")) {
+                others.push(path);
+            }
+        }
+        let nars = folder.join("nar");
+        match std::fs::read_dir(&nars) {
+            Ok(entries) => others.extend(entries.flatten().map(|entry| entry.path())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => self.failed.push((nars, error.to_string())),
+        }
+        others.sort();
+        for path in others {
+            let info = infos.get(&path);
+            if let Some(info) = info.filter(|info| info.is_signed(filter.keys)) {
+                self.signed.paths = self.signed.paths.saturating_add(1);
+                self.signed.bytes = self.signed.bytes.saturating_add(info.nar_size);
+                continue;
+            }
+            let name = info.and_then(|info| info.store_path.rsplit_once('/'));
+            let store_name = name.map(|(_, name)| name.to_owned());
+            self.add(path, About { scope: Scope::Cache, store_name, mark: None });
+        }
+    }
+}
+
+/// The names of the store paths that a derivation makes.
+///
+/// # Errors
+/// What the system says; `InvalidData` where the file is no derivation.
+pub fn outputs_of(drv: &Path) -> io::Result<Vec<PathBuf>> {
+    let text = crate::fsx::read_limited(drv, LONGEST_DRV)?;
+    let outputs = aterm::outputs(&text);
+    let outputs =
+        outputs.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "it is no derivation"))?;
+    Ok(outputs.into_iter().map(PathBuf::from).collect())
+}
+
+/// Full names of store paths by their numbers.
+pub fn by_number(known: &Known) -> HashMap<i64, &str> {
+    known.paths.iter().map(|(path, registered)| (registered.id, path.as_str())).collect()
+}
+
+/// The names of store paths and of all that they refer to, and so on; those that the database does
+/// not know are left as they are.
+pub fn closure(known: &Known, references: &References, names: &[String]) -> BTreeSet<Vec<u8>> {
+    let paths = by_number(known);
+    let mut closure: BTreeSet<Vec<u8>> = BTreeSet::new();
+    let mut waiting: Vec<String> = names.to_vec();
+    while let Some(name) = waiting.pop() {
+        if !closure.insert(name.clone().into_bytes()) {
+            continue;
+        }
+        let Some((_, registered)) = known.of(&name) else { continue };
+        let to = references.to.get(&registered.id).into_iter().flatten();
+        let names = to.filter_map(|id| Some(paths.get(id)?.rsplit_once('/')?.1.to_owned()));
+        waiting.extend(names);
+    }
+    closure
+}
+
+const LONGEST_DRV: usize = 64 << 20;
+const LONGEST_NARINFO: usize = 1 << 20;

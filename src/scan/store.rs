@@ -1,0 +1,246 @@
+//! A store of Nix: what is in its folder and what its database knows, together. The database is
+//! read as a file, with its log and without locks, so that no user needs rights of its owner.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fs::File;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use super::container::random::Disk;
+use super::container::sqlite::{Database, Value, as_io, record};
+
+/// Where a store is.
+#[derive(Debug, Clone)]
+pub struct Places {
+    /// The folder of the store on this disk.
+    pub folder: PathBuf,
+    /// The folder with the database and the roots.
+    pub state: PathBuf,
+    /// The folder of build logs.
+    pub logs: PathBuf,
+}
+
+impl Places {
+    /// The store that `folder` is, or that lies below it as it does below `/`. `state` and `logs`
+    /// are what the environment of Nix says.
+    pub fn of(folder: &Path, state: Option<PathBuf>, logs: Option<PathBuf>) -> Self {
+        let below = folder.join("nix/store");
+        if below.is_dir() {
+            let var = folder.join("nix/var");
+            return Self { folder: below, state: var.join("nix"), logs: var.join("log/nix") };
+        }
+        let beside = folder.parent().unwrap_or(folder);
+        let state = state.unwrap_or_else(|| {
+            let candidates = [beside.join("var/nix"), beside.join("var"), beside.join("state")];
+            let found = candidates.iter().find(|one| one.join("db/db.sqlite").exists());
+            found.or(candidates.first()).cloned().unwrap_or_default()
+        });
+        let logs = logs.unwrap_or_else(|| {
+            let candidates =
+                [beside.join("var/log/nix"), beside.join("log/nix"), beside.join("log")];
+            let found = candidates.iter().find(|one| one.join("drvs").exists());
+            found.or(candidates.first()).cloned().unwrap_or_default()
+        });
+        Self { folder: folder.to_owned(), state, logs }
+    }
+
+    fn database(&self) -> PathBuf {
+        self.state.join("db/db.sqlite")
+    }
+}
+
+/// What the database knows of a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registered {
+    /// Its number, which references use.
+    pub id: i64,
+    /// The hash of its NAR, as `sha256:` and hexadecimal digits.
+    pub hash: String,
+    /// Bytes of its NAR.
+    pub size: u64,
+    /// The derivation that made it.
+    pub deriver: Option<String>,
+    /// Its signatures, as `NAME:BASE64`.
+    pub signatures: Vec<String>,
+}
+
+/// The paths that a database knows, by their full names.
+#[derive(Debug, Default)]
+pub struct Known {
+    /// By the path as the database has it.
+    pub paths: HashMap<String, Registered>,
+    /// What Nix calls the folder of the store, which is another name than on this disk for a store
+    /// below another root. Empty where nothing is known.
+    pub logical: String,
+}
+
+impl Known {
+    /// The path of this name.
+    pub fn of(&self, name: &str) -> Option<(String, &Registered)> {
+        let path = format!("{}/{name}", self.logical);
+        let registered = self.paths.get(&path)?;
+        Some((path, registered))
+    }
+}
+
+/// What a path refers to and what refers to it, by numbers.
+#[derive(Debug, Default)]
+pub struct References {
+    /// From a path to those that it refers to.
+    pub to: HashMap<i64, Vec<i64>>,
+    /// From a path to those that refer to it.
+    pub from: HashMap<i64, Vec<i64>>,
+}
+
+/// The names in the folder of a store, but those that Nix keeps for itself.
+///
+/// # Errors
+/// What the system says.
+pub fn names(folder: &Path) -> io::Result<BTreeSet<Vec<u8>>> {
+    let mut names = BTreeSet::new();
+    for entry in std::fs::read_dir(folder)? {
+        let name = entry?.file_name().as_bytes().to_vec();
+        // `.links` holds other names of the same files, which count as found under each.
+        if name != b".links" && name != b"lost+found" {
+            names.insert(name);
+        }
+    }
+    Ok(names)
+}
+
+/// Reads the paths of a database.
+///
+/// # Errors
+/// What the system says; `NotFound` where there is none; `InvalidData` where it is damaged, or was
+/// written to each time it was read.
+pub fn known(places: &Places) -> io::Result<Known> {
+    steadily(&places.database(), &mut |database| {
+        let mut paths = HashMap::new();
+        rows(database, "ValidPaths", &mut |id, values| {
+            let text = |index: usize| values.get(index).and_then(|v| v.text()).map(str::to_owned);
+            let (Some(path), Some(hash)) = (text(1), text(2)) else { return };
+            let size = values.get(5).and_then(|value| value.int()).unwrap_or_default();
+            let signatures = text(7).unwrap_or_default();
+            let registered = Registered {
+                id,
+                hash,
+                size: u64::try_from(size).unwrap_or_default(),
+                deriver: text(4).filter(|deriver| !deriver.is_empty()),
+                signatures: signatures.split_ascii_whitespace().map(str::to_owned).collect(),
+            };
+            paths.insert(path, registered);
+        })?;
+        let folder = paths.keys().next().and_then(|path: &String| path.rsplit_once('/'));
+        let logical = folder.map(|(folder, _)| folder.to_owned()).unwrap_or_default();
+        Ok(Known { paths, logical })
+    })
+}
+
+/// Reads what refers to what.
+///
+/// # Errors
+/// As [`known`].
+pub fn references(places: &Places) -> io::Result<References> {
+    steadily(&places.database(), &mut |database| {
+        let mut references = References::default();
+        rows(database, "Refs", &mut |_, values| {
+            let number = |index: usize| values.get(index).and_then(|value| value.int());
+            if let (Some(from), Some(to)) = (number(0), number(1)) {
+                references.to.entry(from).or_default().push(to);
+                references.from.entry(to).or_default().push(from);
+            }
+        })?;
+        Ok(references)
+    })
+}
+
+fn rows(
+    database: &Database<'_>,
+    table: &str,
+    visit: &mut dyn FnMut(i64, &[Value<'_>]),
+) -> io::Result<()> {
+    let tables = database.tables().map_err(as_io)?;
+    let root = tables.iter().find(|(name, _)| name == table).map(|(_, root)| *root);
+    let missing = || io::Error::new(io::ErrorKind::InvalidData, format!("it has no table {table}"));
+    let mut whole = true;
+    let read = database.rows(root.ok_or_else(missing)?, &mut |row, payload| {
+        match record(payload) {
+            Some(values) => visit(row, &values),
+            None => whole = false,
+        }
+        whole
+    });
+    read.map_err(as_io)?;
+    if whole { Ok(()) } else { Err(io::Error::new(io::ErrorKind::InvalidData, "a row is damaged")) }
+}
+
+/// Reads a database that others may write to: what was read while it changed does not count.
+fn steadily<T>(path: &Path, read: &mut dyn FnMut(&Database<'_>) -> io::Result<T>) -> io::Result<T> {
+    let mut last = io::Error::from(io::ErrorKind::InvalidData);
+    for _ in 0..ATTEMPTS {
+        let before = stamp(path)?;
+        let file = File::open(path)?;
+        let log = match File::open(log_of(path)) {
+            Ok(log) => Some(log),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(error),
+        };
+        let file = (&file, file.metadata()?.len());
+        let log = log.as_ref().map(|log| Ok::<_, io::Error>((log, log.metadata()?.len())));
+        let log = log.transpose()?;
+        let disk = Disk(file.0, file.1);
+        let log = log.map(|(log, length)| Disk(log, length));
+        let log = log.as_ref().map(|log| log as _);
+        let result = Database::new(&disk, log).map_err(as_io).and_then(|database| read(&database));
+        if stamp(path)? == before {
+            return result;
+        }
+        if let Err(error) = result {
+            last = error;
+        }
+    }
+    Err(last)
+}
+
+/// What changes when a database or its log does.
+fn stamp(path: &Path) -> io::Result<[Option<(u64, i64, i64)>; 2]> {
+    use std::os::unix::fs::MetadataExt;
+    let of = |path: &Path| match std::fs::metadata(path) {
+        Ok(about) => Ok(Some((about.len(), about.mtime(), about.mtime_nsec()))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    };
+    let file = of(path)?;
+    if file.is_none() {
+        return Err(io::ErrorKind::NotFound.into());
+    }
+    Ok([file, of(&log_of(path))?])
+}
+
+fn log_of(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push("-wal");
+    name.into()
+}
+
+/// The store path that a path lies in, by its name in the folder of the store.
+pub fn top<'p>(folder: &Path, path: &'p Path) -> Option<&'p str> {
+    let inner = path.strip_prefix(folder).ok()?;
+    inner.components().next()?.as_os_str().to_str()
+}
+
+/// Whether a name is that of a derivation.
+pub fn is_derivation(name: &str) -> bool {
+    name.strip_suffix(".drv").is_some()
+}
+
+/// The name of a store path behind its hash.
+pub fn human_name(name: &str) -> &str {
+    match name.split_at_checked(33) {
+        Some((hash, rest)) if hash.ends_with('-') => rest,
+        _ => name,
+    }
+}
+
+const ATTEMPTS: usize = 5;

@@ -1,0 +1,711 @@
+//! `secretctl scan` over files: every container, every limit, and whatever files do to who reads
+//! them. The containers are made by the programs that make them in the world.
+
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
+    clippy::disallowed_methods,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::cast_possible_wrap,
+    clippy::format_push_string,
+    clippy::unused_self,
+    clippy::unwrap_used,
+    reason = "a test stops at the first surprise and says what it skips"
+)]
+
+mod common;
+
+use std::fs::{self, File, Permissions};
+use std::io::{Seek, SeekFrom, Write};
+use std::os::unix::fs::{FileExt, PermissionsExt, symlink};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use common::{Fleet, PROGRAM, Run, finish, is_root, is_there};
+use serde_json::Value;
+
+/// Made up, as all secrets here.
+const SECRET: &str = "ghx_7Qd2mVb9TzKf4LpXw8RnYc3HsJ";
+
+/// A fleet with one secret, and a folder to be searched.
+struct Ground {
+    fleet: Fleet,
+}
+
+impl Ground {
+    fn new() -> Self {
+        let fleet = Fleet::new();
+        fleet.put("secrets/token.age", SECRET.as_bytes());
+        fs::create_dir(fleet.root().join("ground")).unwrap();
+        Self { fleet }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.fleet.root().join("ground").join(name)
+    }
+
+    fn write(&self, name: &str, content: &[u8]) -> PathBuf {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, content).unwrap();
+        path
+    }
+
+    /// Filler, the secret in the middle of a line, filler.
+    fn text(&self) -> Vec<u8> {
+        let mut text = String::new();
+        for line in 0..4000 {
+            text.push_str(&format!("line {line} of {}\n", line * 7919 % 1013));
+            if line == 2000 {
+                text.push_str(&format!("token={SECRET};\n"));
+            }
+        }
+        text.into_bytes()
+    }
+
+    /// Runs a shell script in the ground, where `plain.txt` holds the secret.
+    fn make(&self, script: &str) {
+        self.write("plain.txt", &self.text());
+        let mut shell = Command::new("sh");
+        shell.args(["-ec", script]).current_dir(self.path(""));
+        shell.env("HOME", self.fleet.root().join("home")).env("GIT_CONFIG_NOSYSTEM", "1");
+        let output = shell.output().unwrap();
+        assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut all = vec!["scan"];
+        all.extend(arguments);
+        let mut command = self.fleet.command(&all);
+        command.env("XDG_STATE_HOME", self.fleet.root().join("state"));
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Run {
+        let run = finish(self.command(arguments), b"");
+        for text in [String::from_utf8_lossy(&run.stdout).as_ref(), &run.stderr] {
+            assert!(!text.contains(SECRET), "the value is in: {text}");
+        }
+        run
+    }
+
+    /// Scans the ground.
+    fn scan(&self) -> Report {
+        Report::of(&self.run(&["--json", "../ground"]))
+    }
+}
+
+/// What `--json` says.
+struct Report {
+    code: i32,
+    lines: Vec<Value>,
+}
+
+impl Report {
+    fn of(run: &Run) -> Self {
+        let text = String::from_utf8(run.stdout.clone()).unwrap();
+        let parse = |line| serde_json::from_str(line).unwrap();
+        let lines: Vec<Value> = text.lines().map(parse).collect();
+        assert!(!lines.is_empty(), "nothing was told: {}", run.stderr);
+        Self { code: run.code, lines }
+    }
+
+    fn all(&self, kind: &str) -> Vec<&Value> {
+        self.lines.iter().filter(|line| line["type"] == kind).collect()
+    }
+
+    fn summary(&self) -> &Value {
+        self.lines.last().unwrap()
+    }
+
+    /// Places of findings, behind the folder of the ground.
+    fn places(&self) -> Vec<String> {
+        let place = |line: &&Value| {
+            let place = line["place"].as_str().unwrap();
+            place.split_once("/ground/").map_or(place, |(_, place)| place).to_owned()
+        };
+        let mut places: Vec<String> = self.all("finding").iter().map(place).collect();
+        places.sort();
+        places.dedup();
+        places
+    }
+
+    fn gaps(&self) -> Vec<(String, String)> {
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        self.all("gap").iter().map(|gap| (text(&gap["path"]), text(&gap["why"]))).collect()
+    }
+}
+
+/// A name, the programs that it needs, how it is made, and where the secret is found in it.
+type Case = (&'static str, &'static [&'static str], &'static str, &'static str);
+
+const CONTAINERS: &[Case] = &[
+    ("gzip", &["gzip"], "gzip -n plain.txt", "plain.txt.gz"),
+    ("gzip, members", &["gzip"], "gzip -nc /dev/null > a.gz; gzip -nc plain.txt >> a.gz", "a.gz"),
+    ("xz", &["xz"], "xz plain.txt", "plain.txt.xz"),
+    ("xz, filters", &["xz"], "xz --x86 --lzma2=dict=64MiB plain.txt", "plain.txt.xz"),
+    ("zstd", &["zstd"], "zstd -q plain.txt -o a.zst", "a.zst"),
+    ("zstd, large window", &["zstd"], "zstd -q --long=26 plain.txt -o a.zst", "a.zst"),
+    (
+        "zstd, frames",
+        &["zstd"],
+        "printf '\\120\\052\\115\\030\\003\\000\\000\\000abc' > a.zst
+         printf x | zstd -qc >> a.zst; zstd -qc plain.txt >> a.zst",
+        "a.zst",
+    ),
+    ("bzip2", &["bzip2"], "bzip2 plain.txt", "plain.txt.bz2"),
+    ("tar", &["tar"], "mkdir d; mv plain.txt d/x; tar cf a d", "a!d/x"),
+    ("tar, old", &["tar"], "mkdir d; mv plain.txt d/x; tar --format=v7 -cf a d", "a!d/x"),
+    (
+        "tar, long names",
+        &["tar"],
+        "n=$(printf '%0150d' 0); mkdir $n; mv plain.txt $n/x; tar --format=gnu -cf a $n",
+        "a!000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000\
+         000000000000000000000000000000000000000000000000000000000000/x",
+    ),
+    (
+        "tar, pax",
+        &["tar"],
+        "n=$(printf '%0150d' 0); mkdir $n; mv plain.txt $n/x; tar --format=pax -cf a $n",
+        "a!000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000\
+         000000000000000000000000000000000000000000000000000000000000/x",
+    ),
+    ("tar.gz", &["tar", "gzip"], "tar czf a.tgz plain.txt", "a.tgz!plain.txt"),
+    ("zip", &["zip"], "zip -q a.jar plain.txt", "a.jar!plain.txt"),
+    ("zip, stored", &["zip"], "zip -q0 a.zip plain.txt", "a.zip!plain.txt"),
+    ("zip, stream", &["zip"], "zip -q - - < plain.txt | cat > a.zip", "a.zip!-"),
+    ("zip, bzip2", &["zip"], "zip -q -Z bzip2 a.zip plain.txt", "a.zip!plain.txt"),
+    ("cpio newc", &["cpio"], "echo plain.txt | cpio --quiet -oH newc > a", "a!plain.txt"),
+    ("cpio crc", &["cpio"], "echo plain.txt | cpio --quiet -oH crc > a", "a!plain.txt"),
+    ("cpio odc", &["cpio"], "echo plain.txt | cpio --quiet -oH odc > a", "a!plain.txt"),
+    (
+        "initrd",
+        &["cpio", "zstd", "gzip"],
+        "echo > m; echo m | cpio --quiet -oH newc > initrd; head -c 700 /dev/zero >> initrd
+         echo m | cpio --quiet -oH newc | zstd -qc >> initrd
+         echo plain.txt | cpio --quiet -oH newc | gzip >> initrd",
+        "initrd!plain.txt",
+    ),
+    ("ar", &["ar"], "ar rc a.a plain.txt", "a.a!plain.txt"),
+    (
+        "ar, long name",
+        &["ar"],
+        "mv plain.txt a-name-that-is-too-long-for-a-header; ar rc a.a a-name*",
+        "a.a!a-name-that-is-too-long-for-a-header",
+    ),
+    ("squashfs", &["mksquashfs"], "mksquashfs plain.txt a -quiet -no-progress", "a!plain.txt"),
+    (
+        "squashfs, xz",
+        &["mksquashfs"],
+        "mkdir -p d/e; mv plain.txt d/e/x; mksquashfs d a -comp xz -quiet -no-progress",
+        "a!e/x",
+    ),
+    (
+        "squashfs, zstd",
+        &["mksquashfs"],
+        "mkdir -p d/e; mv plain.txt d/e/x; mksquashfs d a -comp zstd -b 4096 -quiet -no-progress",
+        "a!e/x",
+    ),
+    (
+        "squashfs in gzip",
+        &["mksquashfs", "gzip"],
+        "mksquashfs plain.txt a -quiet -no-progress; gzip -n a",
+        "a.gz!plain.txt",
+    ),
+    (
+        "sqlite",
+        &["sqlite3"],
+        "v=$(tail -c 60000 plain.txt); w=$(head -c 60000 plain.txt)
+         printf \"create table t(a, b); insert into t values(1, '%s');\" \"$w$v\" | sqlite3 a.db",
+        "a.db!t",
+    ),
+    (
+        "sqlite without rowid",
+        &["sqlite3"],
+        "printf \"create table t(a primary key, b) without rowid;
+         insert into t values(1, '%s');\" \"$(cat plain.txt)\" | sqlite3 a.db",
+        "a.db!t",
+    ),
+    ("nar", &["nix-store"], "mkdir -p d/e; mv plain.txt d/e/x; nix-store --dump d > a", "a!e/x"),
+    ("nar of a file", &["nix-store"], "nix-store --dump plain.txt > a", "a!"),
+    (
+        "nar.xz",
+        &["nix-store", "xz"],
+        "mkdir -p d/empty; ln -s y d/z; mv plain.txt d/x; chmod +x d/x; nix-store --dump d | xz > a",
+        "a!x",
+    ),
+    (
+        "five deep",
+        &["tar", "gzip", "zip", "cpio", "xz"],
+        "gzip -n plain.txt; tar cf a.tar plain.txt.gz; zip -q a.zip a.tar
+         echo a.zip | cpio --quiet -oH newc | xz > a",
+        "a!a.zip!a.tar!plain.txt.gz",
+    ),
+];
+
+#[test]
+fn every_container_is_looked_into() {
+    for (name, programs, script, place) in CONTAINERS {
+        if !programs.iter().all(|program| is_there(program)) {
+            continue;
+        }
+        let ground = Ground::new();
+        // What the container was made of goes away, so that only the container is left.
+        ground.make(&format!(
+            "{script}\nfind . -mindepth 1 -maxdepth 1 ! -name '{}' -exec rm -r {{}} +",
+            place.split('!').next().unwrap()
+        ));
+        let report = ground.scan();
+        assert_eq!(report.places(), [*place], "{name}");
+        assert_eq!((report.code, report.gaps()), (1, vec![]), "{name}");
+    }
+}
+
+#[test]
+fn every_container_without_the_secret_is_clean() {
+    let ground = Ground::new();
+    for (index, (_, programs, script, place)) in CONTAINERS.iter().enumerate() {
+        if programs.iter().all(|program| is_there(program)) {
+            ground.make(&format!(
+                "mkdir {index}; sed 's/{SECRET}/nothing at all/' plain.txt > {index}/plain.txt
+                 cd {index}\n{script}\n
+                 find . -mindepth 1 -maxdepth 1 ! -name '{}' -exec rm -r {{}} +",
+                place.split('!').next().unwrap()
+            ));
+        }
+    }
+    fs::remove_file(ground.path("plain.txt")).unwrap();
+    let report = ground.scan();
+    assert_eq!((report.code, report.places(), report.gaps()), (0, vec![], vec![]));
+}
+
+#[test]
+fn git_history_is_looked_through() {
+    if !is_there("git") {
+        return;
+    }
+    let ground = Ground::new();
+    let commit = "git -c user.name=a -c user.email=a@b commit -qm";
+    ground.make(&format!(
+        "mkdir r; cd r; git init -q; mv ../plain.txt .env; git add .; {commit} one
+         sed -i 's/{SECRET}/gone/' .env; {commit} two -a; cd ..; cp -r r packed
+         cd packed; git repack -qad --depth=50 --window=50; git prune-packed"
+    ));
+    // In the pack, the older blob is kept as a change to the newer one.
+    let output = Command::new("git")
+        .args(["verify-pack", "-v"])
+        .arg(
+            fs::read_dir(ground.path("packed/.git/objects/pack"))
+                .unwrap()
+                .map(|entry| entry.unwrap().path())
+                .find(|path| path.extension().is_some_and(|suffix| suffix == "idx"))
+                .unwrap(),
+        )
+        .output()
+        .unwrap();
+    let listed = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(listed.contains("chain length = 1"), "no delta: {listed}");
+    let report = ground.scan();
+    let places = report.places();
+    assert_eq!(places.len(), 2, "{places:?}");
+    assert!(places[0].starts_with("packed/.git/objects/pack/pack-"), "{places:?}");
+    assert!(places[0].contains(".pack!blob "), "{places:?}");
+    assert!(places[1].starts_with("r/.git/objects/"), "{places:?}");
+    assert_eq!(report.gaps(), []);
+}
+
+#[test]
+fn a_secret_is_found_at_every_edge_of_a_buffer() {
+    let ground = Ground::new();
+    // Buffers of files and of members.
+    for edge in [256 << 10, 64 << 10] {
+        for at in edge - SECRET.len() - 1..=edge + 1 {
+            let mut bytes = vec![b'.'; at];
+            bytes.extend_from_slice(SECRET.as_bytes());
+            bytes.extend_from_slice(&[b'.'; 100]);
+            let path = ground.write(&format!("{edge}/{at}"), &bytes);
+            if is_there("gzip") {
+                let made = Command::new("gzip").arg("-nk").arg(path).status().unwrap();
+                assert!(made.success());
+            }
+        }
+    }
+    let report = ground.scan();
+    for found in report.all("finding") {
+        let place = found["place"].as_str().unwrap().trim_end_matches(".gz");
+        let at = place.rsplit_once('/').unwrap().1;
+        assert_eq!(found["offset"].to_string(), at, "{place}");
+    }
+    let each = 2 * (SECRET.len() + 3);
+    let kinds = if is_there("gzip") { 2 } else { 1 };
+    assert_eq!(report.places().len(), each * kinds);
+}
+
+#[test]
+fn limits_end_what_grows_and_make_the_run_incomplete() {
+    if !is_there("gzip") || !is_there("bzip2") {
+        return;
+    }
+    let ground = Ground::new();
+    ground.make(
+        "rm plain.txt; head -c 200000000 /dev/zero | bzip2 > ratio
+         head -c 3000000 /dev/urandom | gzip > bytes
+         cp bytes deep; for i in 1 2 3 4 5 6; do gzip -n deep; mv deep.gz deep; done",
+    );
+    let run = ground.run(&["--json", "../ground", "--max-depth", "5", "--max-expanded", "2"]);
+    let report = Report::of(&run);
+    assert_eq!(report.code, 2);
+    let why = |name: &str| {
+        let path = ground.path(name).display().to_string();
+        let gaps = report.gaps();
+        gaps.iter().find(|(place, _)| *place == path).map(|(_, why)| why.clone()).unwrap()
+    };
+    assert_eq!(why("bytes"), "limit-bytes");
+    assert!(run.stderr.contains("the scan is not complete"), "{}", run.stderr);
+    assert!(run.stderr.contains("ground/bytes"), "{}", run.stderr);
+    let report = Report::of(&ground.run(&["--json", "../ground", "--max-depth", "5"]));
+    let gaps = report.gaps();
+    let mut whys: Vec<&str> = gaps.iter().map(|(_, why)| why.as_str()).collect();
+    whys.sort_unstable();
+    assert_eq!((report.code, whys), (2, vec!["limit-depth", "limit-ratio"]));
+    // With a limit that suffices nothing is missing.
+    fs::remove_file(ground.path("ratio")).unwrap();
+    assert_eq!(ground.scan().code, 0);
+}
+
+#[test]
+fn damage_is_a_gap_and_what_merely_looks_alike_is_none() {
+    if !is_there("gzip") || !is_there("xz") {
+        return;
+    }
+    let ground = Ground::new();
+    ground.make("gzip -nk plain.txt; xz -k plain.txt; rm plain.txt");
+    for name in ["plain.txt.gz", "plain.txt.xz"] {
+        let bytes = fs::read(ground.path(name)).unwrap();
+        fs::write(ground.path(name), &bytes[..bytes.len() / 4]).unwrap();
+    }
+    // A text that begins as zlib and as tar do, and the marks of others in mere text.
+    ground.write("x", b"x^2 + y^2 = z^2\n");
+    ground.write("zip", b"PK is a way to begin\n");
+    ground.write("bz", b"BZh9 is a way to begin\n");
+    ground.write("D", b"Derive(this from that)\n");
+    let report = ground.scan();
+    let mut damaged = report.gaps();
+    damaged.sort();
+    assert_eq!(report.code, 2);
+    assert_eq!(damaged.len(), 2, "{damaged:?}");
+    assert!(damaged.iter().all(|(_, why)| why == "damaged"), "{damaged:?}");
+}
+
+#[test]
+fn a_list_can_let_gaps_be() {
+    let ground = Ground::new();
+    ground.write("cut.gz", b"\x1f\x8b\x08\0\0\0\0\0\0\x03");
+    assert_eq!(ground.scan().code, 2);
+    let entry = |expires: &str| {
+        let text = format!(
+            r#"{{"allow": [{{"path": "**/cut.gz", "gap": "damaged", "reason": "test data", "expires": "{expires}"}}]}}"#
+        );
+        let file = ground.fleet.path("allow.json");
+        fs::write(&file, text).unwrap();
+        ground.run(&["--allow", "allow.json", "../ground"]).code
+    };
+    assert_eq!(entry("9999-12-31"), 0);
+    assert_eq!(entry("2000-01-31"), 2);
+}
+
+#[test]
+fn links_lead_nowhere_and_a_file_with_two_names_is_read_once() {
+    let ground = Ground::new();
+    ground.write("a/plain", SECRET.as_bytes());
+    fs::create_dir(ground.path("b")).unwrap();
+    fs::hard_link(ground.path("a/plain"), ground.path("b/same")).unwrap();
+    symlink("..", ground.path("a/up")).unwrap();
+    symlink("self", ground.path("a/self")).unwrap();
+    symlink("/", ground.path("a/root")).unwrap();
+    symlink("b/same", ground.path("third")).unwrap();
+    let report = ground.scan();
+    assert_eq!(report.code, 1);
+    assert_eq!(report.summary()["files"], 1);
+    let findings = report.all("finding");
+    assert_eq!(findings.len(), 1);
+    let files: Vec<&str> =
+        findings[0]["files"].as_array().unwrap().iter().map(|f| f.as_str().unwrap()).collect();
+    assert!(files.len() == 2 && files[0].ends_with("a/plain") && files[1].ends_with("b/same"));
+}
+
+#[test]
+fn names_and_targets_of_links_are_searched() {
+    let ground = Ground::new();
+    ground.write(&format!("a/{SECRET}.txt"), b"");
+    symlink(format!("/nowhere/{SECRET}"), ground.path("link")).unwrap();
+    let run = finish(ground.command(&["--json", "../ground"]), b"");
+    let report = Report::of(&run);
+    assert_eq!(report.code, 1);
+    let findings = report.all("finding");
+    assert_eq!(findings.len(), 2);
+    assert!(findings.iter().all(|found| found["inName"] == true));
+    // The place of a name is the folder that it stands in.
+    assert_eq!(report.places(), ["a", "link"]);
+}
+
+#[test]
+fn a_file_that_changes_while_it_is_read_makes_the_run_incomplete() {
+    let ground = Ground::new();
+    let path = ground.write("log", &vec![b'x'; 48 << 20]);
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut file = File::options().append(true).open(&path).unwrap();
+            while !over.load(Ordering::Relaxed) {
+                file.write_all(b"y").unwrap();
+            }
+        });
+        let report = ground.scan();
+        over.store(true, Ordering::Relaxed);
+        assert_eq!(report.code, 2);
+        assert_eq!(report.gaps(), [(path.display().to_string(), "changed".to_owned())]);
+    });
+    assert_eq!(ground.scan().code, 0);
+}
+
+#[test]
+fn a_hundred_thousand_tiny_files() {
+    let ground = Ground::new();
+    for folder in 0..100 {
+        fs::create_dir(ground.path(&folder.to_string())).unwrap();
+        for file in 0..1000 {
+            fs::write(ground.path(&format!("{folder}/{file}")), format!("{folder} {file}"))
+                .unwrap();
+        }
+    }
+    ground.write("77/501", SECRET.as_bytes());
+    let report = ground.scan();
+    assert_eq!(report.places(), ["77/501"]);
+    assert_eq!(report.summary()["files"], 100_000);
+}
+
+#[test]
+fn holes_of_a_large_file_are_passed_over() {
+    let ground = Ground::new();
+    let mut file = File::create(ground.path("sparse")).unwrap();
+    file.set_len(10 << 30).unwrap();
+    let at = (7 << 30) + 12345;
+    file.write_all_at(SECRET.as_bytes(), at).unwrap();
+    // At the very end, too, and in front of a hole.
+    file.write_all_at(SECRET.as_bytes(), (3 << 30) - SECRET.len() as u64).unwrap();
+    file.seek(SeekFrom::End(-(SECRET.len() as i64))).unwrap();
+    file.write_all(SECRET.as_bytes()).unwrap();
+    let report = ground.scan();
+    let findings = report.all("finding");
+    assert_eq!(findings.len(), 1);
+    assert_eq!(findings[0]["count"], 3);
+    assert_eq!(findings[0]["offset"], (3_u64 << 30) - SECRET.len() as u64);
+    assert_eq!((report.code, report.gaps()), (1, vec![]));
+}
+
+#[test]
+fn folders_that_cannot_be_read_make_the_run_incomplete() {
+    if !is_root() {
+        println!("skipped: only root can become somebody else");
+        return;
+    }
+    let ground = Ground::new();
+    ground.write("open/a", b"nothing");
+    ground.write("closed/a", SECRET.as_bytes());
+    let file = ground.write("open/b", b"nothing");
+    fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
+    fs::set_permissions(ground.path("closed"), Permissions::from_mode(0o700)).unwrap();
+    let here =
+        tempfile::Builder::new().permissions(Permissions::from_mode(0o755)).tempdir().unwrap();
+    let program = here.path().join("secretctl");
+    fs::copy(PROGRAM, &program).unwrap();
+    let needle = here.path().join("needle");
+    fs::write(&needle, SECRET).unwrap();
+    fs::set_permissions(&needle, Permissions::from_mode(0o644)).unwrap();
+    fs::set_permissions(ground.fleet.root(), Permissions::from_mode(0o755)).unwrap();
+    let mut command = Command::new(&program);
+    command
+        .args(["scan", "--json", "--memory", "none", "--secret-file"])
+        .arg(&needle)
+        .arg("--")
+        .arg(ground.path(""))
+        .current_dir(here.path())
+        .env_clear()
+        .stdin(Stdio::null())
+        .uid(65534)
+        .gid(65534);
+    let run = finish(command, b"");
+    let report = Report::of(&run);
+    assert_eq!(report.code, 2);
+    let mut gaps: Vec<String> = report.gaps().into_iter().map(|(path, _)| path).collect();
+    gaps.sort();
+    let expected = [ground.path("closed"), file].map(|path| path.display().to_string());
+    assert_eq!(gaps, expected);
+    assert!(run.stderr.contains("ground/closed: it cannot be read"), "{}", run.stderr);
+}
+
+#[test]
+fn folders_as_deep_as_they_come() {
+    let ground = Ground::new();
+    // Deeper than one path can name.
+    let mut folder =
+        rustix::fs::open(ground.path(""), rustix::fs::OFlags::DIRECTORY, rustix::fs::Mode::empty())
+            .unwrap();
+    for _ in 0..2500 {
+        rustix::fs::mkdirat(&folder, "d", rustix::fs::Mode::RWXU).unwrap();
+        folder = rustix::fs::openat(
+            &folder,
+            "d",
+            rustix::fs::OFlags::DIRECTORY,
+            rustix::fs::Mode::empty(),
+        )
+        .unwrap();
+    }
+    let flags = rustix::fs::OFlags::CREATE | rustix::fs::OFlags::WRONLY;
+    let file = rustix::fs::openat(&folder, "f", flags, rustix::fs::Mode::RWXU).unwrap();
+    File::from(file).write_all(SECRET.as_bytes()).unwrap();
+    let report = ground.scan();
+    assert_eq!((report.code, report.places().len(), report.gaps()), (1, 1, vec![]));
+    // The folder is too deep for who removes it by its path.
+    let removed = Command::new("rm").arg("-rf").arg(ground.path("d")).status().unwrap();
+    assert!(removed.success());
+}
+
+#[test]
+fn a_report_has_the_line_and_says_what_to_do() {
+    let ground = Ground::new();
+    ground.write("etc/app.conf", format!("a\nb\npassword = {SECRET}\n").as_bytes());
+    let run = ground.run(&["../ground"]);
+    let text = String::from_utf8(run.stdout.clone()).unwrap();
+    assert_eq!(run.code, 1);
+    assert!(text.contains("leak: the secret `secrets/token.age`"), "{text}");
+    assert!(text.contains("ground/etc/app.conf\n  at     line 3, as it is\n"), "{text}");
+    assert!(text.contains("1. Rotate every secret"), "{text}");
+    assert!(run.stderr.contains("1 finding"), "{}", run.stderr);
+}
+
+#[test]
+fn sarif_names_rule_place_and_line() {
+    let ground = Ground::new();
+    ground.write("a b", format!("\n{SECRET}\n").as_bytes());
+    let run = ground.run(&["--sarif", "../ground"]);
+    let sarif: Value = serde_json::from_slice(&run.stdout).unwrap();
+    assert_eq!((run.code, &sarif["version"]), (1, &Value::from("2.1.0")));
+    let result = &sarif["runs"][0]["results"][0];
+    assert_eq!(result["ruleId"], sarif["runs"][0]["tool"]["driver"]["rules"][0]["id"]);
+    let place = &result["locations"][0]["physicalLocation"];
+    assert!(place["artifactLocation"]["uri"].as_str().unwrap().ends_with("/ground/a%20b"));
+    assert_eq!(place["region"]["startLine"], 2);
+    assert!(!result["partialFingerprints"]["secretctl/v1"].as_str().unwrap().is_empty());
+}
+
+#[test]
+fn allowed_findings_count_again_when_their_time_is_over() {
+    let ground = Ground::new();
+    ground.write("known", SECRET.as_bytes());
+    let report = ground.scan();
+    let id = report.all("finding")[0]["id"].as_str().unwrap().to_owned();
+    let allow = |entry: &str| {
+        fs::write(ground.fleet.path("allow.json"), format!("{{\"allow\": [{entry}]}}")).unwrap();
+        ground.run(&["--allow", "allow.json", "../ground"])
+    };
+    let by_id = |day: &str| format!(r#"{{"id": "{id}", "reason": "moving", "expires": "{day}"}}"#);
+    assert_eq!(allow(&by_id("9999-12-31")).code, 0);
+    let over = allow(&by_id("2001-12-31"));
+    assert_eq!(over.code, 1);
+    assert!(String::from_utf8_lossy(&over.stdout).contains("allowed until 2001-12-31"));
+    let by_place = r#"{"path": "**/ground/known", "secret": "secrets/token.age", "reason": "x", "expires": "9999-12-31"}"#;
+    assert_eq!(allow(by_place).code, 0);
+    for wrong in [
+        r#"{"path": "**", "expires": "9999-12-31"}"#,
+        r#"{"path": "**", "reason": " ", "expires": "9999-12-31"}"#,
+        r#"{"path": "**", "reason": "x"}"#,
+        r#"{"path": "**", "reason": "x", "expires": "2030-02-31"}"#,
+        r#"{"reason": "x", "expires": "9999-12-31"}"#,
+    ] {
+        let run = allow(wrong).ended(2);
+        assert!(run.stderr.contains("allow.json"), "{wrong}: {}", run.stderr);
+    }
+}
+
+#[test]
+fn a_baseline_leaves_out_what_it_lists_and_says_nothing_else() {
+    let ground = Ground::new();
+    ground.write("old", SECRET.as_bytes());
+    ground.run(&["--write-baseline", "base.json", "../ground"]).ended(1);
+    let text = fs::read_to_string(ground.fleet.path("base.json")).unwrap();
+    for word in [SECRET, "token.age", "old"] {
+        assert!(!text.contains(word), "{word} is in {text}");
+    }
+    ground.run(&["--baseline", "base.json", "../ground"]).ended(0);
+    ground.write("new", SECRET.as_bytes());
+    let run = ground.run(&["--baseline", "base.json", "../ground"]).ended(1);
+    let text = String::from_utf8_lossy(&run.stdout).into_owned();
+    assert!(text.contains("ground/new") && !text.contains("ground/old"), "{text}");
+}
+
+#[test]
+fn what_is_about_to_be_committed_is_searched() {
+    if !is_there("git") {
+        return;
+    }
+    let ground = Ground::new();
+    let git = |arguments: &[&str]| {
+        let mut git = ground.fleet.around(Path::new("git"), arguments);
+        assert!(git.output().unwrap().status.success(), "{arguments:?}");
+    };
+    fs::remove_dir_all(ground.fleet.path(".git")).unwrap();
+    git(&["init", "-q"]);
+    fs::write(ground.fleet.path("app.nix"), format!("{{\n  token = \"{SECRET}\";\n}}\n")).unwrap();
+    git(&["add", "secrets", "secretctl.yaml"]);
+    ground.run(&["--staged"]).ended(0);
+    git(&["add", "app.nix"]);
+    // What counts is what is staged.
+    fs::write(ground.fleet.path("app.nix"), "{ }\n").unwrap();
+    let run = ground.run(&["--staged"]).ended(1);
+    let text = String::from_utf8_lossy(&run.stdout).into_owned();
+    assert!(text.contains("app.nix\n  at     line 2"), "{text}");
+}
+
+#[test]
+fn a_stream_is_searched_as_a_nar() {
+    if !is_there("nix-store") {
+        return;
+    }
+    let ground = Ground::new();
+    ground.make("mkdir d; mv plain.txt d/x; nix-store --dump d > ../nar");
+    let nar = fs::read(ground.fleet.root().join("nar")).unwrap();
+    let run = finish(ground.command(&["--json", "--nar", "-"]), &nar);
+    let report = Report::of(&run);
+    assert_eq!((report.code, report.places()), (1, vec!["standard input!x".to_owned()]));
+    let run = finish(ground.command(&["--json", "--nar", "-"]), &nar[..nar.len() / 2]);
+    assert_eq!(Report::of(&run).code, 2);
+}
+
+#[test]
+fn a_secret_in_the_open_beside_its_encrypted_file_is_found_by_its_name() {
+    let ground = Ground::new();
+    ground.fleet.put("secrets/db.yaml.age", b"password: another-value-93hd7\n");
+    fs::write(ground.fleet.path("secrets/db.yaml"), "password: not the same\n").unwrap();
+    let run = ground.run(&["--json", "--heuristics", "../ground"]);
+    let report = Report::of(&run);
+    let siblings: Vec<_> =
+        report.all("finding").into_iter().filter(|f| f["kind"] == "decrypted-sibling").collect();
+    assert_eq!((report.code, siblings.len()), (1, 1));
+    assert!(siblings[0]["files"][0].as_str().unwrap().ends_with("secrets/db.yaml"));
+}
+
+#[test]
+fn without_anything_to_look_for_a_scan_is_an_error() {
+    let ground = Ground::new();
+    let mut command = ground.fleet.bare(&["scan", "../ground"]);
+    command.env("SECRETCTL_IDENTITY", ground.fleet.key("stranger"));
+    let run = finish(command, b"").ended(2);
+    assert!(run.stderr.contains("nothing to look for"), "{}", run.stderr);
+    assert!(run.stderr.contains("secrets/token.age"), "{}", run.stderr);
+}

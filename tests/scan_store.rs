@@ -1,0 +1,579 @@
+//! `secretctl scan` over stores that Nix itself has made, the oldest one and the newest: each way in
+//! which a secret gets into a store, and each way of keeping it from being pushed.
+
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::disallowed_methods,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::format_collect,
+    clippy::items_after_statements,
+    clippy::map_unwrap_or,
+    clippy::unwrap_used,
+    reason = "a test stops at the first surprise and says what it skips"
+)]
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use common::{Fleet, PROGRAM, Run, finish, is_root, is_there};
+use serde_json::Value;
+
+const SECRET: &str = "ghx_5Wm8vKq2TzRb9LpNc4XdYf7HsJ";
+
+/// A store of its own and the Nix that made it.
+struct Stand {
+    fleet: Fleet,
+    nix: PathBuf,
+}
+
+/// One stand for each Nix that is here.
+fn stands() -> Vec<Stand> {
+    let named = ["SECRETCTL_TEST_NIX_OLD", "SECRETCTL_TEST_NIX_NEW"];
+    let mut found: Vec<PathBuf> =
+        named.iter().filter_map(std::env::var_os).map(PathBuf::from).collect();
+    if found.len() < named.len() {
+        let strict = std::env::var_os("SECRETCTL_TEST_STRICT").is_some();
+        assert!(!strict, "the oldest and the newest Nix are missing");
+    }
+    if found.is_empty() && is_there("nix") {
+        found.push("nix".into());
+    }
+    found.into_iter().map(Stand::new).collect()
+}
+
+impl Stand {
+    fn new(nix: PathBuf) -> Self {
+        let fleet = Fleet::new();
+        fleet.put("secrets/token.age", SECRET.as_bytes());
+        fs::create_dir_all(fleet.root().join("nix/etc")).unwrap();
+        Self { fleet, nix }
+    }
+
+    fn root(&self, name: &str) -> PathBuf {
+        self.fleet.root().join(name)
+    }
+
+    /// The environment of a private store, for whoever uses it.
+    fn around(&self, program: &Path, arguments: &[&str]) -> Command {
+        let mut command = self.fleet.around(program, arguments);
+        let root = self.root("nix");
+        command
+            .current_dir(self.fleet.root())
+            .env("NIX_STORE_DIR", root.join("store"))
+            .env("NIX_STATE_DIR", root.join("var/nix"))
+            .env("NIX_LOCALSTATE_DIR", root.join("var"))
+            .env("NIX_LOG_DIR", root.join("var/log/nix"))
+            .env("NIX_CONF_DIR", root.join("etc"))
+            .env("XDG_STATE_HOME", self.root("state"))
+            .env("SECRETCTL_IDENTITY", self.fleet.key("alice"))
+            .env("GIT_CONFIG_NOSYSTEM", "1")
+            .env(
+                "NIX_CONFIG",
+                "build-users-group =\nsandbox = false\nsubstituters =\n\
+                 experimental-features = nix-command flakes\n",
+            );
+        command
+    }
+
+    /// Runs a program of Nix: `nix`, or another beside it.
+    fn try_nix(&self, program: &str, arguments: &[&str]) -> Output {
+        let program = match self.nix.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder.join(program),
+            _ => program.into(),
+        };
+        self.around(&program, arguments).output().unwrap()
+    }
+
+    #[track_caller]
+    fn nix(&self, program: &str, arguments: &[&str]) -> String {
+        let output = self.try_nix(program, arguments);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{program} {arguments:?}: {said}");
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    /// Builds an expression; `SECRET` in it is the secret, `mk NAME SCRIPT ATTRIBUTES` a derivation.
+    #[track_caller]
+    fn build(&self, expression: &str) -> String {
+        self.nix("nix-build", &["--no-out-link", "-E", &whole(expression)])
+    }
+
+    fn scan(&self, arguments: &[&str]) -> Report {
+        Report::of(&self.run(arguments))
+    }
+
+    fn run(&self, arguments: &[&str]) -> Run {
+        let mut all = vec!["scan", "--json"];
+        all.extend(arguments);
+        let mut command = self.around(Path::new(PROGRAM), &all);
+        command.current_dir(self.fleet.path("."));
+        let run = finish(command, b"");
+        for text in [String::from_utf8_lossy(&run.stdout).as_ref(), &run.stderr] {
+            assert!(!text.contains(SECRET), "the value is in: {text}");
+        }
+        run
+    }
+}
+
+fn whole(expression: &str) -> String {
+    let path = std::env::var("PATH").unwrap();
+    format!(
+        "let mk = name: script: more: derivation ({{ inherit name; system = builtins.currentSystem; \
+         builder = \"/bin/sh\"; args = [ \"-c\" script ]; PATH = \"{path}\"; }} // more); in {}",
+        expression.replace("SECRET", SECRET)
+    )
+}
+
+struct Report {
+    code: i32,
+    lines: Vec<Value>,
+}
+
+impl Report {
+    fn of(run: &Run) -> Self {
+        let text = String::from_utf8(run.stdout.clone()).unwrap();
+        let parse = |line| serde_json::from_str(line).unwrap();
+        let lines: Vec<Value> = text.lines().map(parse).collect();
+        assert!(!lines.is_empty(), "nothing was told: {}", run.stderr);
+        Self { code: run.code, lines }
+    }
+
+    fn findings(&self) -> Vec<&Value> {
+        self.lines.iter().filter(|line| line["type"] == "finding").collect()
+    }
+
+    fn summary(&self) -> &Value {
+        self.lines.last().unwrap()
+    }
+
+    /// Name of the store path without its hash, way into it, and cause.
+    fn causes(&self) -> BTreeSet<(String, String)> {
+        let of = |found: &&Value| {
+            let place = found["place"].as_str().unwrap();
+            let name = found["storePath"].as_str().and_then(|name| name.get(33..));
+            let inside = place.split_once('!').map(|(_, inside)| format!("!{inside}"));
+            let name = name
+                .map(str::to_owned)
+                .unwrap_or_else(|| place.rsplit('/').next().unwrap().to_owned());
+            let name = name.split('!').next().unwrap().to_owned();
+            (format!("{name}{}", inside.unwrap_or_default()), text(&found["cause"]))
+        };
+        self.findings().iter().map(of).collect()
+    }
+
+    #[track_caller]
+    fn has(&self, place: &str, cause: &str) {
+        let causes = self.causes();
+        assert!(causes.contains(&(place.to_owned(), cause.to_owned())), "{place}: {causes:#?}");
+    }
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn derivations_outputs_failed_builds_and_logs() {
+    for stand in stands() {
+        let out = stand.build(
+            r#"mk "app" "echo says $token; mkdir $out; echo t=$token > $out/app.conf" { token = "SECRET"; }"#,
+        );
+        stand.build(
+            r#"mk "attrs" ". ./.attrs.sh; echo > \${outputs[out]}" { builder = "/bin/bash"; __structuredAttrs = true; deep.list = [ "SECRET" ]; }"#,
+        );
+        stand.build(r#"mk "arg" "true SECRET; echo > $out" { }"#);
+        let failed = whole(r#"mk "fails" "echo ${"SECRET"} > $out; false" { }"#);
+        assert!(!stand.try_nix("nix-build", &["-E", &failed]).status.success());
+        stand.nix("nix-store", &["--add-root", "root", "--indirect", "-r", &out]);
+
+        let report = stand.scan(&["--store", "--logs"]);
+        assert_eq!(report.code, 1, "{}", report.summary());
+        report.has("app.drv!env token", "derivation-environment");
+        report.has("app", "text");
+        report.has("attrs.drv!env __json", "structured-attributes");
+        report.has("arg.drv!argument 1", "derivation-arguments");
+        report.has("fails.drv!argument 1", "derivation-arguments");
+        report.has("fails", "unregistered");
+        let logs = report.findings();
+        let log = logs.iter().find(|found| found["cause"] == "log").unwrap();
+        assert!(text(&log["deriver"]).ends_with("-app.drv"), "{log}");
+        let app = logs.iter().find(|found| text(&found["storePath"]).ends_with("-app")).unwrap();
+        assert!(text(&app["deriver"]).ends_with("-app.drv"), "{app}");
+        assert_eq!(text(&app["root"]["root"]), stand.root("root").display().to_string());
+        assert_eq!(
+            app["readableByAll"],
+            fs::metadata(stand.fleet.root()).unwrap().permissions().mode() & 1 == 1
+        );
+        assert_eq!(app["line"], 1);
+        // Deleting the output leaves derivation and log.
+        fs::remove_file(stand.root("root")).unwrap();
+        stand.nix("nix-store", &["--delete", &out]);
+        let report = stand.scan(&["--store", "--logs"]);
+        report.has("app.drv!env token", "derivation-environment");
+        assert!(report.findings().iter().any(|found| found["cause"] == "log"));
+    }
+}
+
+#[test]
+fn sources_of_flakes_and_what_nix_remembers_of_them() {
+    if !is_there("git") {
+        return;
+    }
+    for stand in stands() {
+        let flake = stand.root("flake");
+        fs::create_dir_all(&flake).unwrap();
+        let expression = whole(r#"mk "from-flake" "echo > $out" { }"#)
+            .replace("builtins.currentSystem", "\"x86_64-linux\"");
+        fs::write(
+            flake.join("flake.nix"),
+            format!("{{ outputs = _: {{ value = \"v {SECRET}\"; packages.x86_64-linux.default = {expression}; }}; }}"),
+        )
+        .unwrap();
+        let git = |arguments: &[&str]| {
+            let mut all = vec!["-c", "user.name=a", "-c", "user.email=a@b"];
+            all.extend(arguments);
+            let mut git = stand.around(Path::new("git"), &all);
+            let output = git.current_dir(&flake).output().unwrap();
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        };
+        git(&["init", "-q"]);
+        fs::write(flake.join(".env"), format!("TOKEN={SECRET}\n")).unwrap();
+        git(&["add", "."]);
+        git(&["commit", "-qm", "one"]);
+        let at =
+            |scheme: &str, attribute: &str| format!("{scheme}:{}#{attribute}", flake.display());
+        stand.nix("nix", &["eval", "--raw", &at("git+file", "value")]);
+        let report = stand.scan(&["--store"]);
+        report.has("source", "source");
+        let files: Vec<String> =
+            report.findings().iter().map(|found| text(&found["files"][0])).collect();
+        assert!(files.iter().any(|file| file.ends_with("-source/.env")), "{files:?}");
+        // What Nix remembers of the evaluation, outside of the store.
+        let report = stand.scan(&["--eval-cache"]);
+        assert!(
+            report.findings().iter().any(|found| found["cause"] == "evaluation"),
+            "{}",
+            report.summary()
+        );
+
+        // Gone from the tree and not from the history, which a `path:` flake takes along.
+        fs::write(flake.join(".env"), "").unwrap();
+        let plain = fs::read_to_string(flake.join("flake.nix")).unwrap().replace(SECRET, "");
+        fs::write(flake.join("flake.nix"), plain).unwrap();
+        git(&["commit", "-qam", "two"]);
+        let before: BTreeSet<_> = report_files(&stand.scan(&["--store"]));
+        stand.nix("nix", &["eval", "--raw", &at("path", "value")]);
+        let after = report_files(&stand.scan(&["--store"]));
+        let new: Vec<_> = after.difference(&before).collect();
+        assert!(
+            !new.is_empty() && new.iter().all(|file| file.contains("-source/.git/objects/")),
+            "{new:?}"
+        );
+    }
+}
+
+fn report_files(report: &Report) -> BTreeSet<String> {
+    report.findings().iter().map(|found| text(&found["files"][0])).collect()
+}
+
+#[test]
+fn an_optimised_store_names_every_path_of_a_file() {
+    for stand in stands() {
+        for name in ["one", "two"] {
+            stand.build(&format!(
+                r#"mk "{name}" "mkdir $out; printf %s SECRET > $out/{name}" {{ }}"#
+            ));
+        }
+        stand.nix("nix-store", &["--optimise"]);
+        let report = stand.scan(&["--store"]);
+        let outputs: Vec<&Value> =
+            report.findings().into_iter().filter(|found| found["cause"] == "text").collect();
+        assert_eq!(outputs.len(), 1, "{:?}", report.causes());
+        let files = outputs[0]["files"].as_array().unwrap();
+        assert_eq!(files.len(), 2, "{files:?}");
+    }
+}
+
+#[test]
+fn only_what_is_new_is_read_again() {
+    for stand in stands() {
+        stand.build(r#"mk "harmless" "echo nothing > $out" { }"#);
+        let first = stand.scan(&["--store"]);
+        assert_eq!((first.code, &first.summary()["rememberedPaths"]), (0, &Value::from(0)));
+        let second = stand.scan(&["--store"]);
+        assert_eq!(
+            (second.code, &second.summary()["files"]),
+            (0, &Value::from(0)),
+            "{}",
+            second.summary()
+        );
+        assert_eq!(second.summary()["rememberedPaths"], 2);
+        let leak = stand.build(r#"mk "leak" "echo SECRET > $out" { }"#);
+        // What has a finding is never remembered as clean.
+        for _ in 0..2 {
+            let third = stand.scan(&["--store"]);
+            assert_eq!((third.code, &third.summary()["rememberedPaths"]), (1, &Value::from(2)));
+        }
+        stand.nix("nix-store", &["--delete", &leak]);
+        // Another needle: everything is read again.
+        stand.fleet.put("secrets/other.age", b"ghx_another-8Kd73mZq0vWx");
+        let fourth = stand.scan(&["--store"]);
+        assert_eq!(fourth.summary()["rememberedPaths"], 0);
+        memory_is_closed(&stand.root("state/secretctl/scan"));
+    }
+}
+
+fn memory_is_closed(folder: &Path) {
+    assert_eq!(fs::metadata(folder).unwrap().permissions().mode() & 0o777, 0o700);
+    let plain = hex(SECRET.as_bytes());
+    let hashes = [sha256(SECRET.as_bytes()), sha256(format!("{SECRET}\n").as_bytes())];
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{}", path.display());
+        let bytes = fs::read(&path).unwrap();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let has = |part: &[u8]| bytes.windows(part.len()).any(|window| window == part);
+        assert!(!has(SECRET.as_bytes()) && !has(plain.as_bytes()));
+        for hash in &hashes {
+            assert!(
+                !has(hash) && !name.contains(&hex(&hash[..16])),
+                "an unkeyed hash is in {name}"
+            );
+        }
+    }
+}
+
+fn sha256(bytes: &[u8]) -> Vec<u8> {
+    use sha2::Digest;
+    sha2::Sha256::digest(bytes).to_vec()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn what_a_trusted_cache_has_signed_is_left_out() {
+    for stand in stands() {
+        let out = stand.build(r#"mk "signed" "echo SECRET > $out" { }"#);
+        stand.nix(
+            "nix-store",
+            &["--generate-binary-cache-key", "test-1", "cache.secret", "cache.public"],
+        );
+        let key = fs::read_to_string(stand.root("cache.public")).unwrap().trim().to_owned();
+        let trusted = format!("--trusted-key={key}");
+        let is_found = |report: &Report| {
+            report.findings().iter().any(|found| text(&found["storePath"]).ends_with("-signed"))
+        };
+        assert!(is_found(&stand.scan(&["--store", &trusted])), "it is not signed yet");
+        let sign = ["store", "sign", "--key-file", "cache.secret", &out];
+        if !stand.try_nix("nix", &sign).status.success() {
+            stand.nix("nix", &["store", "sign-paths", "--key-file", "cache.secret", &out]);
+        }
+        let report = stand.scan(&["--store", &trusted]);
+        assert!(!is_found(&report), "{:?}", report.causes());
+        assert_eq!(report.summary()["signedPaths"], 1);
+        assert!(report.summary()["signedBytes"].as_u64().unwrap() > 100);
+        // Without the key, and with `--all`, it is looked at; so it is with another key of the name.
+        assert!(is_found(&stand.scan(&["--store"])));
+        assert!(is_found(&stand.scan(&["--store", &trusted, "--all"])));
+        stand.nix("nix-store", &["--generate-binary-cache-key", "test-1", "x.secret", "x.public"]);
+        let other = fs::read_to_string(stand.root("x.public")).unwrap().trim().to_owned();
+        assert!(is_found(&stand.scan(&["--store", &format!("--trusted-key={other}")])));
+        // A secret key is refused and not repeated.
+        let secret = fs::read_to_string(stand.root("cache.secret")).unwrap().trim().to_owned();
+        let run = stand.run(&["--store", &format!("--trusted-key={secret}")]).ended(2);
+        assert!(!run.stderr.contains(&secret[10..30]), "{}", run.stderr);
+    }
+}
+
+#[test]
+fn binary_caches_are_looked_through_and_signed_ones_left_out() {
+    for stand in stands() {
+        let out = stand.build(r#"mk "pushed" "mkdir $out; echo SECRET > $out/conf" { }"#);
+        stand.nix(
+            "nix-store",
+            &["--generate-binary-cache-key", "test-1", "cache.secret", "cache.public"],
+        );
+        for (name, compression) in [("xz", "xz"), ("zstd", "zstd"), ("none", "none")] {
+            let cache = stand.root(name);
+            let to = format!("file://{}?compression={compression}", cache.display());
+            stand.nix("nix", &["copy", "--to", &to, &out]);
+            let report = stand.scan(&["--cache", cache.to_str().unwrap()]);
+            assert_eq!(report.code, 1, "{name}");
+            let found = report.findings();
+            assert_eq!(text(&found[0]["storePath"]), out.rsplit('/').next().unwrap(), "{name}");
+            assert!(text(&found[0]["place"]).ends_with("!conf"), "{}", found[0]);
+        }
+        let cache = stand.root("signed");
+        let secret = stand.root("cache.secret");
+        let to = format!("file://{}?secret-key={}", cache.display(), secret.display());
+        stand.nix("nix", &["copy", "--to", &to, &out]);
+        let key = fs::read_to_string(stand.root("cache.public")).unwrap().trim().to_owned();
+        let trusted = format!("--trusted-key={key}");
+        let report = stand.scan(&["--cache", cache.to_str().unwrap(), &trusted]);
+        assert_eq!((report.code, &report.summary()["signedPaths"]), (0, &Value::from(1)));
+    }
+}
+
+#[test]
+fn a_closure_is_looked_through_and_nothing_else() {
+    for stand in stands() {
+        stand.build(r#"mk "elsewhere" "echo SECRET > $out" { }"#);
+        let clean =
+            stand.build(r#"mk "clean" "echo ${mk "dep" "echo fine > $out" { }} > $out" { }"#);
+        let leaky =
+            stand.build(r#"mk "leaky" "echo ${mk "inner" "echo SECRET > $out" { }} > $out" { }"#);
+        let report = stand.scan(&["--closure", &clean]);
+        assert_eq!((report.code, &report.summary()["files"]), (0, &Value::from(2)));
+        let report = stand.scan(&["--closure", &clean, &leaky]);
+        assert_eq!(report.code, 1);
+        assert_eq!(report.causes(), BTreeSet::from([("inner".to_owned(), "text".to_owned())]));
+        // A link such as `result` is what it leads to.
+        std::os::unix::fs::symlink(&leaky, stand.root("result")).unwrap();
+        let link = stand.root("result");
+        assert_eq!(stand.scan(&["--closure", link.to_str().unwrap()]).code, 1);
+        let run = stand.run(&["--closure", "/etc"]).ended(2);
+        assert!(run.stderr.contains("`/etc` is not in the store"), "{}", run.stderr);
+    }
+}
+
+/// The hook of docs/how-to/scan.md.
+#[test]
+fn a_post_build_hook_refuses_to_go_on() {
+    for stand in stands() {
+        let hook = stand.fleet.script(
+            "hook",
+            &format!(
+                "set -eu; cd {}; export HOME={} SECRETCTL_IDENTITY={} XDG_STATE_HOME={}\n\
+                 exec {PROGRAM} scan --post-build-hook",
+                stand.fleet.path(".").display(),
+                stand.root("home").display(),
+                stand.fleet.key("alice").display(),
+                stand.root("state").display(),
+            ),
+        );
+        let hook = hook.to_str().unwrap();
+        let build = |expression: &str| {
+            let expression = whole(expression);
+            let arguments =
+                ["--no-out-link", "--option", "post-build-hook", hook, "-E", &expression];
+            stand.try_nix("nix-build", &arguments)
+        };
+        let fine = build(r#"mk "fine" "echo fine > $out" { }"#);
+        assert!(fine.status.success(), "{}", String::from_utf8_lossy(&fine.stderr));
+        let refused = build(r#"mk "leak" "echo SECRET > $out" { }"#);
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(!refused.status.success(), "{said}");
+        assert!(said.contains("secrets/token.age") && !said.contains(SECRET), "{said}");
+        // What depends on it is not built.
+        let refused =
+            build(r#"mk "next" "echo ${mk "leak2" "echo SECRET > $out" { }} > $out" { }"#);
+        assert!(!refused.status.success());
+        let built = fs::read_dir(stand.root("nix/store")).unwrap();
+        let built: Vec<String> =
+            built.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        assert!(!built.iter().any(|name| name.ends_with("-next")), "{built:?}");
+    }
+}
+
+/// The gate of docs/how-to/scan.md.
+#[test]
+fn nothing_is_pushed_that_holds_a_secret() {
+    for stand in stands() {
+        let cache = stand.root("cache");
+        let to = format!("file://{}", cache.display());
+        let push = |path: &str| {
+            let nix = stand.nix.display();
+            let script =
+                format!("{PROGRAM} scan --closure {path} >&2 && {nix} copy --to {to} {path}");
+            let mut shell = stand.around(Path::new("sh"), &["-c", &script]);
+            shell.current_dir(stand.fleet.path(".")).output().unwrap()
+        };
+        let clean = stand.build(r#"mk "clean" "echo fine > $out" { }"#);
+        let leaky = stand.build(r#"mk "leaky" "echo SECRET > $out" { }"#);
+        let output = push(&leaky);
+        assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(!cache.exists());
+        let output = push(&clean);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(fs::read_dir(cache.join("nar")).unwrap().count(), 1);
+    }
+}
+
+#[test]
+fn somebody_without_rights_reads_a_database_that_is_in_use() {
+    if !is_root() {
+        println!("skipped: only root can become somebody else");
+        return;
+    }
+    for stand in stands() {
+        stand.build(r#"mk "fine" "echo fine > $out" { }"#);
+        // A log that was not written back yet.
+        let database = stand.root("nix/var/nix/db/db.sqlite");
+        if is_there("sqlite3") {
+            let mut holder = Command::new("sqlite3");
+            holder
+                .arg(&database)
+                .stdin(std::process::Stdio::piped())
+                .stdout(std::process::Stdio::piped());
+            let mut holder = holder.spawn().unwrap();
+            use std::io::{BufRead as _, Write as _};
+            let sql = "pragma journal_mode = wal; pragma wal_autocheckpoint = 0;\n\
+                       insert into ValidPaths (path, hash, registrationTime, narSize) values \
+                       ('/only/in/the-log', 'sha256:00', 1, 1);\nselect 'ready';\n";
+            holder.stdin.as_mut().unwrap().write_all(sql.as_bytes()).unwrap();
+            let out = std::io::BufReader::new(holder.stdout.take().unwrap());
+            assert!(out.lines().any(|line| line.unwrap() == "ready"));
+            check_as_nobody(&stand, &database);
+            drop(holder.stdin.take());
+            holder.wait().unwrap();
+        } else {
+            check_as_nobody(&stand, &database);
+        }
+    }
+}
+
+fn check_as_nobody(stand: &Stand, database: &Path) {
+    fs::set_permissions(database, Permissions::from_mode(0o644)).unwrap();
+    for folder in database.ancestors().skip(1) {
+        if folder.starts_with(stand.fleet.root()) {
+            fs::set_permissions(folder, Permissions::from_mode(0o755)).unwrap();
+        }
+    }
+    let here =
+        tempfile::Builder::new().permissions(Permissions::from_mode(0o755)).tempdir().unwrap();
+    let program = here.path().join("secretctl");
+    fs::copy(PROGRAM, &program).unwrap();
+    let needle = here.path().join("needle");
+    fs::write(&needle, SECRET).unwrap();
+    fs::set_permissions(&needle, Permissions::from_mode(0o644)).unwrap();
+    let mut command =
+        stand.around(&program, &["scan", "--json", "--memory", "none", "--store", "--secret-file"]);
+    command.arg(&needle).current_dir(here.path()).env_remove("SECRETCTL_IDENTITY");
+    command.uid(65534).gid(65534);
+    let run = finish(command, b"");
+    let report = Report::of(&run);
+    let notes: Vec<String> = report
+        .lines
+        .iter()
+        .filter(|line| line["type"] == "note")
+        .map(|line| text(&line["message"]))
+        .collect();
+    assert!(!notes.iter().any(|note| note.contains("cannot be read")), "{notes:?}");
+    if is_there("sqlite3") {
+        assert!(
+            notes.iter().any(|note| note.starts_with("1 paths are in the database")),
+            "{notes:?}"
+        );
+    }
+}
