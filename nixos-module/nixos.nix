@@ -95,6 +95,7 @@ in
   imports = [
     ./options.nix
     ./assertions.nix
+    ./scan.nix
   ];
 
   config = mkMerge [
