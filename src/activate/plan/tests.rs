@@ -57,8 +57,11 @@ fn pieces(
     let request = Request { manifest: &manifest, work: &work, values: &values, when, accounts };
     let plan = plan(&request);
     let piece = |piece: &Piece| {
-        let kept = matches!(piece.content, Content::Keep);
-        let kept = if kept { " kept" } else { "" };
+        let kept = match piece.content {
+            Content::Bytes(_) => "",
+            Content::Keep => " kept",
+            Content::KeepAsIs => " kept as it is",
+        };
         format!("{} {}:{}{kept}", piece.name, piece.uid, piece.gid)
     };
     let store = plan.stores.first().unwrap();
@@ -76,7 +79,7 @@ fn an_owner_that_is_not_known_concerns_its_secret_alone() {
         [
             "named 7:8",
             "numbered 1234:8",
-            "unknown 0:0 kept",
+            "unknown 0:0 kept as it is",
             "unread 7:8 kept",
             "t 0:0",
             "bad 0:0 kept",
