@@ -167,11 +167,10 @@ impl Http {
         let mut pause = PAUSE;
         loop {
             let left = patience.saturating_sub(begin.elapsed()).max(PAUSE);
-            let answer =
-                self.ask_within(around, call()?, left).map_err(|trouble| match trouble {
-                    Trouble::Slow(_) => Trouble::Slow(patience),
-                    other => other,
-                })?;
+            let slow = |trouble| {
+                if matches!(trouble, Trouble::Slow(_)) { Trouble::Slow(patience) } else { trouble }
+            };
+            let answer = self.ask_within(around, call()?, left).map_err(slow)?;
             let wait = pause.saturating_add(jitter(pause));
             if !busy(&answer) || begin.elapsed().saturating_add(wait) > patience {
                 return Ok(answer);
@@ -305,7 +304,7 @@ fn is_metadata(authority: &str) -> bool {
     let named = |one: &&str| {
         host.strip_prefix(*one).is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '.']))
     };
-    METADATA.iter().any(|one| named(&one))
+    METADATA.iter().any(named)
 }
 
 const METADATA: [&str; 7] = [
