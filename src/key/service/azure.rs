@@ -15,8 +15,8 @@ use rsa::{BigUint, Oaep, RsaPublicKey};
 use serde::Deserialize;
 
 use super::error::Trouble;
-use super::http::{Answer, Call, Http, Tls, host_of, is_near};
-use super::said::said;
+use super::http::{Answer, Call, Http, Tls, host_of};
+use super::said::both;
 use super::surroundings::Surroundings;
 use super::text::{Text, body, decoded, parsed, quoted};
 use crate::plaintext::Plaintext;
@@ -160,7 +160,8 @@ impl Azure {
             if parts.is_some() {
                 headers.push(("content-type".to_owned(), Plaintext::copy_of(b"application/json")));
             }
-            Ok(Call { method, url: url.clone(), headers, body: parts.map(body) })
+            let (url, body) = (url.clone(), parts.map(body));
+            Ok(Call { method, url, headers, body, for_credentials: false })
         };
         let answer = http.insist(around, &Answer::is_busy, &call)?;
         if answer.is_good() { Ok(answer) } else { Err(refusal(&answer, &token)) }
@@ -216,7 +217,7 @@ fn check(around: &Surroundings, key: &Key<'_>) -> Result<String, Trouble> {
     }
     let host = host_of(key.vault).ok_or(Trouble::Name("the address of its vault is not one"))?;
     let rest = key.vault.split_once("://").map_or("", |(_, rest)| rest);
-    if rest.trim_end_matches('/').contains('/') {
+    if rest.trim_end_matches('/').contains(['/', '?', '#']) {
         return Err(Trouble::Name("the address of its vault has a path"));
     }
     let cloud = CLOUDS.iter().find(|cloud| {
@@ -224,13 +225,11 @@ fn check(around: &Surroundings, key: &Key<'_>) -> Result<String, Trouble> {
     });
     let resource = around.variable("SECRETCTL_AZURE_RESOURCE");
     match (cloud, resource) {
-        (_, Some(resource)) if cloud.is_some() || is_near(&host) || around.allows(key.vault) => {
+        (_, Some(resource)) if cloud.is_some() || around.allows(key.vault) => {
             Ok(resource.to_owned())
         }
         (Some(cloud), _) => Ok(format!("https://{cloud}")),
-        (None, _) if is_near(&host) || around.allows(key.vault) => {
-            Ok("https://vault.azure.net".to_owned())
-        }
+        (None, _) if around.allows(key.vault) => Ok("https://vault.azure.net".to_owned()),
         (None, _) => Err(Trouble::Forbidden { address: key.vault.to_owned() }),
     }
 }
@@ -248,9 +247,7 @@ fn refusal(answer: &Answer, token: &Plaintext) -> Trouble {
         404 => Some("look at name and version of the key, and whether it was deleted"),
         _ => None,
     };
-    let words = said(&error.message, &[token]);
-    let code: String = error.code.chars().filter(char::is_ascii_alphanumeric).take(60).collect();
-    let said = if words.is_empty() { code } else { format!("{code}: {words}") };
+    let said = both(&error.code, &error.message, &[token]);
     Trouble::Refused { status: answer.status, said, remedy }
 }
 

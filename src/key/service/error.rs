@@ -105,7 +105,7 @@ impl ServiceError {
             },
             Trouble::Slow(_) | Trouble::Unreachable(_) => {
                 "look at the network and the proxy (HTTPS_PROXY, NO_PROXY), and for a CA of your \
-                 own set SSL_CERT_FILE"
+                 own set SSL_CERT_FILE; more time gives SECRETCTL_KEY_SERVICES_TIMEOUT"
             }
             Trouble::Redirect => "name the address that it points to, if you trust that one",
             Trouble::Refused { remedy, .. } => return remedy.map(str::to_owned),
@@ -150,3 +150,5 @@ impl std::error::Error for ServiceError {}
 
 /// The variable that names addresses which may be asked though nothing else vouches for them.
 pub const ALLOWED: &str = "SECRETCTL_KEY_SERVICES";
+/// The variable that says how many seconds a service has for an answer.
+pub(super) const TIME: &str = "SECRETCTL_KEY_SERVICES_TIMEOUT";

@@ -8,7 +8,7 @@ use super::profile::Profile;
 use super::{Found, endpoint, signed};
 use crate::key::service::error::Trouble;
 use crate::key::service::http::{Answer, Http};
-use crate::key::service::said::said;
+use crate::key::service::said::{code, said};
 use crate::key::service::surroundings::Surroundings;
 use crate::key::service::text::escaped;
 use crate::plaintext::Plaintext;
@@ -68,8 +68,13 @@ pub(in crate::key::service) fn take_on(
     #[expect(clippy::disallowed_methods, reason = "credentials are read from it")]
     let text = std::str::from_utf8(answer.body.expose()).unwrap_or_default();
     if !answer.is_good() {
-        let code = element(text, "Code").unwrap_or_default();
-        let said = format!("role {}: {}", said(role.arn, &[]), said(code, &[]));
+        let secret = |text: &str| Plaintext::copy_of(text.as_bytes());
+        let secrets = [
+            secret(&first.secret_access_key),
+            secret(first.session_token.as_deref().unwrap_or_default()),
+        ];
+        let code = code(element(text, "Code").unwrap_or_default(), &secrets.each_ref());
+        let said = format!("role {}: {code}", said(role.arn, &[]));
         return Err(Trouble::Refused {
             status: answer.status,
             said,

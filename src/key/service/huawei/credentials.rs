@@ -92,7 +92,7 @@ struct Keys<'a> {
 fn of_machine(around: &Surroundings, http: &Http) -> Option<Credentials> {
     let ask = |method, way: &str, headers| {
         let url = format!("http://169.254.169.254{way}");
-        let call = Call { method, url, headers, body: None };
+        let call = Call { method, url, headers, body: None, for_credentials: true };
         http.ask_within(around, call, SHORT).ok().filter(Answer::is_good)
     };
     let life = ("x-metadata-token-ttl-seconds".to_owned(), Plaintext::copy_of(b"300"));
