@@ -68,22 +68,26 @@ fn a_vault_opens_what_was_wrapped_with_its_public_key() {
     bench.set("AZURE_TENANT_ID", "tenant-1");
     bench.set("AZURE_CLIENT_ID", "client-1");
     bench.set("AZURE_CLIENT_SECRET", SECRET);
-    let url = format!("{}/keys/fleet", server.url());
+    let rules = format!(
+        "creation_rules:\n  - key_groups:\n      - azure_keyvault:\n          - vaultUrl: {}\n            key: fleet\n            version: \"\"\n",
+        server.url()
+    );
+    bench.write(".sops.yaml", &rules);
     // A token for all vaults goes to no address that a file alone names.
     bench.write("a.yaml", TEXT);
-    let ran = bench.ours(&["encrypt", "-i", "--azure-kv", &url, "a.yaml"]);
+    let ran = bench.ours(&["encrypt", "-i", "a.yaml"]);
     assert_ne!(ran.code, 0);
     assert!(ran.err.contains("is not allowed"), "{ran:?}");
     assert_eq!((bench.read("a.yaml").as_str(), server.asked().len()), (TEXT, 0));
     bench.set("SECRETCTL_KEY_SERVICES", &server.url());
-    bench.ours(&["encrypt", "-i", "--azure-kv", &url, "a.yaml"]).ok();
+    bench.ours(&["encrypt", "-i", "a.yaml"]).ok();
     assert!(bench.read("a.yaml").contains(&format!("version: {VERSION}")));
     assert_eq!(server.asked().len(), 2, "a token, and the public key");
     assert_eq!(bench.native(&["decrypt", "a.yaml"]).ok().out, TEXT);
     assert_eq!(server.asked().len(), 2, "a token, and the question");
-    bench.native(&["set", "a.yaml", "db.password", "second"]).ok();
-    bench.native(&["rotate", "a.yaml"]);
-    // Many files, one token and one look at the key.
+    bench.native(&["set", "a.yaml", "/db/password", "second"]).ok();
+    bench.native(&["rotate", "a.yaml"]).ok();
+    assert!(bench.native(&["decrypt", "a.yaml"]).ok().out.contains("password: second"));
     let text = bench.read("a.yaml").replace(VERSION, "ffff");
     let good = bench.read("a.yaml");
     bench.write("a.yaml", &text);

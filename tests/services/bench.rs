@@ -112,7 +112,7 @@ impl Bench {
     #[track_caller]
     pub fn refused(&self, name: &str, secrets: &[&str]) -> String {
         let before = self.read(name);
-        let set = self.native(&["set", name, "db.password", "other"]);
+        let set = self.native(&["set", name, "/db/password", "other"]);
         let ran = self.native(&["decrypt", name]);
         assert_ne!((ran.code, set.code), (0, 0));
         assert_eq!(self.read(name), before);
@@ -223,7 +223,7 @@ pub fn new_key(moto: &Program) -> String {
     made["KeyMetadata"]["Arn"].as_str().unwrap().to_owned()
 }
 
-pub const TOKEN: &str = "hvs.canary-token-of-the-root";
+pub const TOKEN: &str = "canary-token-of-the-root";
 
 /// `OpenBao` with the transit engine, and keys `fleet` and `other` in it.
 pub fn bao(bench: &Bench) -> Option<Program> {
