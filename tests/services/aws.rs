@@ -23,7 +23,7 @@ fn files_are_written_and_read_with_the_real_sops() {
     let Some((mut bench, moto, counter)) = start() else { return };
     let (key, other) = (new_key(&moto), new_key(&moto));
     bench.both_ways(&["--kms", &key]);
-    bench.native(&["set", "ours.yaml", "/db/password", "second"]).ok();
+    bench.native(&["set", "ours.yaml", "/db/password", "\"second\""]).ok();
     assert!(bench.theirs(&["decrypt", "ours.yaml"]).ok().out.contains("password: second"));
     bench.editor("sed -i s/second/third/ \"$1\"");
     bench.native(&["edit", "ours.yaml"]).ok();

@@ -85,7 +85,7 @@ fn a_vault_opens_what_was_wrapped_with_its_public_key() {
     assert_eq!(server.asked().len(), 2, "a token, and the public key");
     assert_eq!(bench.native(&["decrypt", "a.yaml"]).ok().out, TEXT);
     assert_eq!(server.asked().len(), 2, "a token, and the question");
-    bench.native(&["set", "a.yaml", "/db/password", "second"]).ok();
+    bench.native(&["set", "a.yaml", "/db/password", "\"second\""]).ok();
     bench.native(&["rotate", "a.yaml"]).ok();
     assert!(bench.native(&["decrypt", "a.yaml"]).ok().out.contains("password: second"));
     let text = bench.read("a.yaml").replace(VERSION, "ffff");

@@ -112,7 +112,7 @@ impl Bench {
     #[track_caller]
     pub fn refused(&self, name: &str, secrets: &[&str]) -> String {
         let before = self.read(name);
-        let set = self.native(&["set", name, "/db/password", "other"]);
+        let set = self.native(&["set", name, "/db/password", "\"other\""]);
         let ran = self.native(&["decrypt", name]);
         assert_ne!((ran.code, set.code), (0, 0));
         assert_eq!(self.read(name), before);

@@ -20,7 +20,7 @@ fn files_are_written_and_read_with_the_real_sops() {
     let key = format!("{}/v1/transit/keys/fleet", counter.url());
     let other = format!("{}/v1/transit/keys/other", counter.url());
     bench.both_ways(&["--hc-vault-transit", &key]);
-    bench.native(&["set", "ours.yaml", "/db/password", "second"]).ok();
+    bench.native(&["set", "ours.yaml", "/db/password", "\"second\""]).ok();
     bench.ours(&["rotate", "-i", "--add-hc-vault-transit", &other, "ours.yaml"]).ok();
     bench.ours(&["rotate", "-i", "--rm-hc-vault-transit", &key, "ours.yaml"]).ok();
     assert!(bench.theirs(&["decrypt", "ours.yaml"]).ok().out.contains("password: second"));
