@@ -305,7 +305,7 @@ fn is_metadata(authority: &str) -> bool {
     let named = |one: &&str| {
         host.strip_prefix(*one).is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '.']))
     };
-    METADATA.iter().any(|one| named(&one))
+    METADATA.iter().any(named)
 }
 
 const METADATA: [&str; 7] = [
