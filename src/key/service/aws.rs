@@ -286,7 +286,11 @@ fn is_throttled(answer: &Answer) -> bool {
 
 fn refusal(answer: &Answer, credential: &Credential, sent: &str) -> Trouble {
     let Ok(refusal) = parsed::<Refusal<'_>>(&answer.body) else {
-        return Trouble::Refused { status: answer.status, said: String::new(), remedy: None };
+        let remedy = matches!(answer.status, 401 | 403).then_some(
+            "these credentials are not taken: look at access key, secret access key and profile, \
+             and at the clock of this machine",
+        );
+        return Trouble::Refused { status: answer.status, said: String::new(), remedy };
     };
     let code = code(&refusal);
     let remedy = match code {
