@@ -8,6 +8,7 @@
     clippy::allow_attributes_without_reason,
     clippy::arithmetic_side_effects,
     clippy::disallowed_methods,
+    clippy::indexing_slicing,
     clippy::panic,
     clippy::unwrap_used,
     reason = "a test stops at the first surprise, and the targets are no part of this crate"
@@ -23,6 +24,20 @@ use std::path::{Path, PathBuf};
 macro_rules! fuzz_target {
     (|$data:ident: &[u8]| $body:block) => {
         pub(crate) fn fuzz($data: &[u8]) $body
+    };
+    (|$two:ident: (Vec<u8>, Vec<u8>)| $body:block) => {
+        pub(crate) fn fuzz(data: &[u8]) {
+            let (first, second) = data.split_at(data.len() / 2);
+            let $two = (first.to_vec(), second.to_vec());
+            $body
+        }
+    };
+    (|$two:ident: (u16, Vec<u8>)| $body:block) => {
+        pub(crate) fn fuzz(data: &[u8]) {
+            let [a, b, rest @ ..] = data else { return };
+            let $two = (u16::from_le_bytes([*a, *b]), rest.to_vec());
+            $body
+        }
     };
     (|$text:ident: &str| $body:block) => {
         pub(crate) fn fuzz(data: &[u8]) {
@@ -50,14 +65,36 @@ mod recipient;
 mod rules;
 #[path = "../fuzz/fuzz_targets/rules_edit.rs"]
 mod rules_edit;
+#[path = "../fuzz/fuzz_targets/scan_ar.rs"]
+mod scan_ar;
+#[path = "../fuzz/fuzz_targets/scan_aterm.rs"]
+mod scan_aterm;
 #[path = "../fuzz/fuzz_targets/scan_base64.rs"]
 mod scan_base64;
+#[path = "../fuzz/fuzz_targets/scan_cpio.rs"]
+mod scan_cpio;
+#[path = "../fuzz/fuzz_targets/scan_git_pack.rs"]
+mod scan_git_pack;
 #[path = "../fuzz/fuzz_targets/scan_known.rs"]
 mod scan_known;
+#[path = "../fuzz/fuzz_targets/scan_nar.rs"]
+mod scan_nar;
+#[path = "../fuzz/fuzz_targets/scan_narinfo.rs"]
+mod scan_narinfo;
 #[path = "../fuzz/fuzz_targets/scan_pack.rs"]
 mod scan_pack;
+#[path = "../fuzz/fuzz_targets/scan_packed.rs"]
+mod scan_packed;
 #[path = "../fuzz/fuzz_targets/scan_shapes.rs"]
 mod scan_shapes;
+#[path = "../fuzz/fuzz_targets/scan_sqlite.rs"]
+mod scan_sqlite;
+#[path = "../fuzz/fuzz_targets/scan_squashfs.rs"]
+mod scan_squashfs;
+#[path = "../fuzz/fuzz_targets/scan_tar.rs"]
+mod scan_tar;
+#[path = "../fuzz/fuzz_targets/scan_zip.rs"]
+mod scan_zip;
 #[path = "../fuzz/fuzz_targets/sops_binary.rs"]
 mod sops_binary;
 #[path = "../fuzz/fuzz_targets/sops_documents.rs"]
@@ -92,10 +129,21 @@ const TARGETS: &[(&str, Target)] = &[
     ("recipient", recipient::fuzz),
     ("rules", rules::fuzz),
     ("rules_edit", rules_edit::fuzz),
+    ("scan_ar", scan_ar::fuzz),
+    ("scan_aterm", scan_aterm::fuzz),
     ("scan_base64", scan_base64::fuzz),
+    ("scan_cpio", scan_cpio::fuzz),
+    ("scan_git_pack", scan_git_pack::fuzz),
     ("scan_known", scan_known::fuzz),
+    ("scan_nar", scan_nar::fuzz),
+    ("scan_narinfo", scan_narinfo::fuzz),
     ("scan_pack", scan_pack::fuzz),
+    ("scan_packed", scan_packed::fuzz),
     ("scan_shapes", scan_shapes::fuzz),
+    ("scan_sqlite", scan_sqlite::fuzz),
+    ("scan_squashfs", scan_squashfs::fuzz),
+    ("scan_tar", scan_tar::fuzz),
+    ("scan_zip", scan_zip::fuzz),
     ("sops_binary", sops_binary::fuzz),
     ("sops_documents", sops_documents::fuzz),
     ("sops_file", sops_file::fuzz),

@@ -249,6 +249,54 @@ fn no_command_on_sops_files_shows_or_leaves_a_secret() {
 }
 
 #[test]
+fn a_scan_shows_and_leaves_no_secret() {
+    let coop = Coop::new();
+    let fleet = &coop.fleet;
+    let ground = tempfile::tempdir().unwrap();
+    let text = format!("a: {SECRET}\nb: {SECRET}\n");
+    fs::write(ground.path().join("leak"), &text).unwrap();
+    fs::write(ground.path().join("cut.gz"), b"\x1f\x8b\x08\0\0\0\0\0\0\x03").unwrap();
+    let ground = ground.path().to_str().unwrap();
+    let state = fleet.root().join("state");
+    for more in [
+        &[][..],
+        &["--json"],
+        &["--sarif"],
+        &["--heuristics"],
+        &["--write-baseline", "baseline.json"],
+        &["--all", "--memory", "none"],
+        &["--error-format", "json"],
+    ] {
+        let arguments = [&["scan", ground], more].concat();
+        let mut command = fleet.command(&arguments);
+        command.env("XDG_STATE_HOME", &state);
+        let run = finish(command, b"").ended(2);
+        coop.silent(&arguments, &run);
+        assert!(run.stderr.contains("cut.gz"), "{}", run.stderr);
+    }
+    // While it waits for more to search, it holds the needles.
+    let mut command = fleet.command(&["scan", "--nar", "-"]);
+    command.env("XDG_STATE_HOME", &state).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+    child.stdin.as_mut().unwrap().write_all(text.as_bytes()).unwrap();
+    let process = PathBuf::from(format!("/proc/{}", child.id()));
+    wait_until("it reads", || {
+        fs::read_to_string(process.join("wchan")).is_ok_and(|place| place.contains("pipe"))
+            || fs::read_link(process.join("fd/0")).is_err()
+    });
+    coop.clean("arguments of a scan", &fs::read(process.join("cmdline")).unwrap());
+    coop.clean("environment of a scan", &fs::read(process.join("environ")).unwrap_or_default());
+    let limits = fs::read_to_string(process.join("limits")).unwrap();
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert!(core.split_whitespace().skip(4).take(2).all(|limit| limit == "0"), "{core}");
+    drop(child.stdin.take());
+    let run = Run::from(child.wait_with_output().unwrap());
+    assert_eq!(run.code, 1, "{}", run.stderr);
+    coop.silent(&["scan", "--nar", "-"], &run);
+    coop.files_are_clean();
+}
+
+#[test]
 fn only_what_was_asked_for_is_printed() {
     let coop = Coop::new();
     let run = coop.fleet.run(&["decrypt", DB]).done();

@@ -577,3 +577,81 @@ fn check_as_nobody(stand: &Stand, database: &Path) {
         );
     }
 }
+
+/// As root on a host: what its manifest installs, opened with its own key.
+#[test]
+fn a_host_looks_for_what_its_manifest_installs() {
+    for stand in stands() {
+        stand.build(r#"mk "leak" "echo SECRET > $out" { }"#);
+        let manifest = serde_json::json!({
+            "version": 1,
+            "stores": { "secrets": {
+                "phase": "normal", "mountPoint": "/run/secrets.d", "link": "/run/secrets",
+                "filesystem": "ramfs", "keepGenerations": 1, "mode": "0751", "group": "keys",
+            } },
+            "identities": [{ "file": stand.fleet.key("web1"), "kind": "any" }],
+            "secrets": [{
+                "name": "token", "store": "secrets", "file": stand.fleet.path("secrets/token.age"),
+                "format": "auto", "key": null, "owner": 0, "group": 0, "mode": "0400",
+            }],
+        });
+        let file = stand.root("manifest.json");
+        fs::write(&file, manifest.to_string()).unwrap();
+        let mut command = stand.around(
+            Path::new(PROGRAM),
+            &["scan", "--json", "--store", "--manifest", file.to_str().unwrap()],
+        );
+        command.env_remove("SECRETCTL_IDENTITY");
+        let report = Report::of(&finish(command, b""));
+        assert_eq!(report.code, 1, "{}", report.summary());
+        let found = report.findings()[0];
+        assert!(text(&found["secrets"][0]["file"]).ends_with("secrets/token.age"), "{found}");
+    }
+}
+
+/// The part of a test script that the flake offers, with a machine that is this one.
+#[test]
+fn a_test_script_fails_where_a_canary_leaked() {
+    if !is_there("python3") {
+        return;
+    }
+    for stand in stands() {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("nixos-module/leak-test.nix");
+        let script = stand.nix(
+            "nix-instantiate",
+            &["--eval", "--json", "-E", &format!("import {}", file.display())],
+        );
+        let script: String = serde_json::from_str(&script).unwrap();
+        let machine = "import subprocess\n\
+            class Machine:\n    \
+                def execute(self, command):\n        \
+                    done = subprocess.run(['sh', '-c', command], capture_output=True, text=True)\n        \
+                    return done.returncode, done.stdout\n    \
+                def succeed(self, command):\n        \
+                    status, out = self.execute(command)\n        \
+                    assert status == 0, command\n        \
+                    return out\n";
+        let run = |canaries: &str| {
+            let script =
+                script.replace("/run/canaries", &stand.root("canaries").display().to_string());
+            let whole = format!(
+                "{machine}\n{script}\nassert_no_leak(Machine(), {canaries}, places=\"--store\")\n"
+            );
+            let mut python = stand.around(Path::new("python3"), &["-c", &whole]);
+            let folder = Path::new(PROGRAM).parent().unwrap();
+            let path = std::env::var("PATH").unwrap();
+            python.env("PATH", format!("{}:{path}", folder.display()));
+            python.env_remove("SECRETCTL_IDENTITY");
+            let output = python.output().unwrap();
+            (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+        };
+        stand.build(r#"mk "fine" "echo fine > $out" { }"#);
+        let (passed, said) = run(&format!("\"{SECRET}\""));
+        assert!(passed, "{said}");
+        stand.build(r#"mk "leak" "printf SECRET | gzip > $out" { }"#);
+        let (passed, said) = run(&format!("\"another-canary-83hdQ2kx\", \"{SECRET}\""));
+        assert!(!passed && said.contains("a canary leaked"), "{said}");
+        let (passed, said) = run("\"true\"");
+        assert!(!passed, "{said}");
+    }
+}

@@ -13,7 +13,6 @@ mod told;
 mod watch;
 mod words;
 
-use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -27,7 +26,7 @@ use crate::scan::dig::Shared;
 use crate::scan::eyes::Wanted;
 use crate::scan::gap::Limits;
 use crate::scan::matcher::Matcher;
-use crate::scan::memory::{Mark, Memory};
+use crate::scan::memory::{Marks, Memory};
 use crate::scan::needle::Needles;
 use crate::scan::plan::{Filter, Plan};
 use crate::scan::walk::{Counters, Walked, walk};
@@ -204,7 +203,9 @@ impl Scan {
             staged::look(context, &shared, &mut walked)?;
         }
         if let (Some(memory), Some(sets)) = (&memory, &sets) {
-            self.remember(memory, sets, &plan, &clean);
+            // With `--all` nothing was loaded, and the rest is to stay.
+            let clean = if self.all { memory.load(&sets.clean) } else { clean };
+            Self::remember(memory, sets, &plan, clean);
         }
         let key = baseline.as_ref().map(baseline::Baseline::key);
         let key = key.or(memory.as_ref().map(Memory::key).copied());
@@ -257,16 +258,12 @@ impl Scan {
             .ok()
     }
 
-    fn remembered(
-        &self,
-        memory: Option<&Memory>,
-        sets: Option<&scopes::Sets>,
-    ) -> (HashSet<Mark>, HashSet<Mark>) {
+    fn remembered(&self, memory: Option<&Memory>, sets: Option<&scopes::Sets>) -> (Marks, Marks) {
         match (memory, sets) {
             (Some(memory), Some(sets)) if !self.all => {
                 (memory.load(&sets.clean), memory.load(&sets.verified))
             }
-            _ => (HashSet::new(), HashSet::new()),
+            _ => (Marks::default(), Marks::default()),
         }
     }
 
@@ -280,16 +277,18 @@ impl Scan {
         walked
     }
 
-    fn remember(&self, memory: &Memory, sets: &scopes::Sets, plan: &Plan, before: &HashSet<Mark>) {
+    fn remember(memory: &Memory, sets: &scopes::Sets, plan: &Plan, mut marks: Marks) {
+        let before = marks.len();
         let clean = plan.roots.iter().filter(|root| root.is_clean());
-        let marks = clean.filter_map(|root| plan.about.get(root.tag)?.mark);
-        let mut now: HashSet<Mark> = marks.collect();
-        // What is gone from a store that was listed whole need not be remembered.
-        let whole = self.places.closure.is_empty() && self.paths.is_empty();
-        now.extend(before.iter().filter(|mark| !whole || plan.present.contains(*mark)));
+        marks.extend(clean.filter_map(|root| plan.about.get(root.tag)?.mark));
         let mut stored = Ok(());
-        if now != *before {
-            stored = memory.store(&sets.clean, &now);
+        if marks.len() > before {
+            // What is gone from the store is forgotten when it has become too much.
+            if marks.len() > MOST_MARKS {
+                let present: Marks = plan.present.iter().copied().collect();
+                marks.retain(|mark| present.contains(mark));
+            }
+            stored = memory.store(&sets.clean, &marks);
         }
         if !plan.verified.is_empty() {
             stored = stored.and_then(|()| memory.add(&sets.verified, &plan.verified));
@@ -299,6 +298,9 @@ impl Scan {
         }
     }
 }
+
+/// More store paths than any store has.
+const MOST_MARKS: usize = 4_000_000;
 
 /// The failure of a file that an option names.
 fn option_file(option: &str, file: &std::path::Path, why: &str) -> Failure {

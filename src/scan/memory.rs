@@ -7,6 +7,7 @@
 use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fs::{DirBuilder, File, OpenOptions};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -17,6 +18,26 @@ use crate::fsx::{Staged, Staging};
 
 /// What stands for a store path with its content, or for a log.
 pub type Mark = [u8; 32];
+
+/// Many marks. They are hashes already, of which a part is as good as another hash.
+pub type Marks = HashSet<Mark, BuildHasherDefault<Part>>;
+
+/// The first bytes of a mark.
+#[derive(Debug, Default)]
+pub struct Part(u64);
+
+impl Hasher for Part {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = bytes.first_chunk::<8>().map_or(0, |first| u64::from_le_bytes(*first));
+    }
+
+    // How long a mark is.
+    fn write_usize(&mut self, _: usize) {}
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
 
 /// The folder of the memory.
 #[derive(Debug)]
@@ -54,16 +75,16 @@ impl Memory {
     }
 
     /// All marks of a set. What cannot be read counts as not there.
-    pub fn load(&self, set: &str) -> HashSet<Mark> {
+    pub fn load(&self, set: &str) -> Marks {
         let mut bytes = Vec::new();
         let opened = File::open(self.path(set));
         let read = opened.and_then(|file| file.take(MOST_BYTES).read_to_end(&mut bytes));
         let Some(marks) = bytes.strip_prefix(MAGIC).filter(|_| read.is_ok()) else {
-            return HashSet::new();
+            return Marks::default();
         };
         // Of a file that was cut, none counts.
         if !marks.len().is_multiple_of(MARK) {
-            return HashSet::new();
+            return Marks::default();
         }
         marks.chunks_exact(MARK).filter_map(|mark| mark.try_into().ok()).collect()
     }
@@ -72,7 +93,7 @@ impl Memory {
     ///
     /// # Errors
     /// What the system says.
-    pub fn store(&self, set: &str, marks: &HashSet<Mark>) -> io::Result<()> {
+    pub fn store(&self, set: &str, marks: &Marks) -> io::Result<()> {
         let mut bytes = Vec::with_capacity(marks.len().saturating_mul(MARK).saturating_add(16));
         bytes.extend_from_slice(MAGIC);
         for mark in marks {
@@ -92,7 +113,7 @@ impl Memory {
     ///
     /// # Errors
     /// What the system says.
-    pub fn add(&self, set: &str, marks: &HashSet<Mark>) -> io::Result<()> {
+    pub fn add(&self, set: &str, marks: &Marks) -> io::Result<()> {
         let mut all = self.load(set);
         let before = all.len();
         all.extend(marks);

@@ -41,6 +41,7 @@ mod links;
 pub mod memory;
 pub mod narinfo;
 pub mod plan;
+pub mod probe;
 pub mod roots;
 pub mod signature;
 pub mod store;

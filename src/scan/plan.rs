@@ -13,7 +13,7 @@ use rayon::prelude::*;
 
 use super::cause::Scope;
 use super::container::aterm;
-use super::memory::{Mark, mark};
+use super::memory::{Mark, Marks, hex, mark};
 use super::narinfo::NarInfo;
 use super::signature::{Fingerprint, TrustedKey, names_a_key};
 use super::store::{self, Known, Places, References};
@@ -51,9 +51,9 @@ pub struct Plan {
     /// Roots that were looked through before.
     pub remembered: u64,
     /// Marks of all that may be remembered and is there still.
-    pub present: HashSet<Mark>,
+    pub present: Vec<Mark>,
     /// Marks of store paths whose signatures were seen to be right.
-    pub verified: HashSet<Mark>,
+    pub verified: Marks,
     /// Things that the user should know, and that leave nothing out.
     pub notes: Vec<String>,
     /// Scopes that could not be listed.
@@ -68,9 +68,9 @@ pub struct Filter<'a> {
     /// Keys of caches that are trusted; none where everything is to be looked at.
     pub keys: &'a [TrustedKey],
     /// What was looked through before, with the same needles.
-    pub clean: &'a HashSet<Mark>,
+    pub clean: &'a Marks,
     /// Signatures that were seen to be right before.
-    pub verified: &'a HashSet<Mark>,
+    pub verified: &'a Marks,
 }
 
 impl Plan {
@@ -82,7 +82,7 @@ impl Plan {
     /// A root, unless it was looked through before.
     fn add_unless_clean(&mut self, path: PathBuf, about: About, filter: &Filter<'_>) {
         if let Some(mark) = about.mark {
-            self.present.insert(mark);
+            self.present.push(mark);
             if filter.clean.contains(&mark) {
                 self.remembered = self.remembered.saturating_add(1);
                 return;
@@ -134,50 +134,46 @@ impl Plan {
 
     /// A store: all that is in its folder, whether its database knows it or not. With `only`, the
     /// store paths of these names.
-    pub fn add_store(
-        &mut self,
-        places: &Places,
-        only: Option<&BTreeSet<Vec<u8>>>,
-        filter: &Filter<'_>,
-    ) {
-        let listed;
-        let names = match only {
-            Some(names) => names,
-            None => match store::names(&places.folder) {
-                Ok(names) => {
-                    listed = names;
-                    &listed
-                }
-                Err(error) => {
-                    self.failed.push((places.folder.clone(), error.to_string()));
-                    return;
-                }
-            },
+    pub fn add_store(&mut self, places: &Places, only: Option<Vec<Vec<u8>>>, filter: &Filter<'_>) {
+        let whole = only.is_none();
+        let names = match only.map_or_else(|| store::names(&places.folder), Ok) {
+            Ok(names) => names,
+            Err(error) => {
+                self.failed.push((places.folder.clone(), error.to_string()));
+                return;
+            }
         };
         let known = self.known.take().unwrap_or_else(|| self.read_known(places));
-        let signed = self.signed_among(places, names, &known, filter);
-        let mut unregistered = 0_u64;
-        for name in names {
-            let path = places.folder.join(OsStr::from_bytes(name));
-            let text = std::str::from_utf8(name).ok();
-            let registered = text.and_then(|name| known.of(name));
-            if text.is_some_and(|name| signed.contains(name)) {
-                let bytes = registered.map_or(0, |(_, registered)| registered.size);
-                self.signed.paths = self.signed.paths.saturating_add(1);
-                self.signed.bytes = self.signed.bytes.saturating_add(bytes);
-                continue;
+        let signed = self.signed_among(places, &names, &known, filter);
+        let judged: Vec<Judged<'_>> =
+            names.par_iter().map(|name| judge(name, &known, &signed, filter)).collect();
+        let mut look = Vec::new();
+        let mut unregistered = 0_usize;
+        for one in judged {
+            match one {
+                Judged::Signed(bytes) => {
+                    self.signed.paths = self.signed.paths.saturating_add(1);
+                    self.signed.bytes = self.signed.bytes.saturating_add(bytes);
+                }
+                Judged::Clean(mark) => {
+                    self.present.push(mark);
+                    self.remembered = self.remembered.saturating_add(1);
+                }
+                Judged::Look { name, registered, mark } => {
+                    self.present.extend(mark);
+                    unregistered = unregistered.saturating_add(usize::from(!registered));
+                    look.push((name, registered, mark));
+                }
             }
-            let is_path = registered.is_some();
-            unregistered = unregistered.saturating_add(u64::from(!is_path));
-            let mark = registered.map(|(full, registered)| {
-                mark(&[b"path", full.as_bytes(), registered.hash.as_bytes()])
-            });
-            let store_name = Some(String::from_utf8_lossy(name).into_owned());
-            let scope = Scope::Store { registered: is_path };
-            self.add_unless_clean(path, About { scope, store_name, mark }, filter);
         }
-        if only.is_none() {
-            self.compare(&known, names, unregistered);
+        look.sort_unstable();
+        for (name, registered, mark) in look {
+            let path = places.folder.join(OsStr::from_bytes(name));
+            let store_name = Some(String::from_utf8_lossy(name).into_owned());
+            self.add(path, About { scope: Scope::Store { registered }, store_name, mark });
+        }
+        if whole {
+            self.compare(&known, names.len(), unregistered);
         }
         self.known = Some(known);
     }
@@ -194,7 +190,7 @@ impl Plan {
     }
 
     /// Says where folder and database differ.
-    fn compare(&mut self, known: &Known, names: &BTreeSet<Vec<u8>>, unregistered: u64) {
+    fn compare(&mut self, known: &Known, names: usize, unregistered: usize) {
         if known.paths.is_empty() {
             return;
         }
@@ -204,8 +200,8 @@ impl Plan {
                  build left, locks and the like; they are looked at"
             ));
         }
-        let name = |path: &String| path.rsplit_once('/').map(|(_, name)| name.as_bytes().to_vec());
-        let gone = known.paths.keys().filter_map(name).filter(|name| !names.contains(name)).count();
+        let there = names.saturating_sub(unregistered);
+        let gone = known.paths.len().saturating_sub(there);
         if gone > 0 {
             self.notes.push(format!(
                 "{gone} paths are in the database of the store and not in its folder"
@@ -217,24 +213,25 @@ impl Plan {
     fn signed_among(
         &mut self,
         places: &Places,
-        names: &BTreeSet<Vec<u8>>,
+        names: &[Vec<u8>],
         known: &Known,
         filter: &Filter<'_>,
     ) -> HashSet<String> {
         let mut signed = HashSet::new();
         let mut asked = Vec::new();
         for name in names.iter().filter_map(|name| std::str::from_utf8(name).ok()) {
-            let Some((path, registered)) = known.of(name) else { continue };
+            let Some(registered) = known.of(name) else { continue };
+            let Some(hash) = registered.hash else { continue };
             if !names_a_key(&registered.signatures, filter.keys) {
                 continue;
             }
-            let size = registered.size.to_le_bytes();
-            let mark = mark(&[b"signed", path.as_bytes(), registered.hash.as_bytes(), &size]);
+            let (path, size) = (known.full(name), registered.size.to_le_bytes());
+            let mark = mark(&[b"signed", path.as_bytes(), &hash, &size]);
             if filter.verified.contains(&mark) {
                 self.verified.insert(mark);
                 signed.insert(name.to_owned());
             } else {
-                asked.push((name, path, registered, mark));
+                asked.push((name, path, registered, hash, mark));
             }
         }
         if asked.is_empty() {
@@ -250,13 +247,15 @@ impl Plan {
         let paths = by_number(known);
         let right: Vec<(&str, Mark)> = asked
             .into_par_iter()
-            .filter(|(_, path, registered, _)| {
+            .filter(|(_, path, registered, hash, _)| {
                 let to = references.to.get(&registered.id).into_iter().flatten();
+                let to = to.filter_map(|id| paths.get(id)).map(|name| known.full(name));
+                let to: Vec<String> = to.collect();
                 let fingerprint = Fingerprint {
                     path,
-                    hash: &registered.hash,
+                    hash: &format!("sha256:{}", hex(hash)),
                     size: registered.size,
-                    references: to.filter_map(|id| paths.get(id).copied()).collect(),
+                    references: to.iter().map(String::as_str).collect(),
                 };
                 fingerprint.is_signed(&registered.signatures, filter.keys)
             })
@@ -325,27 +324,56 @@ pub fn outputs_of(drv: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(outputs.into_iter().map(PathBuf::from).collect())
 }
 
-/// Full names of store paths by their numbers.
+/// What is to be done with a store path.
+enum Judged<'n> {
+    /// A trusted cache has signed so many bytes.
+    Signed(u64),
+    /// It was looked through before.
+    Clean(Mark),
+    /// It is to be looked at.
+    Look { name: &'n [u8], registered: bool, mark: Option<Mark> },
+}
+
+fn judge<'n>(
+    name: &'n [u8],
+    known: &Known,
+    signed: &HashSet<String>,
+    filter: &Filter<'_>,
+) -> Judged<'n> {
+    let text = std::str::from_utf8(name).ok();
+    let registered = text.and_then(|name| known.of(name));
+    if text.is_some_and(|name| signed.contains(name)) {
+        return Judged::Signed(registered.map_or(0, |registered| registered.size));
+    }
+    let hash = registered.and_then(|registered| registered.hash);
+    let mark = hash.map(|hash| mark(&[b"path", known.logical.as_bytes(), name, &hash]));
+    match mark {
+        Some(mark) if filter.clean.contains(&mark) => Judged::Clean(mark),
+        mark => Judged::Look { name, registered: registered.is_some(), mark },
+    }
+}
+
+/// Names of store paths by their numbers.
 pub fn by_number(known: &Known) -> HashMap<i64, &str> {
-    known.paths.iter().map(|(path, registered)| (registered.id, path.as_str())).collect()
+    known.paths.iter().map(|(name, registered)| (registered.id, name.as_str())).collect()
 }
 
 /// The names of store paths and of all that they refer to, and so on; those that the database does
 /// not know are left as they are.
-pub fn closure(known: &Known, references: &References, names: &[String]) -> BTreeSet<Vec<u8>> {
+pub fn closure(known: &Known, references: &References, names: &[String]) -> Vec<Vec<u8>> {
     let paths = by_number(known);
-    let mut closure: BTreeSet<Vec<u8>> = BTreeSet::new();
+    let mut closure: BTreeSet<String> = BTreeSet::new();
     let mut waiting: Vec<String> = names.to_vec();
     while let Some(name) = waiting.pop() {
-        if !closure.insert(name.clone().into_bytes()) {
-            continue;
+        if let Some(registered) = known.of(&name)
+            && !closure.contains(&name)
+        {
+            let to = references.to.get(&registered.id).into_iter().flatten();
+            waiting.extend(to.filter_map(|id| Some((*paths.get(id)?).to_owned())));
         }
-        let Some((_, registered)) = known.of(&name) else { continue };
-        let to = references.to.get(&registered.id).into_iter().flatten();
-        let names = to.filter_map(|id| Some(paths.get(id)?.rsplit_once('/')?.1.to_owned()));
-        waiting.extend(names);
+        closure.insert(name);
     }
-    closure
+    closure.into_iter().map(String::into_bytes).collect()
 }
 
 const LONGEST_DRV: usize = 64 << 20;

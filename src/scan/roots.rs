@@ -73,12 +73,12 @@ impl Roots {
             return chain;
         }
         // Nix keeps the derivations of what it keeps.
-        let drv = format!("{}/{name}", known.logical);
+        let drv = known.full(name);
         let mut outputs: Vec<&str> = known
             .paths
             .iter()
             .filter(|(_, registered)| registered.deriver.as_deref() == Some(&drv))
-            .filter_map(|(path, _)| Some(path.rsplit_once('/')?.1))
+            .map(|(name, _)| name.as_str())
             .collect();
         outputs.sort_unstable();
         let mut chain = outputs.iter().find_map(|name| self.chain_of(known, references, name))?;
@@ -87,15 +87,12 @@ impl Roots {
     }
 
     fn chain_of(&self, known: &Known, references: &References, name: &str) -> Option<Chain> {
-        let by_id: HashMap<i64, &str> = known
-            .paths
-            .iter()
-            .filter_map(|(path, registered)| Some((registered.id, path.rsplit_once('/')?.1)))
-            .collect();
+        let by_id: HashMap<i64, &str> =
+            known.paths.iter().map(|(name, registered)| (registered.id, name.as_str())).collect();
         if let Some(root) = self.0.get(name) {
             return Some(Chain { root: root.clone(), paths: vec![name.to_owned()] });
         }
-        let start = known.of(name)?.1.id;
+        let start = known.of(name)?.id;
         let mut seen = HashSet::from([start]);
         let mut waiting = VecDeque::from([vec![start]]);
         while let Some(way) = waiting.pop_front() {

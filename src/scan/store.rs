@@ -1,7 +1,7 @@
 //! A store of Nix: what is in its folder and what its database knows, together. The database is
 //! read as a file, with its log and without locks, so that no user needs rights of its owner.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -55,8 +55,8 @@ impl Places {
 pub struct Registered {
     /// Its number, which references use.
     pub id: i64,
-    /// The hash of its NAR, as `sha256:` and hexadecimal digits.
-    pub hash: String,
+    /// The SHA-256 of its NAR; `None` where the database has another hash.
+    pub hash: Option<[u8; 32]>,
     /// Bytes of its NAR.
     pub size: u64,
     /// The derivation that made it.
@@ -68,7 +68,7 @@ pub struct Registered {
 /// The paths that a database knows, by their full names.
 #[derive(Debug, Default)]
 pub struct Known {
-    /// By the path as the database has it.
+    /// By the name in the folder of the store.
     pub paths: HashMap<String, Registered>,
     /// What Nix calls the folder of the store, which is another name than on this disk for a store
     /// below another root. Empty where nothing is known.
@@ -77,10 +77,13 @@ pub struct Known {
 
 impl Known {
     /// The path of this name.
-    pub fn of(&self, name: &str) -> Option<(String, &Registered)> {
-        let path = format!("{}/{name}", self.logical);
-        let registered = self.paths.get(&path)?;
-        Some((path, registered))
+    pub fn of(&self, name: &str) -> Option<&Registered> {
+        self.paths.get(name)
+    }
+
+    /// What Nix calls the path of this name.
+    pub fn full(&self, name: &str) -> String {
+        format!("{}/{name}", self.logical)
     }
 }
 
@@ -97,13 +100,13 @@ pub struct References {
 ///
 /// # Errors
 /// What the system says.
-pub fn names(folder: &Path) -> io::Result<BTreeSet<Vec<u8>>> {
-    let mut names = BTreeSet::new();
+pub fn names(folder: &Path) -> io::Result<Vec<Vec<u8>>> {
+    let mut names = Vec::new();
     for entry in std::fs::read_dir(folder)? {
         let name = entry?.file_name().as_bytes().to_vec();
         // `.links` holds other names of the same files, which count as found under each.
         if name != b".links" && name != b"lost+found" {
-            names.insert(name);
+            names.push(name);
         }
     }
     Ok(names)
@@ -117,22 +120,26 @@ pub fn names(folder: &Path) -> io::Result<BTreeSet<Vec<u8>>> {
 pub fn known(places: &Places) -> io::Result<Known> {
     steadily(&places.database(), &mut |database| {
         let mut paths = HashMap::new();
+        let mut logical = String::new();
         rows(database, "ValidPaths", &mut |id, values| {
-            let text = |index: usize| values.get(index).and_then(|v| v.text()).map(str::to_owned);
-            let (Some(path), Some(hash)) = (text(1), text(2)) else { return };
+            let text = |index: usize| values.get(index).and_then(|value| value.text());
+            let Some((folder, name)) = text(1).and_then(|path| path.rsplit_once('/')) else {
+                return;
+            };
+            if logical.is_empty() {
+                folder.clone_into(&mut logical);
+            }
             let size = values.get(5).and_then(|value| value.int()).unwrap_or_default();
             let signatures = text(7).unwrap_or_default();
             let registered = Registered {
                 id,
-                hash,
+                hash: text(2).and_then(|hash| unhex(hash.strip_prefix("sha256:")?)),
                 size: u64::try_from(size).unwrap_or_default(),
-                deriver: text(4).filter(|deriver| !deriver.is_empty()),
+                deriver: text(4).filter(|deriver| !deriver.is_empty()).map(str::to_owned),
                 signatures: signatures.split_ascii_whitespace().map(str::to_owned).collect(),
             };
-            paths.insert(path, registered);
+            paths.insert(name.to_owned(), registered);
         })?;
-        let folder = paths.keys().next().and_then(|path: &String| path.rsplit_once('/'));
-        let logical = folder.map(|(folder, _)| folder.to_owned()).unwrap_or_default();
         Ok(Known { paths, logical })
     })
 }
@@ -216,6 +223,19 @@ fn stamp(path: &Path) -> io::Result<[Option<(u64, i64, i64)>; 2]> {
         return Err(io::ErrorKind::NotFound.into());
     }
     Ok([file, of(&log_of(path))?])
+}
+
+fn unhex(digits: &str) -> Option<[u8; 32]> {
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let (pairs, rest) = digits.as_bytes().as_chunks::<2>();
+    let mut bytes = [0; 32];
+    if pairs.len() != bytes.len() || !rest.is_empty() {
+        return None;
+    }
+    for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
+        *byte = digit(*high)? << 4 | digit(*low)?;
+    }
+    Some(bytes)
 }
 
 fn log_of(path: &Path) -> PathBuf {

@@ -117,11 +117,11 @@ pub(super) fn plan(
     }
     if !options.closure.is_empty() {
         let names = closure_names(&options.closure, places, &mut plan)?;
-        plan.add_store(places, Some(&names), filter);
+        plan.add_store(places, Some(names), filter);
     }
     if options.post_build_hook {
         let names = built(places)?;
-        plan.add_store(places, Some(&names), filter);
+        plan.add_store(places, Some(names), filter);
     }
     if let Some(folder) = &options.logs {
         plan.add_logs(folder.as_ref().unwrap_or(&places.logs), filter);
@@ -151,7 +151,7 @@ fn real(path: &Path) -> Result<PathBuf, Failure> {
 }
 
 /// The names of what a build has made, and of its derivation, by the environment of the hook.
-fn built(places: &Places) -> Result<BTreeSet<Vec<u8>>, Failure> {
+fn built(places: &Places) -> Result<Vec<Vec<u8>>, Failure> {
     let listed = variable("OUT_PATHS").map(|list| list.to_string_lossy().into_owned());
     let listed = listed.unwrap_or_default();
     let mut paths: Vec<PathBuf> = listed.split_ascii_whitespace().map(PathBuf::from).collect();
@@ -174,6 +174,7 @@ fn built(places: &Places) -> Result<BTreeSet<Vec<u8>>, Failure> {
         })
     };
     let names: BTreeSet<Vec<u8>> = paths.iter().map(name).collect::<Result<_, _>>()?;
+    let names: Vec<Vec<u8>> = names.into_iter().collect();
     if names.is_empty() {
         return Err(Failure::new("neither `OUT_PATHS` nor `DRV_PATH` is set")
             .hint("`--post-build-hook` is for the hook that Nix runs after a build"));
@@ -186,7 +187,7 @@ fn closure_names(
     paths: &[PathBuf],
     places: &Places,
     plan: &mut Plan,
-) -> Result<BTreeSet<Vec<u8>>, Failure> {
+) -> Result<Vec<Vec<u8>>, Failure> {
     let mut names = Vec::new();
     let folder = std::fs::canonicalize(&places.folder).unwrap_or_else(|_| places.folder.clone());
     for path in paths {

@@ -238,7 +238,7 @@ impl<'a> Surroundings<'a> {
         }
         let known = self.plan.known.as_ref().and_then(|known| known.of(name));
         let deriver = match known {
-            Some((_, registered)) => registered.deriver.clone(),
+            Some(registered) => registered.deriver.clone(),
             None => self.ask(name, "--deriver").into_iter().next(),
         };
         let deriver = deriver.filter(|deriver| deriver != "unknown-deriver");

@@ -1,0 +1,12 @@
+//! Any bytes are taken for zip files without harm, as they are and behind the mark of the kind.
+#![no_main]
+use libfuzzer_sys::fuzz_target;
+use secretctl::scan::probe::Probe;
+use std::sync::LazyLock;
+
+static PROBE: LazyLock<Probe> = LazyLock::new(|| Probe::new(b"ghx_5Wm8vKq2TzRb9LpNc4XdYf7HsJ"));
+
+fuzz_target!(|data: &[u8]| {
+    PROBE.look(data);
+    PROBE.look(&[b"PK\x03\x04".as_slice(), data].concat());
+});
