@@ -21,6 +21,8 @@
     {
       # secretctl = inputs.secretctl.lib.rules self;
       lib.rules = import ./nixos-module/rules.nix;
+      # testScript = inputs.secretctl.lib.leakTest + "…";
+      lib.leakTest = import ./nixos-module/leak-test.nix;
 
       # `agenix`, `agenix-rekey`, `sops-nix` and `secrix` take the options of these.
       nixosModules = modules {

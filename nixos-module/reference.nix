@@ -31,7 +31,9 @@ let
   optionsOf =
     scope:
     let
-      inherit (lib.evalModules { modules = [ (import ./scoped.nix scope ./options.nix) ]; }) options;
+      inherit (lib.evalModules {
+        modules = [ (import ./scoped.nix scope ./options.nix) ] ++ lib.optional (scope == "nixos") ./scan.nix;
+      }) options;
       listed =
         set:
         concatLists (

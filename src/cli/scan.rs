@@ -115,9 +115,9 @@ struct PlaceOptions {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Needles")]
 struct NeedleOptions {
-    /// Look for what is in these secret files or folders of them, instead of all that the rules
-    /// know. A file that is not encrypted is taken as it is
-    #[arg(long = "secret-file", value_name = "PATH", num_args = 1..)]
+    /// Look for what is in this secret file or folder of them, instead of all that the rules know. A
+    /// file that is not encrypted is taken as it is. May be given several times
+    #[arg(long = "secret-file", value_name = "PATH")]
     secret_files: Vec<PathBuf>,
     /// Look for shapes of secrets as well: private keys, tokens, and what lies decrypted beside an
     /// encrypted file. Needs no identity

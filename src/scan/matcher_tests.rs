@@ -47,7 +47,8 @@ fn each_pattern_is_found_wherever_chunks_end() {
             super::forms::Check::Around(piece) => {
                 let mut long = vec![b'.'; usize::from(piece.before)];
                 long.extend_from_slice(value);
-                super::base64::whole(&long, piece.url, true).to_vec()
+                let url = needles.forms.bytes(pattern).iter().any(|it| b"-_".contains(it));
+                super::base64::whole(&long, url, true).to_vec()
             }
             super::forms::Check::Exact | super::forms::Check::Word => {
                 needles.forms.bytes(pattern).to_vec()

@@ -121,6 +121,16 @@ in
       };
     };
     services."worker@".secrets.token.file = age;
+    scan = {
+      enable = true;
+      schedule = "Sun 03:00";
+      logs = false;
+      evaluationCache = false;
+      boot = true;
+      heuristics = true;
+      trustedKeys = [ "cache.example.org-1:6NCHdD59X431o0gWypbMrAURkbJ16ZPMQFGspcDShjY=" ];
+      allowList = ./everything.nix;
+    };
     useTestValues = true;
     logging = {
       keys = false;

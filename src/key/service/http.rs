@@ -167,11 +167,11 @@ impl Http {
         let mut pause = PAUSE;
         loop {
             let left = patience.saturating_sub(begin.elapsed()).max(PAUSE);
-            let answer =
-                self.ask_within(around, call()?, left).map_err(|trouble| match trouble {
-                    Trouble::Slow(_) => Trouble::Slow(patience),
-                    other => other,
-                })?;
+            let slow = |trouble| {
+                let is_slow = matches!(trouble, Trouble::Slow(_));
+                if is_slow { Trouble::Slow(patience) } else { trouble }
+            };
+            let answer = self.ask_within(around, call()?, left).map_err(slow)?;
             let wait = pause.saturating_add(jitter(pause));
             if !busy(&answer) || begin.elapsed().saturating_add(wait) > patience {
                 return Ok(answer);
