@@ -48,6 +48,8 @@ mod recipient;
 mod rules;
 #[path = "../fuzz/fuzz_targets/rules_edit.rs"]
 mod rules_edit;
+#[path = "../fuzz/fuzz_targets/service_answer.rs"]
+mod service_answer;
 #[path = "../fuzz/fuzz_targets/sops_binary.rs"]
 mod sops_binary;
 #[path = "../fuzz/fuzz_targets/sops_documents.rs"]
@@ -81,6 +83,7 @@ const TARGETS: &[(&str, Target)] = &[
     ("recipient", recipient::fuzz),
     ("rules", rules::fuzz),
     ("rules_edit", rules_edit::fuzz),
+    ("service_answer", service_answer::fuzz),
     ("sops_binary", sops_binary::fuzz),
     ("sops_documents", sops_documents::fuzz),
     ("sops_file", sops_file::fuzz),
