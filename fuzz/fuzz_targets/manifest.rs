@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use libfuzzer_sys::fuzz_target;
-use secretctl::activate::manifest::sops_nix::{self, Surroundings};
 use secretctl::activate::manifest::Manifest;
+use secretctl::activate::manifest::sops_nix::{self, Surroundings};
 use secretctl::activate::template::Parsed;
 
 fuzz_target!(|text: &[u8]| {
