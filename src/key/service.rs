@@ -223,6 +223,25 @@ impl Services {
     }
 }
 
+/// What each service makes of an answer to whoever came with `secret`; for tests of the parsers.
+#[doc(hidden)]
+pub fn read_answer(status: u16, bytes: &[u8], secret: &str) -> Vec<ServiceError> {
+    let body = Plaintext::copy_of(bytes);
+    let answer = http::Answer { status, headers: ureq::http::HeaderMap::new(), body };
+    let secret = Plaintext::copy_of(secret.as_bytes());
+    let read = [
+        (WrappingKind::Kms, aws::read(&answer, &secret)),
+        (WrappingKind::GcpKms, gcp::read(&answer, &secret)),
+        (WrappingKind::AzureKv, azure::read(&answer, &secret)),
+        (WrappingKind::HcKms, huawei::read(&answer, &secret)),
+        (WrappingKind::HcVault, vault::read(&answer, &secret)),
+    ];
+    let errors = |(kind, troubles): (WrappingKind, Vec<Trouble>)| {
+        troubles.into_iter().map(move |trouble| ServiceError { kind, trouble })
+    };
+    read.into_iter().flat_map(errors).collect()
+}
+
 /// Asks a Vault about many things that one key is about.
 type Batch<'b, Job, Done> = dyn Fn(&vault::Key<'_>, &[&Job], &Surroundings) -> Result<Vec<Result<Done, Trouble>>, Trouble>
     + Sync

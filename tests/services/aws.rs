@@ -190,3 +190,36 @@ fn nobody_is_asked_without_need() {
     assert_eq!(counter.count(&verbs), [20, 1]);
     assert_eq!(bench.theirs(&["decrypt", "f19.yaml"]).ok().out, TEXT);
 }
+
+#[test]
+fn rules_of_our_own_name_keys_of_services() {
+    let Some((bench, moto, counter)) = start() else { return };
+    let (first, second) = (new_key(&moto), new_key(&moto));
+    let made = bench.run(std::path::Path::new("age-keygen"), &[]).ok();
+    let recipient = made.out.lines().find_map(|line| line.strip_prefix("# public key: ")).unwrap();
+    let rules = |readers: &str| {
+        let text = format!(
+            "users:\n  alice: {recipient}\n  kms-prod: {first}\n  kms-spare: {second}\nsecrets:\n  - path: \"*.yaml\"\n    readers: [{readers}]\n  - path: \"*.age\"\n    readers: [alice, kms-prod]\n"
+        );
+        bench.write("secretctl.yaml", &text);
+    };
+    rules("kms-prod");
+    bench.write("plain", TEXT);
+    counter.asked();
+    bench.native(&["encrypt", "-o", "a.yaml", "plain"]).ok();
+    assert_eq!(counter.count(&["Encrypt", "Decrypt"]), [1, 0]);
+    assert_eq!(bench.theirs(&["decrypt", "a.yaml"]).ok().out, TEXT);
+    rules("kms-spare, kms-prod");
+    bench.native(&["rekey"]).ok();
+    counter.asked();
+    rules("kms-spare");
+    bench.native(&["rekey"]).ok();
+    assert!(!bench.read("a.yaml").contains(&first));
+    assert_eq!(bench.theirs(&["decrypt", "a.yaml"]).ok().out, TEXT);
+    // Files of age know no such readers.
+    counter.asked();
+    let ran = bench.native(&["encrypt", "-o", "b.age", "plain"]);
+    assert!(ran.code != 0 && ran.err.contains("kms-prod"), "{ran:?}");
+    assert!(!bench.path("b.age").exists());
+    assert_eq!(counter.asked().len(), 0);
+}

@@ -12,7 +12,7 @@ const SECRET: &str = "canary-secret-access-key-of-huawei";
 const KEY: &str = "0d0466b0-e727-4d9c-b35d-f84bb474a37f";
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
 }
 
 /// Whether the signature is the one that the documentation of the gateway describes.

@@ -71,7 +71,7 @@ impl Server {
 
     /// Takes the question and says nothing.
     pub fn silent() -> Self {
-        Self::with(|_, _| std::thread::sleep(Duration::from_secs(120)))
+        Self::with(|_, _| std::thread::sleep(Duration::from_mins(2)))
     }
 
     fn with(answer: impl Fn(&Asked, &mut TcpStream) + Send + Sync + 'static) -> Self {

@@ -178,6 +178,22 @@ struct Refusal<'a> {
     message: Text<'a>,
 }
 
+/// All that is read of an answer.
+#[expect(clippy::disallowed_methods, reason = "a credential, as the crate that signs has it")]
+pub(super) fn read(answer: &Answer, secret: &Plaintext) -> Vec<Trouble> {
+    let secret_access_key = String::from_utf8_lossy(secret.expose()).into_owned();
+    let access_key_id = "AKIAIOSFODNN7EXAMPLE".to_owned();
+    let credential =
+        Credential { access_key_id, secret_access_key, session_token: None, expires_in: None };
+    let sealed = parsed::<Encrypted<'_>>(&answer.body)
+        .and_then(|sealed| decoded(&sealed.ciphertext_blob, &BASE64_STANDARD));
+    let open = parsed::<Decrypted<'_>>(&answer.body)
+        .and_then(|open| decoded(&open.plaintext, &BASE64_STANDARD));
+    let role = sts::credentials_in(answer, &credential, "arn:aws:iam::1:role/r");
+    let errors = [sealed.err(), open.err(), role.err(), Some(refusal(answer, &credential, ""))];
+    errors.into_iter().flatten().collect()
+}
+
 /// A request with its signature, which is of this moment.
 #[expect(
     clippy::disallowed_methods,

@@ -120,25 +120,7 @@ impl Azure {
     fn fetch(&self, around: &Arc<Surroundings>, key: &Key<'_>) -> Result<Public, Trouble> {
         let way = format!("/keys/{}/{}", key.name, key.version);
         let answer = self.ask(around, key, "GET", way.trim_end_matches('/'), None)?;
-        let Bundle { key: jwk } = parsed(&answer.body)?;
-        if !jwk.kty.starts_with("RSA") {
-            return Err(Trouble::Name("it is no RSA key, and only those can wrap"));
-        }
-        let number = |text: &Option<Text<'_>>| {
-            let text = text.as_deref().unwrap_or_default().trim_end_matches('=');
-            let bytes = BASE64_URL_SAFE_NO_PAD.decode(text);
-            bytes
-                .map(|bytes| BigUint::from_bytes_be(&bytes))
-                .map_err(|_| Trouble::Answer("the key is not Base64"))
-        };
-        let rsa = RsaPublicKey::new(number(&jwk.n)?, number(&jwk.e)?)
-            .map_err(|_| Trouble::Answer("the key is no RSA key"))?;
-        let version = jwk.kid.rsplit('/').next().unwrap_or_default().to_owned();
-        let is_version = !version.is_empty() && version.bytes().all(|b| b.is_ascii_alphanumeric());
-        if !is_version || (!key.version.is_empty() && version != key.version) {
-            return Err(Trouble::Answer("it is another version of the key"));
-        }
-        Ok(Public { version, key: rsa })
+        Public::of(&answer, key.version)
     }
 
     fn ask(
@@ -166,6 +148,41 @@ impl Azure {
         let answer = http.insist(around, &Answer::is_busy, &call)?;
         if answer.is_good() { Ok(answer) } else { Err(refusal(&answer, &token)) }
     }
+}
+
+impl Public {
+    /// The key of an answer; of the version that is wanted, if one is.
+    fn of(answer: &Answer, wanted: &str) -> Result<Self, Trouble> {
+        let Bundle { key: jwk } = parsed(&answer.body)?;
+        if !jwk.kty.starts_with("RSA") {
+            return Err(Trouble::Name("it is no RSA key, and only those can wrap"));
+        }
+        let number = |text: &Option<Text<'_>>| {
+            let text = text.as_deref().unwrap_or_default().trim_end_matches('=');
+            let bytes = BASE64_URL_SAFE_NO_PAD.decode(text);
+            bytes
+                .map(|bytes| BigUint::from_bytes_be(&bytes))
+                .map_err(|_| Trouble::Answer("the key is not Base64"))
+        };
+        let rsa = RsaPublicKey::new(number(&jwk.n)?, number(&jwk.e)?)
+            .map_err(|_| Trouble::Answer("the key is no RSA key"))?;
+        let version = jwk.kid.rsplit('/').next().unwrap_or_default().to_owned();
+        let is_version = !version.is_empty() && version.bytes().all(|b| b.is_ascii_alphanumeric());
+        if !is_version || (!wanted.is_empty() && version != wanted) {
+            return Err(Trouble::Answer("it is another version of the key"));
+        }
+        Ok(Self { version, key: rsa })
+    }
+}
+
+/// All that is read of an answer.
+pub(super) fn read(answer: &Answer, secret: &Plaintext) -> Vec<Trouble> {
+    let open = parsed::<Decrypted<'_>>(&answer.body)
+        .and_then(|open| decoded(open.value.trim_end_matches('='), &BASE64_URL_SAFE_NO_PAD));
+    let token = credentials::token_in(&answer.body);
+    let errors =
+        [Public::of(answer, "").err(), open.err(), token.err(), Some(refusal(answer, secret))];
+    errors.into_iter().flatten().collect()
 }
 
 #[derive(Deserialize)]

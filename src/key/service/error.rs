@@ -71,8 +71,7 @@ impl ServiceError {
     pub fn remedy(&self) -> Option<String> {
         let text = match &self.trouble {
             Trouble::Off => {
-                "on a target, `net` of the manifest turns key services on; else use a key that is \
-                 at hand"
+                "on a target nobody is asked over a network: give the file a reader whose key is there"
             }
             Trouble::Forbidden { address } => {
                 return Some(format!(

@@ -132,6 +132,16 @@ struct Status<'a> {
     status: Text<'a>,
 }
 
+/// All that is read of an answer.
+pub(super) fn read(answer: &Answer, secret: &Plaintext) -> Vec<Trouble> {
+    let sealed = parsed::<Encrypted<'_>>(&answer.body)
+        .and_then(|sealed| decoded(&sealed.ciphertext, &BASE64_STANDARD));
+    let open = parsed::<Decrypted<'_>>(&answer.body)
+        .and_then(|open| decoded(&open.plaintext, &BASE64_STANDARD));
+    let errors = [sealed.err(), open.err(), Some(refusal(answer, secret, ""))];
+    errors.into_iter().flatten().collect()
+}
+
 /// `projects/P/locations/L/keyRings/R/cryptoKeys/K`; it becomes a part of an address.
 fn check(id: &str) -> Result<(), Trouble> {
     let parts: Vec<&str> = id.split('/').collect();

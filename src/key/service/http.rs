@@ -168,7 +168,8 @@ impl Http {
         loop {
             let left = patience.saturating_sub(begin.elapsed()).max(PAUSE);
             let slow = |trouble| {
-                if matches!(trouble, Trouble::Slow(_)) { Trouble::Slow(patience) } else { trouble }
+                let is_slow = matches!(trouble, Trouble::Slow(_));
+                if is_slow { Trouble::Slow(patience) } else { trouble }
             };
             let answer = self.ask_within(around, call()?, left).map_err(slow)?;
             let wait = pause.saturating_add(jitter(pause));

@@ -192,6 +192,18 @@ struct Said<'a> {
     error_msg: Text<'a>,
 }
 
+/// All that is read of an answer.
+pub(super) fn read(answer: &Answer, secret: &Plaintext) -> Vec<Trouble> {
+    let credentials = Credentials::of("AKEXAMPLE", secret);
+    let sealed = parsed::<Encrypted<'_>>(&answer.body);
+    let open = parsed::<Decrypted<'_>>(&answer.body)
+        .and_then(|open| decoded(&open.plain_text, &BASE64_STANDARD));
+    let projects = parsed::<Projects<'_>>(&answer.body);
+    let refusal = refusal(answer, &credentials, "");
+    let errors = [sealed.err(), open.err(), projects.err(), Some(refusal)];
+    errors.into_iter().flatten().collect()
+}
+
 /// Region and key. The region becomes a part of a host name.
 fn place(id: &str) -> Result<(&str, &str), Trouble> {
     let (region, key) = id.trim().split_once(':').ok_or(Trouble::Name(FORM))?;

@@ -47,11 +47,11 @@ impl Vault {
     ) -> Result<Vec<Result<String, Trouble>>, Trouble> {
         let texts: Vec<_> = secrets.iter().map(|secret| encoded(secret)).collect();
         let inputs = texts.iter().map(|text| text.as_str()).collect::<Vec<_>>();
-        let answer = self.ask(around, key, "encrypt", "plaintext", &inputs)?;
+        let (answer, token) = self.ask(around, key, "encrypt", "plaintext", &inputs)?;
         let results = results(&answer, inputs.len())?;
         let text = |(one, sent): (BatchResult<'_>, &str)| match one.ciphertext {
             Some(text) if !text.is_empty() => Ok(text.into_owned()),
-            _ => Err(one.refusal(sent)),
+            _ => Err(one.refusal(sent, &token)),
         };
         Ok(results.into_iter().zip(inputs).map(text).collect())
     }
@@ -66,16 +66,16 @@ impl Vault {
         key: &Key<'_>,
         encs: &[&str],
     ) -> Result<Vec<Result<Plaintext, Trouble>>, Trouble> {
-        let answer = self.ask(around, key, "decrypt", "ciphertext", encs)?;
+        let (answer, token) = self.ask(around, key, "decrypt", "ciphertext", encs)?;
         let results = results(&answer, encs.len())?;
         let secret = |one: BatchResult<'_>| match &one.plaintext {
             Some(text) if !text.is_empty() => decoded(text, &BASE64_STANDARD),
-            _ => Err(one.refusal("")),
+            _ => Err(one.refusal("", &token)),
         };
         Ok(results.into_iter().map(secret).collect())
     }
 
-    /// `input` is Base64 or a ciphertext.
+    /// `inputs` are Base64 or ciphertexts. The answer, and the token that it was asked with.
     fn ask(
         &self,
         around: &Surroundings,
@@ -83,7 +83,7 @@ impl Vault {
         verb: &str,
         name: &str,
         inputs: &[&str],
-    ) -> Result<Answer, Trouble> {
+    ) -> Result<(Answer, Plaintext), Trouble> {
         check(around, key)?;
         let token = token(around)?;
         let http = self.http.get_or_init(|| Http::new(tls(around)));
@@ -116,7 +116,7 @@ impl Vault {
         let answer = http.insist(around, &busy, &call)?;
         // Where a part of a batch fails, the whole is answered with 400, and tells what of it.
         if answer.is_good() || answer.status == 400 && parsed::<Batch<'_>>(&answer.body).is_ok() {
-            return Ok(answer);
+            return Ok((answer, token));
         }
         Err(refusal(&answer, &token, inputs))
     }
@@ -150,9 +150,9 @@ struct BatchResult<'a> {
 }
 
 impl BatchResult<'_> {
-    fn refusal(&self, sent: &str) -> Trouble {
+    fn refusal(&self, sent: &str, token: &Plaintext) -> Trouble {
         let sent = Plaintext::copy_of(sent.as_bytes());
-        let said = said(self.error.as_deref().unwrap_or_default(), &[&sent]);
+        let said = said(self.error.as_deref().unwrap_or_default(), &[&sent, token]);
         let remedy = said.contains("key not found").then_some(NO_SUCH_KEY);
         Trouble::Refused { status: 400, said, remedy }
     }
@@ -165,6 +165,22 @@ fn results(answer: &Answer, count: usize) -> Result<Vec<BatchResult<'_>>, Troubl
     } else {
         Err(Trouble::Answer("it holds more or less than was asked for"))
     }
+}
+
+/// All that is read of an answer.
+pub(super) fn read(answer: &Answer, secret: &Plaintext) -> Vec<Trouble> {
+    let mut troubles = vec![refusal(answer, secret, &[])];
+    match results(answer, 1) {
+        Ok(results) => {
+            for one in results {
+                let open = one.plaintext.as_deref().map(|text| decoded(text, &BASE64_STANDARD));
+                troubles.extend(open.and_then(Result::err));
+                troubles.push(one.refusal("", secret));
+            }
+        }
+        Err(trouble) => troubles.push(trouble),
+    }
+    troubles
 }
 
 #[derive(Deserialize)]

@@ -65,7 +65,16 @@ pub(in crate::key::service) fn take_on(
         signed(around, http, &signer, first, &url, &headers, body)
     };
     let answer = http.insist(around, &Answer::is_busy, &call)?;
-    #[expect(clippy::disallowed_methods, reason = "credentials are read from it")]
+    credentials_in(&answer, first, role.arn)
+}
+
+/// The credentials that STS gives, or why it does not.
+#[expect(clippy::disallowed_methods, reason = "credentials are read from it")]
+pub(in crate::key::service) fn credentials_in(
+    answer: &Answer,
+    first: &Credential,
+    role: &str,
+) -> Found {
     let text = std::str::from_utf8(answer.body.expose()).unwrap_or_default();
     if !answer.is_good() {
         let secret = |text: &str| Plaintext::copy_of(text.as_bytes());
@@ -74,7 +83,7 @@ pub(in crate::key::service) fn take_on(
             secret(first.session_token.as_deref().unwrap_or_default()),
         ];
         let code = code(element(text, "Code").unwrap_or_default(), &secrets.each_ref());
-        let said = format!("role {}: {code}", said(role.arn, &[]));
+        let said = format!("role {}: {code}", said(role, &[]));
         return Err(Trouble::Refused {
             status: answer.status,
             said,

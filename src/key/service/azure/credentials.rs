@@ -226,7 +226,8 @@ fn machine_token(answer: &Answer) -> Result<Plaintext, Trouble> {
     }
 }
 
-fn token_in(answer: &Plaintext) -> Result<Plaintext, Trouble> {
+/// The token of an answer.
+pub(in crate::key::service) fn token_in(answer: &Plaintext) -> Result<Plaintext, Trouble> {
     let token: Token<'_> = parsed(answer)?;
     if token.access_token.is_empty() {
         return Err(Trouble::Answer("there is no token in it"));
