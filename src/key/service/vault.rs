@@ -300,7 +300,9 @@ mod tests {
         assert!(refused(&[], "http://127.0.0.1:8200"));
         assert!(!refused(&[("BAO_ADDR", "http://127.0.0.1:8200")], "http://127.0.0.1:8200"));
         assert!(refused(&[], "https://127.0.0.1.example"));
-        assert!(refused(&[("VAULT_ADDR", far)], "https://vault.example:8200@evil.example"));
+        let behind = key("https://vault.example:8200@evil.example");
+        let checked = check(&around(&[("VAULT_ADDR", far)]), &behind);
+        assert!(matches!(checked, Err(Trouble::Name(_))));
     }
 
     #[test]
