@@ -143,7 +143,6 @@ impl Search<'_> {
         }
     }
 
-    #[expect(clippy::needless_pass_by_value, reason = "it is made for this call")]
     fn surely(
         &self,
         provider: &impl ProvideCredential<Credential = Credential>,
