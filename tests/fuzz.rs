@@ -40,6 +40,8 @@ mod go_regex;
 mod header;
 #[path = "../fuzz/fuzz_targets/identity.rs"]
 mod identity;
+#[path = "../fuzz/fuzz_targets/manifest.rs"]
+mod manifest;
 #[path = "../fuzz/fuzz_targets/numbers.rs"]
 mod numbers;
 #[path = "../fuzz/fuzz_targets/recipient.rs"]
@@ -48,6 +50,14 @@ mod recipient;
 mod rules;
 #[path = "../fuzz/fuzz_targets/rules_edit.rs"]
 mod rules_edit;
+#[path = "../fuzz/fuzz_targets/scan_base64.rs"]
+mod scan_base64;
+#[path = "../fuzz/fuzz_targets/scan_known.rs"]
+mod scan_known;
+#[path = "../fuzz/fuzz_targets/scan_pack.rs"]
+mod scan_pack;
+#[path = "../fuzz/fuzz_targets/scan_shapes.rs"]
+mod scan_shapes;
 #[path = "../fuzz/fuzz_targets/service_answer.rs"]
 mod service_answer;
 #[path = "../fuzz/fuzz_targets/sops_binary.rs"]
@@ -79,11 +89,16 @@ const TARGETS: &[(&str, Target)] = &[
     ("go_regex", go_regex::fuzz),
     ("header", header::fuzz),
     ("identity", identity::fuzz),
+    ("manifest", manifest::fuzz),
     ("numbers", numbers::fuzz),
     ("recipient", recipient::fuzz),
     ("rules", rules::fuzz),
     ("rules_edit", rules_edit::fuzz),
     ("service_answer", service_answer::fuzz),
+    ("scan_base64", scan_base64::fuzz),
+    ("scan_known", scan_known::fuzz),
+    ("scan_pack", scan_pack::fuzz),
+    ("scan_shapes", scan_shapes::fuzz),
     ("sops_binary", sops_binary::fuzz),
     ("sops_documents", sops_documents::fuzz),
     ("sops_file", sops_file::fuzz),
