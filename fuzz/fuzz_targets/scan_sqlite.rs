@@ -1,4 +1,4 @@
-//! Any bytes are taken for databases of SQLite without harm, as they are and behind the mark of the kind.
+//! Any bytes are taken for databases of `SQLite` without harm, as they are and behind the mark of the kind.
 #![no_main]
 use libfuzzer_sys::fuzz_target;
 use secretctl::scan::probe::Probe;
