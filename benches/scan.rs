@@ -39,7 +39,7 @@ fn text() -> &'static [u8] {
             let number = random(&mut state);
             let from = usize::try_from(number % 60).unwrap();
             text.extend_from_slice(&words[from..from + 12]);
-            if number & 7 == 0 {
+            if number.trailing_zeros() >= 3 {
                 text.extend(number.to_le_bytes());
             }
         }

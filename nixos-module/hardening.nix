@@ -41,10 +41,15 @@ in
   activate = common // {
     CapabilityBoundingSet = "CAP_CHOWN CAP_DAC_OVERRIDE CAP_FOWNER";
   };
-  # Keys may belong to others. Who asks is looked up in /proc.
-  credentials = common // {
-    CapabilityBoundingSet = "CAP_DAC_OVERRIDE";
-    ProtectHome = "read-only";
-    ProtectSystem = "strict";
-  };
+  # Keys may belong to others. Who asks is looked up in /proc. It writes nothing, unlike what it may run:
+  # gpg locks its folder.
+  credentials =
+    common
+    // {
+      CapabilityBoundingSet = "CAP_DAC_OVERRIDE";
+    }
+    // lib.optionalAttrs (!runsPrograms) {
+      ProtectHome = "read-only";
+      ProtectSystem = "strict";
+    };
 }

@@ -33,6 +33,9 @@ in
           ExecStart = "${program} activate ${manifest}";
           # for restarts and reloads of units
           Environment = [ "PATH=${builtins.dirOf systemctl}" ];
+          # what is known of copies on a disk, for the next boot
+          StateDirectory = "secretctl";
+          StateDirectoryMode = "0700";
           LimitCORE = 0;
           UMask = "0077";
         };

@@ -127,6 +127,11 @@ in
         })
         {
           description = "Secrets";
+          # what is known of copies on a disk, for the next boot
+          serviceConfig = {
+            StateDirectory = "secretctl";
+            StateDirectoryMode = "0700";
+          };
           # the users are there, and the disks on which the keys are
           after = [
             "systemd-sysusers.service"

@@ -95,6 +95,8 @@ mod scan_squashfs;
 mod scan_tar;
 #[path = "../fuzz/fuzz_targets/scan_zip.rs"]
 mod scan_zip;
+#[path = "../fuzz/fuzz_targets/service_answer.rs"]
+mod service_answer;
 #[path = "../fuzz/fuzz_targets/sops_binary.rs"]
 mod sops_binary;
 #[path = "../fuzz/fuzz_targets/sops_documents.rs"]
@@ -144,6 +146,7 @@ const TARGETS: &[(&str, Target)] = &[
     ("scan_squashfs", scan_squashfs::fuzz),
     ("scan_tar", scan_tar::fuzz),
     ("scan_zip", scan_zip::fuzz),
+    ("service_answer", service_answer::fuzz),
     ("sops_binary", sops_binary::fuzz),
     ("sops_documents", sops_documents::fuzz),
     ("sops_file", sops_file::fuzz),

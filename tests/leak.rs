@@ -26,6 +26,8 @@ use common::{Fleet, Run, files_below, finish, is_root, wait_until};
 const SECRET: &str = "CANARY-secret-9f3b1c";
 const PASSPHRASE: &str = "CANARY-passphrase-77aa02";
 const NEW: &str = "CANARY-new-5d21e8";
+/// Of a test that runs beside the others, whose value a child sees in memory for a moment.
+const ON_TARGET: &str = "CANARY-target-4be1d7";
 const DB: &str = "secrets/db.yaml.age";
 
 /// A fleet whose secret, passphrase and keys are canaries.
@@ -486,17 +488,17 @@ fn activation_shows_and_leaves_nothing() {
     let private = fs::read_to_string(host.key("host")).unwrap();
     let lines: Vec<&str> = private.lines().collect();
     let private = lines[lines.len() - 3].as_bytes().to_vec();
-    let canaries = [SECRET.as_bytes().to_vec(), private, b"AGE-SECRET-KEY-".to_vec()];
+    let canaries = [ON_TARGET.as_bytes().to_vec(), private, b"AGE-SECRET-KEY-".to_vec()];
     let clean = |what: &str, bytes: &[u8]| {
         for canary in &canaries {
             let found = bytes.windows(canary.len()).any(|window| window == canary);
             assert!(!found, "a canary in {what}: {}", String::from_utf8_lossy(bytes));
         }
     };
-    let yaml = host.sops("db.yaml", &format!("a: {SECRET}\nn: null\n"), &[&age]);
-    let good = host.age("good.age", SECRET.as_bytes(), &[&ssh]);
-    let foreign = host.age("foreign.age", SECRET.as_bytes(), &[&host.public("other")]);
-    let inner = host.age("inner.yaml.age", format!("{SECRET}: [").as_bytes(), &[&ssh]);
+    let yaml = host.sops("db.yaml", &format!("a: {ON_TARGET}\nn: null\n"), &[&age]);
+    let good = host.age("good.age", ON_TARGET.as_bytes(), &[&ssh]);
+    let foreign = host.age("foreign.age", ON_TARGET.as_bytes(), &[&host.public("other")]);
+    let inner = host.age("inner.yaml.age", format!("{ON_TARGET}: [").as_bytes(), &[&ssh]);
     let mut broken = fs::read(&good).unwrap();
     *broken.last_mut().unwrap() ^= 1;
     let broken = host.file("files/broken.age", &broken);
@@ -533,7 +535,7 @@ fn activation_shows_and_leaves_nothing() {
         { "name": "bad", "store": "secrets", "content": "<secretctl:value><secretctl:foreign>" },
     ]);
     let mut unlucky = manifest.clone();
-    unlucky["identities"] = json!([{ "file": host.file("files/no-key", SECRET.as_bytes()) }]);
+    unlucky["identities"] = json!([{ "file": host.file("files/no-key", ON_TARGET.as_bytes()) }]);
     let runs: [(&serde_json::Value, &[&str]); 7] = [
         (&manifest, &["--dry-run"]),
         (&manifest, &["--dry-run", "--json"]),
@@ -548,7 +550,7 @@ fn activation_shows_and_leaves_nothing() {
         clean(&format!("stdout of {options:?}"), &run.stdout);
         clean(&format!("stderr of {options:?}"), run.stderr.as_bytes());
     }
-    assert_eq!(host.installed("value"), SECRET);
+    assert_eq!(host.installed("value"), ON_TARGET);
     let told = fs::read(told).unwrap();
     assert!(String::from_utf8_lossy(&told).contains("inFile="));
     clean("what a child sees", &told);

@@ -55,7 +55,11 @@ fn written(nix: &Nix, out: &Value) -> String {
     for part in ["links", "activation", "preSwitchChecks", "warnings", "manifest"] {
         let shown = match &out[part] {
             Value::String(shown) => shown.trim_end().to_owned(),
-            value => serde_json::to_string_pretty(value).unwrap(),
+            value @ (Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::Array(_)
+            | Value::Object(_)) => serde_json::to_string_pretty(value).unwrap(),
         };
         writeln!(text, "=== {part}\n{shown}").unwrap();
     }

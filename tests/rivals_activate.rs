@@ -7,7 +7,6 @@
 #![expect(
     clippy::disallowed_methods,
     clippy::unwrap_used,
-    clippy::expect_used,
     clippy::print_stdout,
     reason = "tests run programs and may panic"
 )]
@@ -73,8 +72,9 @@ impl Pair {
                 for (field, value) in one.as_object().unwrap() {
                     // A link is for one of the programs.
                     let text = value.as_str().filter(|_| field == "path" || field == "content");
-                    whole[field] =
+                    let value =
                         text.map_or(value.clone(), |text| json!(text.replace("@PLACE@", place)));
+                    whole.as_object_mut().unwrap().insert(field.clone(), value);
                 }
                 whole
             };
@@ -160,7 +160,7 @@ impl Pair {
 fn placeholder(name: &str) -> String {
     use sha2::{Digest, Sha256};
     let digest = Sha256::digest(name.as_bytes());
-    let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = digest.iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
     format!("<SOPS:{hex}:PLACEHOLDER>")
 }
 

@@ -17,10 +17,11 @@ static MATCHER: LazyLock<Matcher> = LazyLock::new(|| {
     Matcher::new(&Needles::of(known.collect()).0, false)
 });
 
-fuzz_target!(|input: (u16, Vec<u8>)| {
-    let (chunk, data) = input;
+fuzz_target!(|data: &[u8]| {
+    let Some(([low, high], data)) = data.split_first_chunk() else { return };
+    let chunk = u16::from_le_bytes([*low, *high]);
     let mut whole: Vec<Hit> = Vec::new();
-    MATCHER.searcher().whole(&data, &mut |hit| whole.push(hit));
+    MATCHER.searcher().whole(data, &mut |hit| whole.push(hit));
     let mut pieces: Vec<Hit> = Vec::new();
     let mut search = MATCHER.searcher();
     for chunk in data.chunks(usize::from(chunk).max(1)) {

@@ -3,17 +3,21 @@
 use libfuzzer_sys::fuzz_target;
 use secretctl::scan::pack::{Pack, PackKey, PackSearch};
 
-fuzz_target!(|input: (Vec<u8>, Vec<u8>)| {
-    let (mut pack, text) = input;
+fuzz_target!(|data: &[u8]| {
+    let Some((at, data)) = data.split_first() else { return };
+    let (entries, text) = data.split_at(data.len() * usize::from(*at) / 256);
     let key = PackKey::new([1; 32]);
-    assert!(
-        Pack::parse(&pack, &key, 0).is_err() || pack.ends_with(&key.seal(&pack[..pack.len() - 32]))
-    );
-    pack.splice(..0, *b"secretctl-pack 1\n");
-    pack.extend(key.seal(&pack));
-    if let Ok(pack) = Pack::parse(&pack, &key, 0) {
+    let now = 0;
+    if Pack::parse(entries, &key, now).is_ok() {
+        let (body, seal) = entries.split_at(entries.len() - 32);
+        assert_eq!(seal, key.seal(body));
+    }
+    let mut sealed = b"secretctl-pack 1\n".to_vec();
+    sealed.extend(entries);
+    sealed.extend(key.seal(&sealed));
+    if let Ok(pack) = Pack::parse(&sealed, &key, now) {
         let mut search = PackSearch::new(&pack, &key);
-        search.feed(&text, &mut |_| {});
+        search.feed(text, &mut |_| {});
         search.end(&mut |_| {});
     }
 });

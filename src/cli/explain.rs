@@ -7,9 +7,11 @@ use std::path::Path;
 
 use super::ui::{shown, shown_place};
 use crate::format::age::AgeError;
+use crate::format::sops::data_key::Locked;
 use crate::fsx::ReplaceError;
 use crate::key::keyring::{Tried, Unopened};
 use crate::key::wrap::WrapError;
+use crate::key::wrapping::WrappingKind;
 use crate::work::{Expected, FileError, Problem};
 
 /// An error as it is shown.
@@ -227,6 +229,20 @@ fn no_match(file: &str, around: &Around<'_>) -> Failure {
              of them is",
             quoted(file)
         ))
+    }
+}
+
+/// As [`no_match_headline`], for a sops file: identities are not to blame where none could fit.
+fn locked_headline(locked: &Locked, file: &str, around: &Around<'_>) -> String {
+    let kinds = locked.groups.iter().flat_map(|group| &group.keys).map(|entry| entry.key.kind());
+    let kinds: Vec<WrappingKind> = kinds.collect();
+    let none_of_age = !kinds.is_empty() && !kinds.contains(&WrappingKind::Age);
+    if none_of_age && !kinds.contains(&WrappingKind::Pgp) {
+        format!("cannot decrypt `{file}`: no key service opens it")
+    } else if none_of_age {
+        format!("cannot decrypt `{file}`: none of its keys opens it")
+    } else {
+        no_match_headline(file, around)
     }
 }
 

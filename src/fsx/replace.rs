@@ -98,7 +98,7 @@ impl Staged {
             found = look_at(&folder.file, &name, target)?;
         }
         let replaced = found.map(|stat| replaceable(stat, target)).transpose()?;
-        let (file, temporary) = match create_unnamed(&folder) {
+        let (file, temporary) = match folder.unnamed() {
             Some(file) => (file, None),
             None => {
                 create_temporary(&folder.file, &folder_path).map(|(f, name)| (f, Some(name)))?
@@ -515,24 +515,6 @@ fn replaceable(stat: Stat, shown: &Path) -> Result<Stat, ReplaceError> {
 
 fn kind(stat: &Stat) -> FileType {
     FileType::from_raw_mode(stat.st_mode)
-}
-
-/// A temporary without a name; `None` where the file system or the lack of `/proc` forbids it.
-#[cfg(target_os = "linux")]
-fn create_unnamed(folder: &OpenFolder) -> Option<File> {
-    if !folder.names_later {
-        return None;
-    }
-    let flags = OFlags::WRONLY | OFlags::TMPFILE | OFlags::CLOEXEC;
-    let file = rustix::fs::openat(&folder.file, ".", flags, Mode::from_raw_mode(0o600));
-    file.ok().map(File::from)
-}
-
-/// There are none; no folder says that it could have some.
-#[cfg(not(target_os = "linux"))]
-fn create_unnamed(folder: &OpenFolder) -> Option<File> {
-    debug_assert!(!folder.names_later);
-    None
 }
 
 /// Gives a temporary its name.

@@ -16,7 +16,7 @@ mod surroundings;
 mod text;
 mod vault;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -36,8 +36,9 @@ pub struct Services {
     azure: azure::Azure,
     huawei: huawei::Huawei,
     vault: vault::Vault,
-    /// What services unwrapped already, by the name of the key and the ciphertext.
-    opened: Mutex<HashMap<(String, String), Plaintext>>,
+    /// What services unwrapped already, by all that is said of the key and by the ciphertext: with
+    /// another encryption context or another role, the same ciphertext is another question.
+    opened: Mutex<HashMap<Question, Plaintext>>,
 }
 
 /// What a service made of a data key or a share of one.
@@ -49,6 +50,9 @@ pub struct Wrapped {
     /// without a version gets one.
     pub key: Option<WrappingKey>,
 }
+
+/// All about a key, and a ciphertext.
+type Question = (String, String);
 
 /// A key, and what it is to wrap.
 pub type ToWrap<'a> = (&'a WrappingKey, &'a Plaintext);
@@ -88,14 +92,14 @@ impl Services {
 
     /// Unwraps what many keys have wrapped; the answers are in the order of the questions.
     pub fn unwrap(&self, jobs: &[ToUnwrap<'_>]) -> Vec<Result<Plaintext, ServiceError>> {
-        let name = |(key, enc): &ToUnwrap<'_>| (key.name(), (*enc).to_owned());
-        let mut unknown: Vec<ToUnwrap<'_>> = Vec::new();
-        let known = |names: &(String, String)| {
-            self.opened.lock().unwrap_or_else(PoisonError::into_inner).get(names).map(copy)
+        let question = |(key, enc): &ToUnwrap<'_>| (format!("{key:?}"), (*enc).to_owned());
+        let known = |question: &Question| {
+            self.opened.lock().unwrap_or_else(PoisonError::into_inner).get(question).map(copy)
         };
+        let mut seen: HashSet<Question> = HashSet::with_capacity(jobs.len());
+        let mut unknown: Vec<ToUnwrap<'_>> = Vec::new();
         for job in jobs {
-            let seen = unknown.iter().any(|other| name(other) == name(job));
-            if !seen && known(&name(job)).is_none() {
+            if seen.insert(question(job)) && known(&question(job)).is_none() {
                 unknown.push(*job);
             }
         }
@@ -105,21 +109,24 @@ impl Services {
             self.vault.unwrap(around, key, &encs)
         };
         let answers = self.all(&unknown, |job| job.0, &single, &batch);
-        let mut refused: HashMap<(String, String), ServiceError> = HashMap::new();
+        let mut refused: HashMap<Question, ServiceError> = HashMap::new();
         for (job, answer) in unknown.iter().zip(answers) {
             match answer {
                 Ok(secret) => {
                     let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
-                    opened.insert(name(job), secret);
+                    opened.insert(question(job), secret);
                 }
                 Err(error) => {
-                    refused.insert(name(job), error);
+                    refused.insert(question(job), error);
                 }
             }
         }
         let answer = |job: &ToUnwrap<'_>| {
             let none = || ServiceError { kind: job.0.kind(), trouble: Trouble::Off };
-            known(&name(job)).ok_or_else(|| refused.get(&name(job)).cloned().unwrap_or_else(none))
+            {
+                let question = question(job);
+                known(&question).ok_or_else(|| refused.get(&question).cloned().unwrap_or_else(none))
+            }
         };
         jobs.iter().map(answer).collect()
     }
@@ -214,6 +221,25 @@ impl Services {
         };
         secret.map_err(|trouble| ServiceError { kind, trouble })
     }
+}
+
+/// What each service makes of an answer to whoever came with `secret`; for tests of the parsers.
+#[doc(hidden)]
+pub fn read_answer(status: u16, bytes: &[u8], secret: &str) -> Vec<ServiceError> {
+    let body = Plaintext::copy_of(bytes);
+    let answer = http::Answer { status, headers: ureq::http::HeaderMap::new(), body };
+    let secret = Plaintext::copy_of(secret.as_bytes());
+    let read = [
+        (WrappingKind::Kms, aws::read(&answer, &secret)),
+        (WrappingKind::GcpKms, gcp::read(&answer, &secret)),
+        (WrappingKind::AzureKv, azure::read(&answer, &secret)),
+        (WrappingKind::HcKms, huawei::read(&answer, &secret)),
+        (WrappingKind::HcVault, vault::read(&answer, &secret)),
+    ];
+    let errors = |(kind, troubles): (WrappingKind, Vec<Trouble>)| {
+        troubles.into_iter().map(move |trouble| ServiceError { kind, trouble })
+    };
+    read.into_iter().flat_map(errors).collect()
 }
 
 /// Asks a Vault about many things that one key is about.

@@ -102,6 +102,18 @@ impl Block<'_> {
     }
 }
 
+/// The private lines of a key file of `PuTTY`, decoded.
+pub(super) fn putty(text: &str) -> Option<Zeroizing<Vec<u8>>> {
+    text.strip_prefix("PuTTY-User-Key-File-")?;
+    let (_, private) = text.split_once("Private-Lines: ")?;
+    let mut lines = private.lines();
+    let count = lines.next()?.trim().parse().ok()?;
+    let end = lines.nth(count).and_then(|line| private.find(line)).unwrap_or(private.len());
+    let (_, body) = private.get(..end)?.split_once('\n')?;
+    let (key, _) = base64::decode(body.as_bytes(), 0, body.len());
+    (!key.is_empty()).then_some(key)
+}
+
 /// Where `what` first stands.
 pub(super) fn find(text: &[u8], what: &[u8]) -> Option<usize> {
     text.windows(what.len()).position(|window| window == what)

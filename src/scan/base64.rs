@@ -26,8 +26,6 @@ pub(super) struct Piece {
     pub(super) before: u8,
     /// Which character of the encoding the piece begins with.
     pub(super) first: u32,
-    /// For URLs: `-` and `_`.
-    pub(super) url: bool,
 }
 
 /// The pieces of `value`, with their text.
@@ -35,12 +33,16 @@ pub(super) fn pieces(value: &[u8]) -> Vec<(Piece, Written)> {
     let mut all = Vec::new();
     for before in 0..3 {
         for range in cut(whole_characters(value.len(), before)) {
-            for url in [false, true] {
-                let text: Vec<u8> =
-                    range.clone().map(|at| character(sextet(value, before, at).0, url)).collect();
-                let first = u32::try_from(range.start).unwrap_or(u32::MAX);
-                let before = u8::try_from(before).unwrap_or(0);
-                all.push((Piece { before, first, url }, Zeroizing::new(text)));
+            let first = u32::try_from(range.start).unwrap_or(u32::MAX);
+            let piece = Piece { before: u8::try_from(before).unwrap_or(0), first };
+            let text = |url| -> Written {
+                let bits = range.clone().map(|at| sextet(value, before, at).0);
+                Zeroizing::new(bits.map(|bits| character(bits, url)).collect())
+            };
+            // both alphabets, where they differ
+            all.push((piece, text(false)));
+            if all.last().is_some_and(|(_, plain)| *plain != text(true)) {
+                all.push((piece, text(true)));
             }
         }
     }

@@ -18,14 +18,12 @@ const BATCH: usize = 8;
 const MULTIPLIER: u64 = 0x9E37_79B9_7F4A_7C15;
 /// Sizes of the bit table in words of 64 bits, known when the program is built, so that no index
 /// needs to be checked.
-const WORDS: [usize; 5] = [1 << 9, 1 << 12, 1 << 15, 1 << 17, MOST_BITS / 64];
+pub(super) const WORDS: [usize; 6] = [1 << 9, 1 << 12, 1 << 15, 1 << 16, 1 << 17, 1 << 18];
+/// Places that are looked up together in a crowd; a power of two.
+const LIST: usize = 1 << 10;
+const SECOND_MULTIPLIER: u64 = 0xD6E8_FEB8_6659_FD93;
 /// The strides that there is code for.
 pub(super) const STRIDES: [usize; 12] = [1, 2, 3, 4, 5, 6, 8, 9, 11, 13, 17, 25];
-/// Most bits of the table.
-pub(super) const MOST_BITS: usize = (1 << 18) * 64;
-/// Bits of the table for each window.
-const SPARSE: usize = 64;
-
 /// A window of one pattern.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Place {
@@ -42,6 +40,11 @@ pub(super) struct Plan {
     pub(super) width: usize,
     /// Bytes from look to look.
     pub(super) stride: usize,
+    /// Words of the bit table, one of [`WORDS`].
+    pub(super) words: usize,
+    /// Whether so many looks pass by chance that a branch for them would mostly be guessed
+    /// wrongly; not with the first two sizes.
+    pub(super) crowded: bool,
 }
 
 /// Patterns that are looked for together.
@@ -51,12 +54,13 @@ pub(super) struct Group {
     mask: u64,
     /// One bit for each window that is known.
     bits: Zeroizing<Vec<u64>>,
-    /// Where the windows of each bucket begin; one more at the end.
-    starts: Vec<u32>,
-    /// What tells the windows of a bucket apart.
-    tags: Zeroizing<Vec<u32>>,
+    /// Two bits of a word for each window, for what passes the first table by chance.
+    second: Zeroizing<Vec<u64>>,
+    /// For each window a tag that tells it from others, at the place that its hash gives or the
+    /// next free one; 0 is free. Small, so that one look at it is one line of the cache.
+    tags: Zeroizing<Vec<u16>>,
+    /// Which window it is.
     places: Vec<Place>,
-    bucket_shift: u32,
 }
 
 impl Group {
@@ -67,50 +71,64 @@ impl Group {
         patterns: &(impl Iterator<Item = (u32, &'a [u8], usize)> + Clone),
     ) -> Self {
         let mask = u64::MAX >> (64_usize.saturating_sub(plan.width.saturating_mul(8)));
-        let windows = || {
-            patterns.clone().flat_map(move |(pattern, bytes, first)| {
-                (first..first.saturating_add(plan.stride)).map(move |at| {
-                    let load = load_short(bytes.get(at..).unwrap_or_default()) & mask;
-                    (hash(load), Place { pattern, at: u32::try_from(at).unwrap_or(u32::MAX) })
-                })
-            })
+        let count = patterns.clone().count().saturating_mul(plan.stride);
+        let slots = count.saturating_mul(5).div_ceil(4).max(4).next_power_of_two();
+        let mut group = Self {
+            plan,
+            mask,
+            bits: Zeroizing::new(vec![0; plan.words]),
+            second: Zeroizing::new(vec![0; (count / 4).next_power_of_two().max(2)]),
+            tags: Zeroizing::new(vec![0; slots]),
+            places: vec![Place { pattern: 0, at: 0 }; slots],
         };
-        let count = windows().count();
-        let words = size_of_table(count);
-        let mut bits = Zeroizing::new(vec![0_u64; words]);
-        let bucket_bits = count.max(2).next_power_of_two().trailing_zeros().min(24);
-        let bucket_shift = 64_u32.saturating_sub(bucket_bits);
-        let buckets = 1_usize << bucket_bits;
-        let mut starts = vec![0_u32; buckets.saturating_add(2)];
-        for (hash, _) in windows() {
-            let word = usize::try_from(hash >> 64_u32.saturating_sub(words.trailing_zeros()))
-                .unwrap_or(usize::MAX);
-            if let Some(word) = bits.get_mut(word) {
-                *word |= 1 << (hash & 63);
-            }
-            if let Some(start) = starts.get_mut(bucket(hash, bucket_shift).saturating_add(2)) {
-                *start = start.saturating_add(1);
+        for (pattern, bytes, first) in patterns.clone() {
+            for at in first..first.saturating_add(plan.stride) {
+                let window = load_short(bytes.get(at..).unwrap_or_default()) & mask;
+                group.add(
+                    hash(window),
+                    Place { pattern, at: u32::try_from(at).unwrap_or(u32::MAX) },
+                );
             }
         }
-        let mut sum = 0_u32;
-        for start in &mut starts {
-            sum = sum.saturating_add(*start);
-            *start = sum;
+        group
+    }
+
+    fn add(&mut self, hash: u64, place: Place) {
+        let word = hash >> 64_u32.saturating_sub(self.plan.words.trailing_zeros());
+        if let Some(word) = usize::try_from(word).ok().and_then(|word| self.bits.get_mut(word)) {
+            *word |= 1 << (hash & 63);
         }
-        let mut tags = Zeroizing::new(vec![0_u32; count]);
-        let mut places = vec![Place { pattern: 0, at: 0 }; count];
-        for (hash, place) in windows() {
-            let Some(next) = starts.get_mut(bucket(hash, bucket_shift).saturating_add(1)) else {
-                continue;
-            };
-            let at = index(*next);
-            *next = next.saturating_add(1);
-            if let (Some(tag), Some(slot)) = (tags.get_mut(at), places.get_mut(at)) {
-                *tag = tag_of(hash);
-                *slot = place;
-            }
+        let (word, both) = self.second(hash);
+        if let Some(word) = self.second.get_mut(word) {
+            *word |= both;
         }
-        Self { plan, mask, bits, starts, tags, places, bucket_shift }
+        let mut slot = self.slot(hash);
+        while self.tags.get(slot).is_some_and(|tag| *tag != 0) {
+            slot = self.after(slot);
+        }
+        if let (Some(tag), Some(old)) = (self.tags.get_mut(slot), self.places.get_mut(slot)) {
+            *tag = tag_of(hash);
+            *old = place;
+        }
+    }
+
+    /// The word of the second table, and its two bits for a window.
+    fn second(&self, hash: u64) -> (usize, u64) {
+        let other = (hash ^ (hash >> 29)).wrapping_mul(SECOND_MULTIPLIER);
+        let shift = 64_u32.saturating_sub(self.second.len().trailing_zeros());
+        let word = usize::try_from(other >> shift).unwrap_or(0);
+        (word, 1 << ((other >> 6) & 63) | 1 << ((other >> 12) & 63))
+    }
+
+    /// Where the search for a window begins.
+    fn slot(&self, hash: u64) -> usize {
+        let shift = 64_u32.saturating_sub(self.tags.len().trailing_zeros());
+        usize::try_from(hash >> shift).unwrap_or(0)
+    }
+
+    /// Where it goes on.
+    fn after(&self, slot: usize) -> usize {
+        slot.wrapping_add(1) & self.tags.len().wrapping_sub(1)
     }
 
     /// Bytes from look to look.
@@ -127,12 +145,19 @@ impl Group {
         to: usize,
         found: &mut dyn FnMut(usize, Place),
     ) {
-        let mut at = match self.bits.len() {
-            n if n == WORDS[0] => self.by_stride::<{ WORDS[0] }>(text, from, to, found),
-            n if n == WORDS[1] => self.by_stride::<{ WORDS[1] }>(text, from, to, found),
-            n if n == WORDS[2] => self.by_stride::<{ WORDS[2] }>(text, from, to, found),
-            n if n == WORDS[3] => self.by_stride::<{ WORDS[3] }>(text, from, to, found),
-            _ => self.by_stride::<{ WORDS[4] }>(text, from, to, found),
+        let size = WORDS.iter().position(|words| *words == self.bits.len());
+        let mut at = match (size, self.plan.crowded) {
+            (Some(0), _) => self.by_stride::<{ WORDS[0] }, false>(text, from, to, found),
+            (Some(1), _) => self.by_stride::<{ WORDS[1] }, false>(text, from, to, found),
+            (Some(2), false) => self.by_stride::<{ WORDS[2] }, false>(text, from, to, found),
+            (Some(2), true) => self.by_stride::<{ WORDS[2] }, true>(text, from, to, found),
+            (Some(3), false) => self.by_stride::<{ WORDS[3] }, false>(text, from, to, found),
+            (Some(3), true) => self.by_stride::<{ WORDS[3] }, true>(text, from, to, found),
+            (Some(4), false) => self.by_stride::<{ WORDS[4] }, false>(text, from, to, found),
+            (Some(4), true) => self.by_stride::<{ WORDS[4] }, true>(text, from, to, found),
+            (Some(5), false) => self.by_stride::<{ WORDS[5] }, false>(text, from, to, found),
+            (Some(5), true) => self.by_stride::<{ WORDS[5] }, true>(text, from, to, found),
+            (_, _) => from,
         };
         while at < to {
             if text.len().saturating_sub(at) >= self.plan.width {
@@ -142,7 +167,7 @@ impl Group {
         }
     }
 
-    fn by_stride<const WORDS: usize>(
+    fn by_stride<const WORDS: usize, const CROWDED: bool>(
         &self,
         text: &[u8],
         from: usize,
@@ -150,18 +175,18 @@ impl Group {
         found: &mut dyn FnMut(usize, Place),
     ) -> usize {
         match self.plan.stride {
-            1 => self.batches::<WORDS, 1>(text, from, to, found),
-            2 => self.batches::<WORDS, 2>(text, from, to, found),
-            3 => self.batches::<WORDS, 3>(text, from, to, found),
-            4 => self.batches::<WORDS, 4>(text, from, to, found),
-            5 => self.batches::<WORDS, 5>(text, from, to, found),
-            6 => self.batches::<WORDS, 6>(text, from, to, found),
-            8 => self.batches::<WORDS, 8>(text, from, to, found),
-            9 => self.batches::<WORDS, 9>(text, from, to, found),
-            11 => self.batches::<WORDS, 11>(text, from, to, found),
-            13 => self.batches::<WORDS, 13>(text, from, to, found),
-            17 => self.batches::<WORDS, 17>(text, from, to, found),
-            25 => self.batches::<WORDS, 25>(text, from, to, found),
+            1 => self.batches::<WORDS, CROWDED, 1>(text, from, to, found),
+            2 => self.batches::<WORDS, CROWDED, 2>(text, from, to, found),
+            3 => self.batches::<WORDS, CROWDED, 3>(text, from, to, found),
+            4 => self.batches::<WORDS, CROWDED, 4>(text, from, to, found),
+            5 => self.batches::<WORDS, CROWDED, 5>(text, from, to, found),
+            6 => self.batches::<WORDS, CROWDED, 6>(text, from, to, found),
+            8 => self.batches::<WORDS, CROWDED, 8>(text, from, to, found),
+            9 => self.batches::<WORDS, CROWDED, 9>(text, from, to, found),
+            11 => self.batches::<WORDS, CROWDED, 11>(text, from, to, found),
+            13 => self.batches::<WORDS, CROWDED, 13>(text, from, to, found),
+            17 => self.batches::<WORDS, CROWDED, 17>(text, from, to, found),
+            25 => self.batches::<WORDS, CROWDED, 25>(text, from, to, found),
             _ => from,
         }
     }
@@ -174,7 +199,7 @@ impl Group {
         reason = "constants, and an index of no more bits than the table has; checks would cost a \
                   third of the speed"
     )]
-    fn batches<const WORDS: usize, const STRIDE: usize>(
+    fn batches<const WORDS: usize, const CROWDED: bool, const STRIDE: usize>(
         &self,
         text: &[u8],
         from: usize,
@@ -191,45 +216,71 @@ impl Group {
             bits[(hash >> shift) as usize] >> (hash & 63)
         };
         let mut at = from;
+        let mut list = [0_u32; LIST];
+        let mut listed = 0;
         while at.wrapping_add(STRIDE * BATCH) <= to
             && let Some(batch) = text.get(at..at.wrapping_add(STRIDE * (BATCH - 1) + LOAD))
         {
-            let mut passed = 0;
-            for number in 0..BATCH {
-                passed |= known(batch, number);
-            }
-            if passed & 1 == 1 {
+            if CROWDED {
+                // no branch that could be guessed wrongly: each is written, and kept if it passed
                 for number in 0..BATCH {
-                    if known(batch, number) & 1 == 1 {
-                        self.compare(text, at.wrapping_add(number * STRIDE), found);
+                    list[listed & (LIST - 1)] = at.wrapping_add(number * STRIDE) as u32;
+                    listed += (known(batch, number) & 1) as usize;
+                }
+                if listed > LIST - BATCH {
+                    self.compare_all(text, &list[..listed], found);
+                    listed = 0;
+                }
+            } else {
+                let mut passed = 0;
+                for number in 0..BATCH {
+                    passed |= known(batch, number);
+                }
+                if passed & 1 == 1 {
+                    for number in 0..BATCH {
+                        if known(batch, number) & 1 == 1 {
+                            self.compare(text, at.wrapping_add(number * STRIDE), found);
+                        }
                     }
                 }
             }
             at = at.wrapping_add(STRIDE * BATCH);
         }
+        self.compare_all(text, &list[..listed], found);
         at
     }
 
-    #[inline(never)]
-    fn compare(&self, text: &[u8], at: usize, found: &mut dyn FnMut(usize, Place)) {
-        let hash = hash(load_short(text.get(at..).unwrap_or_default()) & self.mask);
-        let bucket = bucket(hash, self.bucket_shift);
-        let edge = |bucket: usize| self.starts.get(bucket).copied().map_or(0, index);
-        let range = edge(bucket)..edge(bucket.wrapping_add(1));
-        let tags = self.tags.get(range.clone()).unwrap_or_default();
-        let places = self.places.get(range).unwrap_or_default();
-        for (tag, place) in tags.iter().zip(places) {
-            if *tag == tag_of(hash) {
-                found(at, *place);
-            }
+    fn compare_all(&self, text: &[u8], places: &[u32], found: &mut dyn FnMut(usize, Place)) {
+        for place in places {
+            self.compare(text, usize::try_from(*place).unwrap_or(usize::MAX), found);
         }
     }
-}
 
-/// Words of the bit table for so many windows.
-fn size_of_table(windows: usize) -> usize {
-    let wanted = windows.saturating_mul(SPARSE) / 64;
-    WORDS.into_iter().find(|words| *words >= wanted).unwrap_or(MOST_BITS / 64)
+    /// Tells what the window at `at` is, if it is one.
+    fn compare(&self, text: &[u8], at: usize, found: &mut dyn FnMut(usize, Place)) {
+        let rest = text.get(at..).unwrap_or_default();
+        let window =
+            rest.first_chunk().map_or_else(|| load_short(rest), |it| u64::from_le_bytes(*it));
+        let hash = hash(window & self.mask);
+        let (word, both) = self.second(hash);
+        if self.second.get(word).is_some_and(|word| word & both == both) {
+            self.compare_hash(hash, at, found);
+        }
+    }
+
+    #[inline(never)]
+    fn compare_hash(&self, hash: u64, at: usize, found: &mut dyn FnMut(usize, Place)) {
+        let wanted = tag_of(hash);
+        let mut slot = self.slot(hash);
+        while let Some(tag) = self.tags.get(slot).filter(|tag| **tag != 0) {
+            if *tag == wanted
+                && let Some(place) = self.places.get(slot)
+            {
+                found(at, *place);
+            }
+            slot = self.after(slot);
+        }
+    }
 }
 
 /// Up to eight bytes as a number; what is missing is zero.
@@ -245,15 +296,8 @@ fn hash(window: u64) -> u64 {
     window.wrapping_mul(MULTIPLIER)
 }
 
-fn bucket(hash: u64, shift: u32) -> usize {
-    usize::try_from(hash >> shift).unwrap_or(usize::MAX)
-}
-
+/// Never 0.
 #[expect(clippy::cast_possible_truncation, reason = "the middle of the hash is what is wanted")]
-fn tag_of(hash: u64) -> u32 {
-    (hash >> 16) as u32
-}
-
-fn index(number: u32) -> usize {
-    usize::try_from(number).unwrap_or(usize::MAX)
+fn tag_of(hash: u64) -> u16 {
+    (hash >> 20) as u16 | 1
 }

@@ -4,16 +4,18 @@
 //! The shortest pattern of a group sets its stride, so a few short ones must not hold up all; but
 //! two groups are two looks at the text. What is cheaper is reckoned for every cut by length.
 
-use super::filter::{Group, MOST_BITS, Plan, STRIDES};
+use super::filter::{Group, Plan, STRIDES, WORDS};
 use super::forms::{Forms, Pattern};
 
 /// The widths of windows to choose from.
-const WIDTHS: [usize; 3] = [4, 6, 8];
+const WIDTHS: [usize; 4] = [4, 5, 6, 8];
 /// Lengths beyond which a cut brings nothing.
 const LONGEST_CUT: usize = 40;
-/// What one look takes, in picoseconds, and what comes of one that passes for nothing.
-const LOOK: u64 = 500;
-const PASS: u64 = 12_000;
+/// What one look takes by the size of the table, in picoseconds; what it takes more in a crowd; and
+/// what comes of one that passes for nothing, without and in a crowd. Measured.
+const LOOKS: [u64; 6] = [800, 850, 900, 1000, 1200, 1900];
+const LISTING: u64 = 400;
+const PASS: [u64; 2] = [25_000, 7_000];
 
 /// The groups that find all patterns.
 pub(super) fn of(forms: &Forms) -> Vec<Group> {
@@ -68,22 +70,36 @@ fn plans(lengths: &[usize]) -> Vec<(Plan, usize)> {
 
 /// The plan for so many patterns of at least `length` bytes, with the time for a kilobyte.
 fn cheapest(length: usize, count: usize) -> (Plan, u64) {
-    let none = (Plan { width: length.clamp(1, 4), stride: 1 }, u64::MAX / 4);
+    let none = Plan { width: length.clamp(1, 4), stride: 1, words: WORDS[0], crowded: false };
     WIDTHS
         .into_iter()
-        .filter_map(|width| {
+        .flat_map(|width| tables().map(move |table| (width, table)))
+        .filter_map(|(width, (words, look, crowded))| {
             let room = length.checked_sub(width)?.saturating_add(1);
             let stride = STRIDES.into_iter().rev().find(|stride| *stride <= room)?;
-            let windows = count.saturating_mul(stride) as u64;
+            let windows = (count.saturating_mul(stride) as u64).saturating_mul(1_000_000);
             // of a million looks, so many pass by chance: the table, and what is common in texts
-            let table = windows.saturating_mul(1_000_000) >> MOST_BITS.ilog2();
-            let texts = windows.saturating_mul(1_000_000) >> (width.saturating_mul(9) / 2);
+            let table = windows.checked_div(words.saturating_mul(64) as u64)?;
+            let texts = windows >> width.saturating_mul(6);
             let passes = table.saturating_add(texts).min(1_000_000);
-            let look = LOOK.saturating_add(passes.saturating_mul(PASS) / 1_000_000);
-            Some((Plan { width, stride }, look.saturating_mul(1024).checked_div(stride as u64)?))
+            let [alone, listed] = PASS.map(|pass| passes.saturating_mul(pass) / 1_000_000);
+            let more = if crowded { listed.saturating_add(LISTING) } else { alone };
+            let cost = look.saturating_add(more).saturating_mul(1024).checked_div(stride as u64)?;
+            Some((Plan { width, stride, words, crowded }, cost))
         })
         .min_by_key(|(_, cost)| *cost)
-        .unwrap_or(none)
+        .unwrap_or((none, u64::MAX / 4))
+}
+
+/// The tables, by words, with what a look takes, and whether for a crowd.
+fn tables() -> impl Iterator<Item = (usize, u64, bool)> {
+    let sizes = WORDS.into_iter().zip(LOOKS).enumerate();
+    sizes.flat_map(|(size, (words, look))| {
+        [false, true]
+            .into_iter()
+            .filter(move |crowded| size >= 2 || !crowded)
+            .map(move |crowded| (words, look, crowded))
+    })
 }
 
 /// Where the windows of a pattern begin that other texts are least likely to have.

@@ -47,7 +47,8 @@ fn each_pattern_is_found_wherever_chunks_end() {
             super::forms::Check::Around(piece) => {
                 let mut long = vec![b'.'; usize::from(piece.before)];
                 long.extend_from_slice(value);
-                super::base64::whole(&long, piece.url, true).to_vec()
+                let url = needles.forms.bytes(pattern).iter().any(|it| b"-_".contains(it));
+                super::base64::whole(&long, url, true).to_vec()
             }
             super::forms::Check::Exact | super::forms::Check::Word => {
                 needles.forms.bytes(pattern).to_vec()
@@ -79,6 +80,33 @@ fn each_pattern_is_found_wherever_chunks_end() {
             }
         }
     }
+}
+
+#[test]
+fn one_of_each_form_at_every_place_around_an_edge() {
+    let needles = known(&[PASSWORD]);
+    let matcher = Matcher::new(&needles, false);
+    let mut seen = Vec::new();
+    for pattern in needles.forms.patterns() {
+        if seen.contains(&pattern.form) || !matches!(pattern.check, super::forms::Check::Exact) {
+            continue;
+        }
+        seen.push(pattern.form);
+        let bytes = needles.forms.bytes(pattern);
+        for edge in [16_384, 2 * 16_384] {
+            for at in edge - bytes.len() - 1..=edge + 1 {
+                let mut text = vec![b'.'; edge + 9000];
+                text[at..at + bytes.len()].copy_from_slice(bytes);
+                let hits = search(&matcher, &text, 16_384);
+                assert!(
+                    hits.iter().any(|hit| hit.offset == at as u64),
+                    "{:?} at {at}",
+                    pattern.form
+                );
+            }
+        }
+    }
+    assert!(seen.len() >= 13, "{seen:?}");
 }
 
 proptest! {

@@ -54,6 +54,8 @@ pub enum Why {
     Name,
     /// A comment.
     Comment,
+    /// One of too many in one value.
+    TooMany,
     /// Not hard enough to guess for a fingerprint, which can be guessed against.
     TooFewBits,
 }
@@ -68,6 +70,7 @@ impl Why {
             Self::Public => "is public",
             Self::Name => "is a name or an address",
             Self::Comment => "is a comment",
+            Self::TooMany => "has too many parts: the last ones are left out",
             Self::TooFewBits => "has fewer than 96 bits: its fingerprint could be guessed against",
         }
     }
@@ -171,13 +174,18 @@ impl Growing {
             return Ok(());
         }
         let id = u32::try_from(self.origins.len()).unwrap_or(u32::MAX);
-        self.seen.insert(hash, id);
-        self.origins.push(vec![origin]);
+        let mut added = false;
         for window in windows(bytes) {
             if bytes.len() <= MAX_UNIT || entropy::strength(window) == Strength::Strong {
                 self.forms.add(window, id, weak);
+                added = true;
             }
         }
+        if !added {
+            return Err(Why::Guessable);
+        }
+        self.seen.insert(hash, id);
+        self.origins.push(vec![origin]);
         Ok(())
     }
 }

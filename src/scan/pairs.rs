@@ -72,10 +72,10 @@ pub(super) fn unquoted(text: &str) -> &str {
 
 /// The passwords of a netrc file, by their machines.
 pub(super) fn netrc(text: &str) -> Option<Vec<(&str, &str)>> {
-    let mut words = text.split_ascii_whitespace();
-    if !matches!(words.next(), Some("machine" | "default")) {
+    if !is_netrc(text) {
         return None;
     }
+    let mut words = text.split_ascii_whitespace().skip(1);
     let mut machine = text.split_ascii_whitespace().nth(1).unwrap_or("default");
     let mut found = Vec::new();
     while let Some(word) = words.next() {
@@ -87,6 +87,12 @@ pub(super) fn netrc(text: &str) -> Option<Vec<(&str, &str)>> {
         }
     }
     (!found.is_empty()).then_some(found)
+}
+
+/// Whether a text begins as a netrc file does.
+pub(super) fn is_netrc(text: &str) -> bool {
+    let mut words = text.split_ascii_whitespace();
+    matches!(words.next(), Some("machine" | "default")) && words.any(|word| word == "password")
 }
 
 /// The 32 bytes of a key of `WireGuard`, which other tools write too.

@@ -4,6 +4,8 @@
 //! key only the private numbers are secret, since its public ones stand in the open by right.
 
 use super::armor::{self, Kind};
+use super::entropy::{self, Strength};
+use super::forms::MAX_UNIT;
 use super::names;
 use super::needle::Why;
 use super::pairs;
@@ -34,7 +36,10 @@ pub(super) fn parts(path: &str, value: &Plaintext) -> Vec<Part> {
     let bytes = value.expose();
     let mut parts = Parts { all: Vec::new() };
     parts.document(path, bytes);
-    parts.all.truncate(MAX_PARTS);
+    if parts.all.len() > MAX_PARTS {
+        parts.all.truncate(MAX_PARTS);
+        parts.all.push(Part { path: path.to_owned(), value: Err(Why::TooMany) });
+    }
     parts.all
 }
 
@@ -44,7 +49,8 @@ struct Parts {
 
 impl Parts {
     fn push(&mut self, path: &str, value: Result<&[u8], Why>) {
-        if self.all.len() < MAX_PARTS {
+        // one more tells that there were too many
+        if self.all.len() <= MAX_PARTS {
             let value = value.map(Plaintext::copy_of);
             self.all.push(Part { path: path.to_owned(), value });
         }
@@ -118,33 +124,16 @@ impl Parts {
 
     /// Text beside the keys: documents of known kinds, else lines.
     fn text(&mut self, path: &str, text: &str) {
-        if let Some(found) = pairs::netrc(text) {
-            for (name, password) in found {
-                self.leaf(&join(path, name), password);
-            }
+        if text.lines().nth(1).is_none() {
+            return self.line(path, text);
+        }
+        if let Some(key) = armor::putty(text) {
+            self.push(path, Err(Why::Public));
+            return self.push(&join(path, "private key"), Ok(&key));
+        }
+        if self.structured(path, text) {
             return;
         }
-        let multiple = text.lines().nth(1).is_some();
-        if text.starts_with(['{', '[']) && self.tree(path, Store::Json, text) {
-            return;
-        }
-        if let Some(found) = pairs::assignments(text) {
-            for (name, value) in found {
-                match value {
-                    Some(value) => self.leaf(&join(path, name), value),
-                    None => self.push(path, Err(Why::Comment)),
-                }
-            }
-            return;
-        }
-        if pairs::looks_like_yaml(text) && self.tree(path, Store::Yaml, text) {
-            return;
-        }
-        if !multiple {
-            self.leaf(path, text);
-            return;
-        }
-        let before = self.all.len();
         for (number, line) in (1_usize..).zip(text.lines()) {
             let line = line.trim();
             if pairs::is_comment(line) {
@@ -154,10 +143,46 @@ impl Parts {
             }
         }
         // short ones together may be long enough
-        let lines = self.all.get(before..).unwrap_or_default();
-        if text.len() <= super::forms::MAX_UNIT && lines.iter().all(|line| line.value.is_ok()) {
+        if text.len() <= MAX_UNIT && !text.lines().any(|line| pairs::is_comment(line.trim())) {
             self.push(path, Ok(text.as_bytes()));
         }
+    }
+
+    /// A single line: what it assigns, and all of it where that alone cannot be looked for. A value
+    /// that has a name already is what it is.
+    fn line(&mut self, path: &str, text: &str) {
+        let document = path.is_empty() || text.starts_with(['{', '[']) || pairs::is_netrc(text);
+        let before = self.all.len();
+        if !document || !self.structured(path, text) {
+            return self.leaf(path, text);
+        }
+        let strong = |part: &Part| part.value.as_ref().is_ok_and(is_strong);
+        if !self.all.get(before..).unwrap_or_default().iter().any(strong) {
+            self.leaf(path, text);
+        }
+    }
+
+    /// A document of a known kind; whether it is one.
+    fn structured(&mut self, path: &str, text: &str) -> bool {
+        if let Some(found) = pairs::netrc(text) {
+            for (name, password) in found {
+                self.leaf(&join(path, name), password);
+            }
+            return true;
+        }
+        if text.starts_with(['{', '[']) && self.tree(path, Store::Json, text) {
+            return true;
+        }
+        if let Some(found) = pairs::assignments(text) {
+            for (name, value) in found {
+                match value {
+                    Some(value) => self.leaf(&join(path, name), value),
+                    None => self.push(path, Err(Why::Comment)),
+                }
+            }
+            return true;
+        }
+        pairs::looks_like_yaml(text) && self.tree(path, Store::Yaml, text)
     }
 
     /// The leaves of a document; whether it is one.
@@ -249,6 +274,11 @@ impl Parts {
         self.keys(path, text);
         self.all.len() > before
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "its strength is estimated")]
+fn is_strong(value: &Plaintext) -> bool {
+    entropy::strength(value.expose()) == Strength::Strong
 }
 
 fn join(path: &str, part: &str) -> String {

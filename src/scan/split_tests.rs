@@ -51,6 +51,15 @@ fn documents_are_taken_apart() {
         pairs(&[("line 1", "q7Rk2mVw9Zt"), ("line 3", "second line"), ("", lines.trim())])
     );
     assert_eq!(values("one value \n"), pairs(&[("", "one value")]));
+    // a line may only look like an assignment
+    assert_eq!(values("Xk9#vQ2!mZw=1"), pairs(&[("", "Xk9#vQ2!mZw=1")]));
+    assert_eq!(values("Xk9vQ2mZw=1"), pairs(&[("Xk9vQ2mZw", "1"), ("", "Xk9vQ2mZw=1")]));
+    assert_eq!(values("TOKEN=q7Rk2mVw9ZtB"), pairs(&[("TOKEN", "q7Rk2mVw9ZtB")]));
+    let named = parts("db/password", &Plaintext::copy_of(b"a=q7Rk2mVw9ZtB"));
+    assert_eq!((named.len(), named[0].path.as_str()), (1, "db/password"));
+    let many = "q7Rk2mVw9ZtB\n".repeat(20_005);
+    let many = split(&many);
+    assert_eq!((many.len(), &many[20_000].1), (20_001, &Err(Why::TooMany)));
 }
 
 #[test]
@@ -123,6 +132,10 @@ fn keys_are_reduced_to_their_private_part() {
     let gpg = find("gpg.rsa.asc");
     assert_eq!(gpg.len(), 1);
     assert!(gpg[0].1.len() > 200);
+    let putty = find("putty.ppk");
+    let ed25519 = find("openssh.ed25519");
+    assert_eq!(putty.len(), 1);
+    assert!(super::armor::find(&putty[0].1, &ed25519[0].1).is_some(), "{putty:?} {ed25519:?}");
     // of nothing is the public part kept
     let modulus = bytes(rsa.n());
     assert!(!find("rsa.pkcs8.pem").iter().any(|(_, part)| *part == modulus));

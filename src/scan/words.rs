@@ -3,8 +3,12 @@
 
 /// The longest word that starts `characters`, in characters, if it has at least four.
 pub(super) fn longest(characters: &[char]) -> Option<usize> {
+    let first = *characters.first()?;
+    let from = WORDS.partition_point(|word| word.chars().next() < Some(first));
     WORDS
         .iter()
+        .skip(from)
+        .take_while(|word| word.starts_with(first))
         .filter(|word| word.len() <= characters.len())
         .filter(|word| word.chars().zip(characters).all(|(a, b)| a == *b))
         .map(|word| word.len())
@@ -61,8 +65,10 @@ const FOLLOWERS: [&str; 26] = [
     "eniatoslzgjuhmydvfbcwpkrxq",
 ];
 
-/// In the spelling of [`plain`].
+/// In the spelling of [`plain`], in order.
 const WORDS: [&str; 447] = [
+    "6sae2i",
+    "98t6s",
     "abcd",
     "abcde",
     "abcdef",
@@ -246,7 +252,15 @@ const WORDS: [&str; 447] = [
     "https",
     "hunter",
     "hyper",
+    "i2ea",
+    "i2eas",
+    "i2eas6",
+    "i2eas6t",
+    "i2eas6t8",
+    "i2eas6t89",
+    "i2eas6t89o",
     "identity",
+    "iiiii",
     "iloveyou",
     "imap",
     "immich",
@@ -337,6 +351,7 @@ const WORDS: [&str; 447] = [
     "october",
     "office",
     "onetwo",
+    "ooooo",
     "open",
     "openvpn",
     "oracle",
@@ -392,6 +407,7 @@ const WORDS: [&str; 447] = [
     "root",
     "router",
     "rust",
+    "sae2i",
     "safe",
     "sample",
     "saturday",
@@ -498,16 +514,20 @@ const WORDS: [&str; 447] = [
     "zxcv",
     "zxcvbn",
     "zxcvbnm",
-    "6sae2i",
-    "98t6s",
-    "i2ea",
-    "i2eas",
-    "i2eas6",
-    "i2eas6t",
-    "i2eas6t8",
-    "i2eas6t89",
-    "i2eas6t89o",
-    "iiiii",
-    "ooooo",
-    "sae2i",
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_in_order_and_can_be_met() {
+        assert!(WORDS.is_sorted());
+        for word in WORDS {
+            let characters: Vec<char> = word.chars().collect();
+            assert!(longest(&characters) >= Some(4), "{word}");
+            assert!(word.chars().map(plain).eq(word.chars()), "{word} is not as `plain` spells it");
+        }
+        assert_eq!(longest(&['x', 'q', 'z', 'v']), None);
+    }
+}

@@ -19,7 +19,7 @@ pub(crate) fn versions() -> Vec<Nix> {
     let named = ["SECRETCTL_TEST_NIX_OLD", "SECRETCTL_TEST_NIX_NEW"];
     let mut programs: Vec<Option<PathBuf>> = named
         .iter()
-        .filter_map(|name| std::env::var_os(name))
+        .filter_map(std::env::var_os)
         .map(|nix| Path::new(&nix).parent().map(Path::to_path_buf))
         .collect();
     if programs.is_empty() && Command::new("nix-instantiate").arg("--version").output().is_ok() {

@@ -221,18 +221,25 @@ impl Report {
 
 /// The program with the libraries of this machine, which may be newer than those of the guest.
 fn program() -> &'static Path {
-    static FOLDER: OnceLock<tempfile::TempDir> = OnceLock::new();
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     let make = || {
-        let folder = tempfile::Builder::new().prefix("program-").tempdir().unwrap();
-        set_mode(folder.path(), 0o755);
-        let program = folder.path().join("secretctl");
+        // A folder of this test, made anew each time: nobody would remove one of this run.
+        let test = std::env::current_exe().unwrap();
+        let test = test.file_name().unwrap().to_str().unwrap();
+        // without the hash that cargo puts behind the name
+        let name = test.rsplit_once('-').map_or(test, |(name, _)| name);
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("program-of-{name}"));
+        let _none = fs::remove_dir_all(&folder);
+        fs::create_dir_all(&folder).unwrap();
+        set_mode(&folder, 0o755);
+        let program = folder.join("secretctl");
         fs::copy(PROGRAM, &program).unwrap();
         let listed = Command::new("ldd").arg(PROGRAM).output().unwrap();
         let listed = String::from_utf8(listed.stdout).unwrap();
         let mut loader = String::new();
         for file in listed.split_whitespace().filter(|word| word.starts_with('/')) {
             let name = Path::new(file).file_name().unwrap();
-            fs::copy(file, folder.path().join(name)).unwrap();
+            fs::copy(file, folder.join(name)).unwrap();
             if name.to_str().unwrap().starts_with("ld-") {
                 loader = format!("{LIBRARIES}/{}", name.to_str().unwrap());
             }
@@ -244,7 +251,7 @@ fn program() -> &'static Path {
         assert!(patched.unwrap().success(), "patchelf");
         folder
     };
-    FOLDER.get_or_init(make).path()
+    FOLDER.get_or_init(make)
 }
 
 fn set_mode(path: &Path, mode: u32) {

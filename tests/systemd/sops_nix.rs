@@ -90,7 +90,7 @@ fn manifest(guest: &Guest, path: &str, link: &str, secrets: &[Value]) {
 }
 
 fn secret(name: &str, file: &str, more: &Value) -> Value {
-    let yaml = file.ends_with(".yaml");
+    let yaml = file.strip_suffix(".yaml").is_some();
     let mut secret = json!({
         "name": name, "key": if yaml { "db/password" } else { "" }, "path": format!("/run/secrets/{name}"),
         "owner": null, "uid": 0, "group": null, "gid": 0, "sopsFile": format!("/srv/{file}"),

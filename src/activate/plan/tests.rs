@@ -58,9 +58,9 @@ fn pieces(
     let plan = plan(&request);
     let piece = |piece: &Piece| {
         let kept = match piece.content {
-            Content::Keep => " kept",
-            Content::KeepAsIs => " kept as is",
             Content::Bytes(_) => "",
+            Content::Keep => " kept",
+            Content::KeepAsIs => " kept as it is",
         };
         format!("{} {}:{}{kept}", piece.name, piece.uid, piece.gid)
     };
@@ -79,7 +79,7 @@ fn an_owner_that_is_not_known_concerns_its_secret_alone() {
         [
             "named 7:8",
             "numbered 1234:8",
-            "unknown 0:0 kept as is",
+            "unknown 0:0 kept as it is",
             "unread 7:8 kept",
             "t 0:0",
             "bad 0:0 kept",

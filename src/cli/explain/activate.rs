@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::{Around, Failure, needs_lines, no_match_headline, tried_lines};
+use super::{Around, Failure, locked_headline, needs_lines, no_match_headline, tried_lines};
 use crate::activate::check::{CheckProblem, User, Wrong};
 use crate::activate::manifest::{Format, Source};
 use crate::activate::plan::{Deferred, PlanProblem, Subject, Why};
@@ -131,7 +131,7 @@ pub(crate) fn open_problem(problem: &OpenProblem, file: &Path, tried: &[Tried]) 
             let headline = if locked.groups.len() > 1 {
                 format!("cannot decrypt `{path}`: {locked}")
             } else {
-                no_match_headline(&path, &around)
+                locked_headline(locked, &path, &around)
             };
             let mut failure = tried_lines(Failure::new(headline), &around);
             for entry in locked.notable() {

@@ -5,7 +5,7 @@ use crate::format::sops::data_key::{Locked, RewrapError};
 use crate::format::sops::file::SopsError;
 use crate::format::sops::store::Way;
 use crate::format::sops::value::ValueError;
-use crate::key::wrapping::WrappingKey;
+use crate::key::wrapping::{WrappingKey, WrappingKind};
 use crate::work::Expected;
 
 /// Explains what is wrong with a sops file.
@@ -82,7 +82,7 @@ pub(super) fn locked(locked: &Locked, file: &str, around: &Around<'_>) -> Failur
             locked.needed
         )
     } else {
-        super::no_match_headline(file, around)
+        super::locked_headline(locked, file, around)
     };
     let mut failure = Failure { class: Class::NoMatch, ..Failure::new(headline) };
     failure = tried_lines(failure, around);
@@ -92,7 +92,14 @@ pub(super) fn locked(locked: &Locked, file: &str, around: &Around<'_>) -> Failur
     failure = needs_lines(failure, locked.needs().map(|key| need(key, around.needs)));
     let remedy = around.tried.iter().find_map(|tried| tried.remedy.clone());
     let remedy = remedy.or_else(|| locked.remedy());
+    let none_of_age = locked.needs().all(|key| key.kind() != WrappingKind::Age);
     failure.hint(remedy.unwrap_or_else(|| {
+        if none_of_age {
+            return format!(
+                "run `secretctl rekey {}` where one of these keys can be used",
+                quoted(file)
+            );
+        }
         format!(
             "name one of these keys with `--identity FILE`, or run `secretctl rekey {}` where one \
              of them is",

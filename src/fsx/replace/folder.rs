@@ -33,6 +33,24 @@ impl OpenFolder {
         let names_later = rustix::fs::access("/proc/self/fd", Access::EXISTS).is_ok();
         Ok(Self { file, path: path.to_owned(), is, names_later })
     }
+
+    /// A temporary without a name; `None` where the file system or the lack of `/proc` forbids it.
+    #[cfg(target_os = "linux")]
+    pub(super) fn unnamed(&self) -> Option<File> {
+        if !self.names_later {
+            return None;
+        }
+        let flags = OFlags::WRONLY | OFlags::TMPFILE | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(&self.file, ".", flags, Mode::from_raw_mode(0o600));
+        file.ok().map(File::from)
+    }
+
+    /// There are none; no folder says that it could have some.
+    #[cfg(not(target_os = "linux"))]
+    pub(super) fn unnamed(&self) -> Option<File> {
+        debug_assert!(!self.names_later);
+        None
+    }
 }
 
 /// The folder of the last of many replacements, which most often is that of the next one.

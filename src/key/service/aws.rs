@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 use super::borrowed::context;
 use super::error::Trouble;
 use super::http::{Answer, Call, Http, Tls};
-use super::said::said;
+use super::said::both;
 use super::surroundings::Surroundings;
 use super::text::{Text, body, decoded, encoded, hex, parsed, quoted};
 use crate::plaintext::Plaintext;
@@ -117,7 +117,7 @@ impl Aws {
         };
         let busy = |answer: &Answer| answer.is_busy() || is_throttled(answer);
         let answer = http.insist(around, &busy, &call)?;
-        if answer.is_good() { Ok(answer) } else { Err(refusal(&answer, &credential)) }
+        if answer.is_good() { Ok(answer) } else { Err(refusal(&answer, &credential, &value)) }
     }
 
     /// The credentials for a key, found once; those who come meanwhile wait.
@@ -178,6 +178,22 @@ struct Refusal<'a> {
     message: Text<'a>,
 }
 
+/// All that is read of an answer.
+#[expect(clippy::disallowed_methods, reason = "a credential, as the crate that signs has it")]
+pub(super) fn read(answer: &Answer, secret: &Plaintext) -> Vec<Trouble> {
+    let secret_access_key = String::from_utf8_lossy(secret.expose()).into_owned();
+    let access_key_id = "AKIAIOSFODNN7EXAMPLE".to_owned();
+    let credential =
+        Credential { access_key_id, secret_access_key, session_token: None, expires_in: None };
+    let sealed = parsed::<Encrypted<'_>>(&answer.body)
+        .and_then(|sealed| decoded(&sealed.ciphertext_blob, &BASE64_STANDARD));
+    let open = parsed::<Decrypted<'_>>(&answer.body)
+        .and_then(|open| decoded(&open.plaintext, &BASE64_STANDARD));
+    let role = sts::credentials_in(answer, &credential, "arn:aws:iam::1:role/r");
+    let errors = [sealed.err(), open.err(), role.err(), Some(refusal(answer, &credential, ""))];
+    errors.into_iter().flatten().collect()
+}
+
 /// A request with its signature, which is of this moment.
 #[expect(
     clippy::disallowed_methods,
@@ -206,7 +222,9 @@ fn signed(
     let headers = headers
         .filter(|(name, _)| name.as_str() != "host")
         .map(|(name, value)| (name.as_str().to_owned(), Plaintext::copy_of(value.as_bytes())));
-    Ok(Call { method: "POST", url: url.to_owned(), headers: headers.collect(), body: Some(body) })
+    let headers = headers.collect();
+    let url = url.to_owned();
+    Ok(Call { method: "POST", url, headers, body: Some(body), for_credentials: false })
 }
 
 /// Partition and region of a key. They become a part of a host name.
@@ -282,9 +300,13 @@ fn is_throttled(answer: &Answer) -> bool {
         && parsed::<Refusal<'_>>(&answer.body).is_ok_and(|r| codes.contains(&code(&r)))
 }
 
-fn refusal(answer: &Answer, credential: &Credential) -> Trouble {
+fn refusal(answer: &Answer, credential: &Credential, sent: &str) -> Trouble {
     let Ok(refusal) = parsed::<Refusal<'_>>(&answer.body) else {
-        return Trouble::Refused { status: answer.status, said: String::new(), remedy: None };
+        let remedy = matches!(answer.status, 401 | 403).then_some(
+            "these credentials are not taken: look at access key, secret access key and profile, \
+             and at the clock of this machine",
+        );
+        return Trouble::Refused { status: answer.status, said: String::new(), remedy };
     };
     let code = code(&refusal);
     let remedy = match code {
@@ -320,16 +342,11 @@ fn refusal(answer: &Answer, credential: &Credential) -> Trouble {
     let secrets = [
         secret(&credential.secret_access_key),
         secret(credential.session_token.as_deref().unwrap_or_default()),
+        secret(sent),
     ];
     let words = if code.contains("Signature") { "" } else { &refusal.message };
-    let words = said(words, &secrets.each_ref());
-    let said =
-        if words.is_empty() { said_code(code) } else { format!("{}: {words}", said_code(code)) };
+    let said = both(code, words, &secrets.each_ref());
     Trouble::Refused { status: answer.status, said, remedy }
-}
-
-fn said_code(code: &str) -> String {
-    code.chars().filter(char::is_ascii_alphanumeric).take(60).collect()
 }
 
 const FORM: &str = "it is not of the form arn:aws:kms:REGION:ACCOUNT:key/ID";

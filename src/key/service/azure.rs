@@ -15,8 +15,8 @@ use rsa::{BigUint, Oaep, RsaPublicKey};
 use serde::Deserialize;
 
 use super::error::Trouble;
-use super::http::{Answer, Call, Http, Tls, host_of, is_near};
-use super::said::said;
+use super::http::{Answer, Call, Http, Tls, host_of};
+use super::said::both;
 use super::surroundings::Surroundings;
 use super::text::{Text, body, decoded, parsed, quoted};
 use crate::plaintext::Plaintext;
@@ -120,25 +120,7 @@ impl Azure {
     fn fetch(&self, around: &Arc<Surroundings>, key: &Key<'_>) -> Result<Public, Trouble> {
         let way = format!("/keys/{}/{}", key.name, key.version);
         let answer = self.ask(around, key, "GET", way.trim_end_matches('/'), None)?;
-        let Bundle { key: jwk } = parsed(&answer.body)?;
-        if !jwk.kty.starts_with("RSA") {
-            return Err(Trouble::Name("it is no RSA key, and only those can wrap"));
-        }
-        let number = |text: &Option<Text<'_>>| {
-            let text = text.as_deref().unwrap_or_default().trim_end_matches('=');
-            let bytes = BASE64_URL_SAFE_NO_PAD.decode(text);
-            bytes
-                .map(|bytes| BigUint::from_bytes_be(&bytes))
-                .map_err(|_| Trouble::Answer("the key is not Base64"))
-        };
-        let rsa = RsaPublicKey::new(number(&jwk.n)?, number(&jwk.e)?)
-            .map_err(|_| Trouble::Answer("the key is no RSA key"))?;
-        let version = jwk.kid.rsplit('/').next().unwrap_or_default().to_owned();
-        let is_version = !version.is_empty() && version.bytes().all(|b| b.is_ascii_alphanumeric());
-        if !is_version || (!key.version.is_empty() && version != key.version) {
-            return Err(Trouble::Answer("it is another version of the key"));
-        }
-        Ok(Public { version, key: rsa })
+        Public::of(&answer, key.version)
     }
 
     fn ask(
@@ -160,11 +142,47 @@ impl Azure {
             if parts.is_some() {
                 headers.push(("content-type".to_owned(), Plaintext::copy_of(b"application/json")));
             }
-            Ok(Call { method, url: url.clone(), headers, body: parts.map(body) })
+            let (url, body) = (url.clone(), parts.map(body));
+            Ok(Call { method, url, headers, body, for_credentials: false })
         };
         let answer = http.insist(around, &Answer::is_busy, &call)?;
         if answer.is_good() { Ok(answer) } else { Err(refusal(&answer, &token)) }
     }
+}
+
+impl Public {
+    /// The key of an answer; of the version that is wanted, if one is.
+    fn of(answer: &Answer, wanted: &str) -> Result<Self, Trouble> {
+        let Bundle { key: jwk } = parsed(&answer.body)?;
+        if !jwk.kty.starts_with("RSA") {
+            return Err(Trouble::Name("it is no RSA key, and only those can wrap"));
+        }
+        let number = |text: &Option<Text<'_>>| {
+            let text = text.as_deref().unwrap_or_default().trim_end_matches('=');
+            let bytes = BASE64_URL_SAFE_NO_PAD.decode(text);
+            bytes
+                .map(|bytes| BigUint::from_bytes_be(&bytes))
+                .map_err(|_| Trouble::Answer("the key is not Base64"))
+        };
+        let rsa = RsaPublicKey::new(number(&jwk.n)?, number(&jwk.e)?)
+            .map_err(|_| Trouble::Answer("the key is no RSA key"))?;
+        let version = jwk.kid.rsplit('/').next().unwrap_or_default().to_owned();
+        let is_version = !version.is_empty() && version.bytes().all(|b| b.is_ascii_alphanumeric());
+        if !is_version || (!wanted.is_empty() && version != wanted) {
+            return Err(Trouble::Answer("it is another version of the key"));
+        }
+        Ok(Self { version, key: rsa })
+    }
+}
+
+/// All that is read of an answer.
+pub(super) fn read(answer: &Answer, secret: &Plaintext) -> Vec<Trouble> {
+    let open = parsed::<Decrypted<'_>>(&answer.body)
+        .and_then(|open| decoded(open.value.trim_end_matches('='), &BASE64_URL_SAFE_NO_PAD));
+    let token = credentials::token_in(&answer.body);
+    let errors =
+        [Public::of(answer, "").err(), open.err(), token.err(), Some(refusal(answer, secret))];
+    errors.into_iter().flatten().collect()
 }
 
 #[derive(Deserialize)]
@@ -216,7 +234,7 @@ fn check(around: &Surroundings, key: &Key<'_>) -> Result<String, Trouble> {
     }
     let host = host_of(key.vault).ok_or(Trouble::Name("the address of its vault is not one"))?;
     let rest = key.vault.split_once("://").map_or("", |(_, rest)| rest);
-    if rest.trim_end_matches('/').contains('/') {
+    if rest.trim_end_matches('/').contains(['/', '?', '#']) {
         return Err(Trouble::Name("the address of its vault has a path"));
     }
     let cloud = CLOUDS.iter().find(|cloud| {
@@ -224,13 +242,11 @@ fn check(around: &Surroundings, key: &Key<'_>) -> Result<String, Trouble> {
     });
     let resource = around.variable("SECRETCTL_AZURE_RESOURCE");
     match (cloud, resource) {
-        (_, Some(resource)) if cloud.is_some() || is_near(&host) || around.allows(key.vault) => {
+        (_, Some(resource)) if cloud.is_some() || around.allows(key.vault) => {
             Ok(resource.to_owned())
         }
         (Some(cloud), _) => Ok(format!("https://{cloud}")),
-        (None, _) if is_near(&host) || around.allows(key.vault) => {
-            Ok("https://vault.azure.net".to_owned())
-        }
+        (None, _) if around.allows(key.vault) => Ok("https://vault.azure.net".to_owned()),
         (None, _) => Err(Trouble::Forbidden { address: key.vault.to_owned() }),
     }
 }
@@ -248,9 +264,7 @@ fn refusal(answer: &Answer, token: &Plaintext) -> Trouble {
         404 => Some("look at name and version of the key, and whether it was deleted"),
         _ => None,
     };
-    let words = said(&error.message, &[token]);
-    let code: String = error.code.chars().filter(char::is_ascii_alphanumeric).take(60).collect();
-    let said = if words.is_empty() { code } else { format!("{code}: {words}") };
+    let said = both(&error.code, &error.message, &[token]);
     Trouble::Refused { status: answer.status, said, remedy }
 }
 

@@ -81,7 +81,8 @@ impl HttpSend for Lent {
         // Machines without a service of metadata should not wait long to learn it.
         let patience = if url.starts_with("http://169.254.") { SHORT } else { LONG };
         let body = (!body.is_empty()).then(|| Plaintext::copy_of(&body));
-        let call = Call { method, url, headers: headers.collect(), body };
+        let headers = headers.collect();
+        let call = Call { method, url, headers, body, for_credentials: true };
         let answer = self.http.ask_within(&self.around, call, patience);
         let answer = answer.map_err(|trouble| Error::unexpected(words(&trouble)))?;
         let mut response = http::Response::new(Bytes::copy_from_slice(answer.body.expose()));

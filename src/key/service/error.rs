@@ -71,8 +71,7 @@ impl ServiceError {
     pub fn remedy(&self) -> Option<String> {
         let text = match &self.trouble {
             Trouble::Off => {
-                "on a target, `net` of the manifest turns key services on; else use a key that is \
-                 at hand"
+                "on a target nobody is asked over a network: give the file a reader whose key is there"
             }
             Trouble::Forbidden { address } => {
                 return Some(format!(
@@ -105,7 +104,7 @@ impl ServiceError {
             },
             Trouble::Slow(_) | Trouble::Unreachable(_) => {
                 "look at the network and the proxy (HTTPS_PROXY, NO_PROXY), and for a CA of your \
-                 own set SSL_CERT_FILE"
+                 own set SSL_CERT_FILE; more time gives SECRETCTL_KEY_SERVICES_TIMEOUT"
             }
             Trouble::Redirect => "name the address that it points to, if you trust that one",
             Trouble::Refused { remedy, .. } => return remedy.map(str::to_owned),
@@ -150,3 +149,5 @@ impl std::error::Error for ServiceError {}
 
 /// The variable that names addresses which may be asked though nothing else vouches for them.
 pub const ALLOWED: &str = "SECRETCTL_KEY_SERVICES";
+/// The variable that says how many seconds a service has for an answer.
+pub(super) const TIME: &str = "SECRETCTL_KEY_SERVICES_TIMEOUT";

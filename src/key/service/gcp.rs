@@ -16,7 +16,7 @@ use serde::Deserialize;
 use super::borrowed::context;
 use super::error::Trouble;
 use super::http::{Answer, Call, Http, Tls};
-use super::said::said;
+use super::said::both;
 use super::surroundings::Surroundings;
 use super::text::{Text, body, decoded, encoded, parsed, quoted};
 use crate::key::wrapping::on_one_line;
@@ -83,10 +83,10 @@ impl Gcp {
                 ("authorization".to_owned(), Plaintext::copy_of(header.expose())),
             ];
             let body = Some(body(&[&head, &value, "}"]));
-            Ok(Call { method: "POST", url: url.clone(), headers, body })
+            Ok(Call { method: "POST", url: url.clone(), headers, body, for_credentials: false })
         };
         let answer = http.insist(around, &Answer::is_busy, &call)?;
-        if answer.is_good() { Ok(answer) } else { Err(refusal(&answer, &header)) }
+        if answer.is_good() { Ok(answer) } else { Err(refusal(&answer, &header, &value)) }
     }
 
     fn authorization(
@@ -132,19 +132,32 @@ struct Status<'a> {
     status: Text<'a>,
 }
 
+/// All that is read of an answer.
+pub(super) fn read(answer: &Answer, secret: &Plaintext) -> Vec<Trouble> {
+    let sealed = parsed::<Encrypted<'_>>(&answer.body)
+        .and_then(|sealed| decoded(&sealed.ciphertext, &BASE64_STANDARD));
+    let open = parsed::<Decrypted<'_>>(&answer.body)
+        .and_then(|open| decoded(&open.plaintext, &BASE64_STANDARD));
+    let errors = [sealed.err(), open.err(), Some(refusal(answer, secret, ""))];
+    errors.into_iter().flatten().collect()
+}
+
 /// `projects/P/locations/L/keyRings/R/cryptoKeys/K`; it becomes a part of an address.
 fn check(id: &str) -> Result<(), Trouble> {
     let parts: Vec<&str> = id.split('/').collect();
-    let fits = |name: &&str| {
+    let fits = |name: &str| {
         !name.is_empty()
             && !name.chars().all(|c| c == '.')
-            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(&b))
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
     };
-    let names = match parts.as_slice() {
-        ["projects", p, "locations", l, "keyRings", r, "cryptoKeys", k] => [*p, *l, *r, *k],
-        _ => [""; 4],
+    // Projects of a domain are called `example.com:name`; elsewhere a colon begins a verb.
+    let is_key = match parts.as_slice() {
+        ["projects", p, "locations", l, "keyRings", r, "cryptoKeys", k] => {
+            p.splitn(2, ':').chain([*l, *r, *k]).all(fits)
+        }
+        _ => false,
     };
-    if names.iter().all(fits) {
+    if is_key {
         Ok(())
     } else {
         Err(Trouble::Name("it is not of the form projects/P/locations/L/keyRings/R/cryptoKeys/K"))
@@ -215,7 +228,8 @@ fn header(context: &Context, credential: &Credential) -> Result<Plaintext, Troub
     header.ok_or_else(|| Trouble::Credentials("they give no token".to_owned()))
 }
 
-fn refusal(answer: &Answer, header: &Plaintext) -> Trouble {
+#[expect(clippy::disallowed_methods, reason = "looked for, so that it is not repeated")]
+fn refusal(answer: &Answer, header: &Plaintext, sent: &str) -> Trouble {
     let Ok(Refusal { error }) = parsed::<Refusal<'_>>(&answer.body) else {
         return Trouble::Refused { status: answer.status, said: String::new(), remedy: None };
     };
@@ -232,7 +246,11 @@ fn refusal(answer: &Answer, header: &Plaintext) -> Trouble {
         (400, _) => Some("what the file holds may be of another key"),
         _ => None,
     };
-    Trouble::Refused { status: answer.status, said: said(&error.message, &[header]), remedy }
+    let header = header.expose();
+    let token = Plaintext::copy_of(header.strip_prefix(b"Bearer ").unwrap_or(header));
+    let secrets = [token, Plaintext::copy_of(sent.as_bytes())];
+    let said = both(&error.status, &error.message, &secrets.each_ref());
+    Trouble::Refused { status: answer.status, said, remedy }
 }
 
 const SCOPE: &str = "https://www.googleapis.com/auth/cloudkms";

@@ -2,10 +2,11 @@
 //! redirects, and no plain HTTP but to this machine. Only the key services use it, and only when a
 //! key asks for it.
 
+use std::collections::HashMap;
 use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -23,6 +24,9 @@ use crate::plaintext::Plaintext;
 pub(super) struct Http {
     tls: Tls,
     agents: OnceLock<Result<Agents, Trouble>>,
+    /// Who did not answer, when, and how that showed: many questions to a service that is silent
+    /// are not to take many times as long as one.
+    silent: Mutex<HashMap<String, (Instant, Trouble)>>,
 }
 
 /// Whom a client trusts, and as whom it comes.
@@ -50,6 +54,8 @@ pub(super) struct Call {
     pub(super) headers: Vec<(String, Plaintext)>,
     /// The body; none for `GET`.
     pub(super) body: Option<Plaintext>,
+    /// Whether it is for credentials: those alone may come from the services of metadata.
+    pub(super) for_credentials: bool,
 }
 
 /// What it answered.
@@ -77,7 +83,7 @@ impl Answer {
 impl Http {
     /// A client that has opened nothing yet.
     pub(super) fn new(tls: Tls) -> Self {
-        Self { tls, agents: OnceLock::new() }
+        Self { tls, agents: OnceLock::new(), silent: Mutex::default() }
     }
 
     /// Asks once.
@@ -85,7 +91,7 @@ impl Http {
     /// # Errors
     /// [`Trouble`]; a refusal of the service is none here.
     pub(super) fn ask(&self, around: &Surroundings, call: Call) -> Result<Answer, Trouble> {
-        self.ask_within(around, call, PATIENCE)
+        self.ask_within(around, call, around.patience())
     }
 
     /// As [`Http::ask`], with less time.
@@ -100,12 +106,41 @@ impl Http {
     ) -> Result<Answer, Trouble> {
         let uri: Uri = call.url.parse().map_err(|_| Trouble::Name("its address is not one"))?;
         let near = uri.host().is_some_and(is_near);
-        check_scheme(&uri, near, around)?;
+        let metadata = uri.authority().is_some_and(|a| is_metadata(a.as_str()));
+        if metadata && !call.for_credentials {
+            return Err(Trouble::Forbidden { address: format!("http://{}", address_in(&uri)) });
+        }
+        check_scheme(&uri, near || metadata, around)?;
+        let host = address_in(&uri);
+        if let Some(known) = self.silence(&host, around) {
+            return Err(known);
+        }
         let agents = self.agents.get_or_init(|| Agents::of(&self.tls, around));
         let agents = agents.as_ref().map_err(Clone::clone)?;
-        let agent = if near { &agents.near } else { &agents.far };
+        // A proxy has no business between a machine and its metadata.
+        let agent = if near || metadata { &agents.near } else { &agents.far };
         let request = request(call, uri)?;
         let request = agent.configure_request(request).timeout_global(Some(patience)).build();
+        let answer = Self::answer(agent, request, patience);
+        if let Err(trouble @ (Trouble::Slow(_) | Trouble::Unreachable(_))) = &answer {
+            let mut silent = self.silent.lock().unwrap_or_else(PoisonError::into_inner);
+            silent.insert(host, (Instant::now(), trouble.clone()));
+        }
+        answer
+    }
+
+    /// How a host showed a while ago that it does not answer.
+    fn silence(&self, host: &str, around: &Surroundings) -> Option<Trouble> {
+        let silent = self.silent.lock().unwrap_or_else(PoisonError::into_inner);
+        let (when, trouble) = silent.get(host)?;
+        (when.elapsed() < around.patience()).then(|| trouble.clone())
+    }
+
+    fn answer(
+        agent: &Agent,
+        request: Request<impl ureq::AsSendBody>,
+        patience: Duration,
+    ) -> Result<Answer, Trouble> {
         let mut response = agent.run(request).map_err(|error| trouble(&error, patience))?;
         let status = response.status().as_u16();
         if (300..400).contains(&status) {
@@ -127,15 +162,21 @@ impl Http {
         busy: &dyn Fn(&Answer) -> bool,
         call: &dyn Fn() -> Result<Call, Trouble>,
     ) -> Result<Answer, Trouble> {
+        let patience = around.patience();
         let begin = Instant::now();
         let mut pause = PAUSE;
         loop {
-            let left = PATIENCE.saturating_sub(begin.elapsed());
-            let answer = self.ask_within(around, call()?, left)?;
-            if !busy(&answer) || begin.elapsed().saturating_add(pause) > PATIENCE {
+            let left = patience.saturating_sub(begin.elapsed()).max(PAUSE);
+            let slow = |trouble| {
+                let is_slow = matches!(trouble, Trouble::Slow(_));
+                if is_slow { Trouble::Slow(patience) } else { trouble }
+            };
+            let answer = self.ask_within(around, call()?, left).map_err(slow)?;
+            let wait = pause.saturating_add(jitter(pause));
+            if !busy(&answer) || begin.elapsed().saturating_add(wait) > patience {
                 return Ok(answer);
             }
-            sleep(pause.saturating_add(jitter(pause)));
+            sleep(wait);
             pause = pause.saturating_mul(2);
         }
     }
@@ -212,17 +253,26 @@ fn client(around: &Surroundings, certificate: &Path, key: &Path) -> Result<Clien
 }
 
 /// HTTPS everywhere; HTTP to this machine, and where the user names the address as it is.
-fn check_scheme(uri: &Uri, near: bool, around: &Surroundings) -> Result<(), Trouble> {
+fn check_scheme(uri: &Uri, allowed: bool, around: &Surroundings) -> Result<(), Trouble> {
     match uri.scheme_str() {
         Some("https") => Ok(()),
         Some("http") => {
-            let host = uri.authority().map(ToString::to_string).unwrap_or_default();
-            let address = format!("http://{host}");
-            let allowed = near || around.allows(&address) || is_metadata(&host);
-            if allowed { Ok(()) } else { Err(Trouble::Plain { address }) }
+            let address = format!("http://{}", address_in(uri));
+            if allowed || around.allows(&address) {
+                Ok(())
+            } else {
+                Err(Trouble::Plain { address })
+            }
         }
         _ => Err(Trouble::Name("its address begins with neither https nor http")),
     }
+}
+
+/// Host and port, for messages and for telling hosts apart.
+fn address_in(uri: &Uri) -> String {
+    let Some(authority) = uri.authority() else { return String::new() };
+    let shown = authority.as_str();
+    shown.rsplit_once('@').map_or(shown, |(_, host)| host).to_owned()
 }
 
 /// The host of an address that has nothing before it.
@@ -249,11 +299,24 @@ pub(super) fn is_near(host: &str) -> bool {
 
 /// The services by which clouds give credentials to their machines. Only the chains of credentials
 /// make such addresses: keys that files name lead nowhere but to key services.
-fn is_metadata(host: &str) -> bool {
-    ["169.254.169.254", "169.254.170.2", "169.254.170.23", "[fd00:ec2::254]", "[fd00:ec2::23]"]
-        .contains(&host)
-        || host == "metadata.google.internal"
+fn is_metadata(authority: &str) -> bool {
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    let host = host.to_ascii_lowercase();
+    let named = |one: &&str| {
+        host.strip_prefix(*one).is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '.']))
+    };
+    METADATA.iter().any(named)
 }
+
+const METADATA: [&str; 7] = [
+    "169.254.169.254",
+    "169.254.170.2",
+    "169.254.170.23",
+    "[fd00:ec2::254]",
+    "[fd00:ec2::23]",
+    "metadata.google.internal",
+    "100.100.100.200",
+];
 
 #[expect(clippy::disallowed_methods, reason = "the request goes to the service that it is for")]
 fn request(call: Call, uri: Uri) -> Result<Request<Vec<u8>>, Trouble> {
@@ -299,7 +362,5 @@ fn jitter(pause: Duration) -> Duration {
 
 /// Most bytes of an answer.
 const MOST: u64 = 1 << 20;
-/// For everything about one question.
-const PATIENCE: Duration = Duration::from_secs(30);
 const CONNECT: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(100);

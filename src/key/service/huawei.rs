@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 use super::error::Trouble;
 use super::http::{Answer, Http, Tls};
-use super::said::said;
+use super::said::both;
 use super::surroundings::Surroundings;
 use super::text::{Text, body, decoded, encoded, escaped, parsed, quoted};
 use crate::plaintext::Plaintext;
@@ -93,7 +93,7 @@ impl Huawei {
             signed(question, credentials)
         };
         let answer = http.insist(around, &Answer::is_busy, &call)?;
-        if answer.is_good() { Ok(answer) } else { Err(refusal(&answer, credentials)) }
+        if answer.is_good() { Ok(answer) } else { Err(refusal(&answer, credentials, &value)) }
     }
 
     /// The project of a region, which is asked for unless the credentials name one.
@@ -137,7 +137,7 @@ fn find_project(
     };
     let answer = http.insist(around, &Answer::is_busy, &call)?;
     if !answer.is_good() {
-        return Err(refusal(&answer, credentials));
+        return Err(refusal(&answer, credentials, ""));
     }
     let Projects { projects } = parsed(&answer.body)?;
     match projects.as_slice() {
@@ -192,6 +192,18 @@ struct Said<'a> {
     error_msg: Text<'a>,
 }
 
+/// All that is read of an answer.
+pub(super) fn read(answer: &Answer, secret: &Plaintext) -> Vec<Trouble> {
+    let credentials = Credentials::of("AKEXAMPLE", secret);
+    let sealed = parsed::<Encrypted<'_>>(&answer.body);
+    let open = parsed::<Decrypted<'_>>(&answer.body)
+        .and_then(|open| decoded(&open.plain_text, &BASE64_STANDARD));
+    let projects = parsed::<Projects<'_>>(&answer.body);
+    let refusal = refusal(answer, &credentials, "");
+    let errors = [sealed.err(), open.err(), projects.err(), Some(refusal)];
+    errors.into_iter().flatten().collect()
+}
+
 /// Region and key. The region becomes a part of a host name.
 fn place(id: &str) -> Result<(&str, &str), Trouble> {
     let (region, key) = id.trim().split_once(':').ok_or(Trouble::Name(FORM))?;
@@ -209,7 +221,7 @@ fn endpoint(around: &Surroundings, region: &str) -> String {
     }
 }
 
-fn refusal(answer: &Answer, credentials: &Credentials) -> Trouble {
+fn refusal(answer: &Answer, credentials: &Credentials, sent: &str) -> Trouble {
     let Ok(refusal) = parsed::<Refusal<'_>>(&answer.body) else {
         return Trouble::Refused { status: answer.status, said: String::new(), remedy: None };
     };
@@ -225,10 +237,10 @@ fn refusal(answer: &Answer, credentials: &Credentials) -> Trouble {
         404 => Some("look at region and id of the key"),
         _ => None,
     };
-    let words = said(&words, &credentials.secrets());
-    let code: String =
-        code.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '.').take(60).collect();
-    let said = if words.is_empty() { code } else { format!("{code}: {words}") };
+    let sent = Plaintext::copy_of(sent.as_bytes());
+    let mut secrets = credentials.secrets();
+    secrets.push(&sent);
+    let said = both(&code, &words, &secrets);
     Trouble::Refused { status: answer.status, said, remedy }
 }
 

@@ -8,11 +8,14 @@ use crate::plaintext::Plaintext;
 #[expect(clippy::disallowed_methods, reason = "looked for, so that it is not repeated")]
 pub(super) fn said(words: &str, secrets: &[&Plaintext]) -> String {
     let words = words.trim();
-    let repeats = secrets.iter().any(|secret| {
-        let secret = secret.expose();
-        secret.len() >= LEAST && words.as_bytes().windows(secret.len()).any(|part| part == secret)
-    });
-    if repeats {
+    // A part tells too much as well.
+    let repeats = |secret: &[u8]| {
+        let length = secret.len().min(PART);
+        let parts = || secret.windows(length);
+        secret.len() >= LEAST
+            && words.as_bytes().windows(length).any(|word| parts().any(|part| part == word))
+    };
+    if secrets.iter().any(|secret| repeats(secret.expose())) {
         return String::new();
     }
     let line = on_one_line(words.lines().next().unwrap_or_default());
@@ -24,6 +27,24 @@ pub(super) fn said(words: &str, secrets: &[&Plaintext]) -> String {
     short
 }
 
+/// A code of a service: no more than letters, digits and a few marks, and nothing secret.
+pub(super) fn code(code: &str, secrets: &[&Plaintext]) -> String {
+    let fits = |c: &char| c.is_ascii_alphanumeric() || "._-".contains(*c);
+    said(&code.chars().filter(fits).take(60).collect::<String>(), secrets)
+}
+
+/// Code and words.
+pub(super) fn both(first: &str, words: &str, secrets: &[&Plaintext]) -> String {
+    let (first, words) = (code(first, secrets), said(words, secrets));
+    match (first.is_empty(), words.is_empty()) {
+        (true, _) => words,
+        (_, true) => first,
+        _ => format!("{first}: {words}"),
+    }
+}
+
+/// Bytes of a secret that are not repeated, wherever they stand in it.
+const PART: usize = 12;
 /// Characters that are repeated at the most.
 const MOST: usize = 200;
 /// Bytes from which on something is worth hiding.
@@ -41,6 +62,11 @@ mod tests {
             "permission\\u{1b}[1m denied "
         );
         assert_eq!(said("bad token hvs.canary", &[&token]), "");
+        let long = Plaintext::copy_of(b"hvs.0123456789abcdefghijklmnop");
+        assert_eq!(said("bad token 456789abcdefgh...", &[&long]), "");
+        assert_eq!(both("Denied", "bad token 0123456789abcd", &[&long]), "Denied");
+        assert_eq!(both("hvs.0123456789abcdefghijklmnop", "no", &[&long]), "no");
+        assert_eq!(code("Acc ess\u{1b}<b>", &[]), "Accessb");
         assert_eq!(said(&"x".repeat(500), &[]).chars().count(), 201);
     }
 }

@@ -4,8 +4,9 @@
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use super::error::ALLOWED;
+use super::error::{ALLOWED, TIME};
 use crate::fsx::read_plaintext;
 use crate::plaintext::Plaintext;
 
@@ -46,6 +47,12 @@ impl Surroundings {
         read_plaintext(path, MOST)
     }
 
+    /// The time for everything about one question to a service.
+    pub fn patience(&self) -> Duration {
+        let named = self.variable(TIME).and_then(|text| text.parse().ok());
+        named.filter(|seconds| (1..=600).contains(seconds)).map_or(PATIENCE, Duration::from_secs)
+    }
+
     /// Whether the user names an address: itself, or all below it.
     pub fn allows(&self, address: &str) -> bool {
         let listed = self.variable(ALLOWED).unwrap_or_default();
@@ -57,3 +64,4 @@ impl Surroundings {
 }
 
 const MOST: usize = 1 << 20;
+const PATIENCE: Duration = Duration::from_secs(30);

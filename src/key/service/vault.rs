@@ -11,7 +11,7 @@ use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;
 
 use super::error::Trouble;
-use super::http::{Answer, Call, Http, Tls, host_of, is_near};
+use super::http::{Answer, Call, Http, Tls, host_of};
 use super::said::said;
 use super::surroundings::Surroundings;
 use super::text::{Text, body, decoded, encoded, parsed, quoted};
@@ -47,13 +47,13 @@ impl Vault {
     ) -> Result<Vec<Result<String, Trouble>>, Trouble> {
         let texts: Vec<_> = secrets.iter().map(|secret| encoded(secret)).collect();
         let inputs = texts.iter().map(|text| text.as_str()).collect::<Vec<_>>();
-        let answer = self.ask(around, key, "encrypt", "plaintext", &inputs)?;
+        let (answer, token) = self.ask(around, key, "encrypt", "plaintext", &inputs)?;
         let results = results(&answer, inputs.len())?;
-        let text = |one: BatchResult<'_>| match one.ciphertext {
+        let text = |(one, sent): (BatchResult<'_>, &str)| match one.ciphertext {
             Some(text) if !text.is_empty() => Ok(text.into_owned()),
-            _ => Err(one.refusal()),
+            _ => Err(one.refusal(sent, &token)),
         };
-        Ok(results.into_iter().map(text).collect())
+        Ok(results.into_iter().zip(inputs).map(text).collect())
     }
 
     /// Unwraps much that one key has wrapped, in one request.
@@ -66,16 +66,16 @@ impl Vault {
         key: &Key<'_>,
         encs: &[&str],
     ) -> Result<Vec<Result<Plaintext, Trouble>>, Trouble> {
-        let answer = self.ask(around, key, "decrypt", "ciphertext", encs)?;
+        let (answer, token) = self.ask(around, key, "decrypt", "ciphertext", encs)?;
         let results = results(&answer, encs.len())?;
         let secret = |one: BatchResult<'_>| match &one.plaintext {
             Some(text) if !text.is_empty() => decoded(text, &BASE64_STANDARD),
-            _ => Err(one.refusal()),
+            _ => Err(one.refusal("", &token)),
         };
         Ok(results.into_iter().map(secret).collect())
     }
 
-    /// `input` is Base64 or a ciphertext.
+    /// `inputs` are Base64 or ciphertexts. The answer, and the token that it was asked with.
     fn ask(
         &self,
         around: &Surroundings,
@@ -83,7 +83,7 @@ impl Vault {
         verb: &str,
         name: &str,
         inputs: &[&str],
-    ) -> Result<Answer, Trouble> {
+    ) -> Result<(Answer, Plaintext), Trouble> {
         check(around, key)?;
         let token = token(around)?;
         let http = self.http.get_or_init(|| Http::new(tls(around)));
@@ -109,15 +109,16 @@ impl Vault {
                     Plaintext::copy_of(namespace.as_bytes()),
                 ));
             }
-            Ok(Call { method: "POST", url: url.clone(), headers, body: Some(body(&parts)) })
+            let (url, body) = (url.clone(), Some(body(&parts)));
+            Ok(Call { method: "POST", url, headers, body, for_credentials: false })
         };
         let busy = |answer: &Answer| answer.is_busy() && answer.status != 500;
         let answer = http.insist(around, &busy, &call)?;
         // Where a part of a batch fails, the whole is answered with 400, and tells what of it.
         if answer.is_good() || answer.status == 400 && parsed::<Batch<'_>>(&answer.body).is_ok() {
-            return Ok(answer);
+            return Ok((answer, token));
         }
-        Err(refusal(&answer, &token))
+        Err(refusal(&answer, &token, inputs))
     }
 }
 
@@ -149,9 +150,11 @@ struct BatchResult<'a> {
 }
 
 impl BatchResult<'_> {
-    fn refusal(&self) -> Trouble {
-        let said = said(self.error.as_deref().unwrap_or_default(), &[]);
-        Trouble::Refused { status: 400, said, remedy: None }
+    fn refusal(&self, sent: &str, token: &Plaintext) -> Trouble {
+        let sent = Plaintext::copy_of(sent.as_bytes());
+        let said = said(self.error.as_deref().unwrap_or_default(), &[&sent, token]);
+        let remedy = said.contains("key not found").then_some(NO_SUCH_KEY);
+        Trouble::Refused { status: 400, said, remedy }
     }
 }
 
@@ -164,24 +167,47 @@ fn results(answer: &Answer, count: usize) -> Result<Vec<BatchResult<'_>>, Troubl
     }
 }
 
+/// All that is read of an answer.
+pub(super) fn read(answer: &Answer, secret: &Plaintext) -> Vec<Trouble> {
+    let mut troubles = vec![refusal(answer, secret, &[])];
+    match results(answer, 1) {
+        Ok(results) => {
+            for one in results {
+                let open = one.plaintext.as_deref().map(|text| decoded(text, &BASE64_STANDARD));
+                troubles.extend(open.and_then(Result::err));
+                troubles.push(one.refusal("", secret));
+            }
+        }
+        Err(trouble) => troubles.push(trouble),
+    }
+    troubles
+}
+
 #[derive(Deserialize)]
 struct Errors<'a> {
     #[serde(borrow, default)]
     errors: Vec<Text<'a>>,
 }
 
-fn refusal(answer: &Answer, token: &Plaintext) -> Trouble {
+const NO_SUCH_KEY: &str = "look at the name of the key, and whether it was deleted";
+
+fn refusal(answer: &Answer, token: &Plaintext, sent: &[&str]) -> Trouble {
     let errors: Vec<Text<'_>> = parsed::<Errors<'_>>(&answer.body).map_or(Vec::new(), |e| e.errors);
+    let sent: Vec<Plaintext> =
+        sent.iter().map(|text| Plaintext::copy_of(text.as_bytes())).collect();
+    let secrets: Vec<&Plaintext> = sent.iter().chain([token]).collect();
+    let words = errors.join("; ");
     let remedy = match answer.status {
         403 => Some(
             "the token has run out, or its policy does not allow `update` on the paths of this \
              key; run `vault login`, or ask for it",
         ),
+        400 if words.contains("key not found") => Some(NO_SUCH_KEY),
         404 => Some("look whether the engine is mounted there, and at VAULT_NAMESPACE"),
         503 => Some("it is sealed or starting; unseal it"),
         _ => None,
     };
-    Trouble::Refused { status: answer.status, said: said(&errors.join("; "), &[token]), remedy }
+    Trouble::Refused { status: answer.status, said: said(&words, &secrets), remedy }
 }
 
 /// Whether the token may go there, and the name is one.
@@ -194,7 +220,7 @@ fn check(around: &Surroundings, key: &Key<'_>) -> Result<(), Trouble> {
     if !is_plain(key.engine) || !is_plain(key.name) || key.name.contains('/') {
         return Err(Trouble::Name("it has characters that no path of an engine has"));
     }
-    let host = host_of(key.address).ok_or(Trouble::Name("its address is not one"))?;
+    host_of(key.address).ok_or(Trouble::Name("its address is not one"))?;
     let same = |other: &str| other.trim_end_matches('/') == key.address.trim_end_matches('/');
     let allowed = match around.variable("SOPS_HC_VAULT_ALLOWLIST") {
         Some("all") => true,
@@ -202,7 +228,6 @@ fn check(around: &Surroundings, key: &Key<'_>) -> Result<(), Trouble> {
         Some(list) => list.split(',').any(|uri| begins_with(key.address, uri.trim())),
         None => {
             around.trusting
-                || is_near(&host)
                 || around.allows(key.address)
                 || around.first(&["VAULT_ADDR", "BAO_ADDR"]).is_some_and(same)
         }
@@ -271,9 +296,13 @@ mod tests {
         assert!(refused(&[("SOPS_HC_VAULT_ALLOWLIST", "none"), ("VAULT_ADDR", far)], far));
         assert!(refused(&[("SOPS_HC_VAULT_ALLOWLIST", "https://vault.example:82")], far));
         assert!(!refused(&[("SOPS_HC_VAULT_ALLOWLIST", "x, https://vault.example:8200")], far));
-        assert!(!refused(&[], "http://127.0.0.1:8200"));
+        // Anybody can listen on a port of a machine.
+        assert!(refused(&[], "http://127.0.0.1:8200"));
+        assert!(!refused(&[("BAO_ADDR", "http://127.0.0.1:8200")], "http://127.0.0.1:8200"));
         assert!(refused(&[], "https://127.0.0.1.example"));
-        assert!(refused(&[("VAULT_ADDR", far)], "https://vault.example:8200@evil.example"));
+        let behind = key("https://vault.example:8200@evil.example");
+        let checked = check(&around(&[("VAULT_ADDR", far)]), &behind);
+        assert!(matches!(checked, Err(Trouble::Name(_))));
     }
 
     #[test]
@@ -285,6 +314,6 @@ mod tests {
             assert!(matches!(check(&around(&[]), &key), Err(Trouble::Name(_))), "{engine} {name}");
         }
         let key = Key { address: "http://localhost", engine: "team/transit", name: "fleet-1" };
-        assert!(check(&around(&[]), &key).is_ok());
+        assert!(check(&around(&[("VAULT_ADDR", "http://localhost")]), &key).is_ok());
     }
 }

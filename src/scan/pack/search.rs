@@ -11,6 +11,8 @@ use super::{Entry, Pack, PackId, PackKey, ROLLING_BITS, fingerprint, views};
 
 /// Bytes that are looked at together.
 const BLOCK: usize = 64 << 10;
+/// Bits of the beginning of a rolling hash that is looked at first.
+const COARSE_BITS: u32 = 17;
 /// Bytes of the last block that are looked at again: the longest window in the longest escapes.
 const OVERLAP: usize = 2 << 10;
 
@@ -28,6 +30,8 @@ pub struct PackSearch {
 struct Length {
     bytes: usize,
     rolling: Rolling,
+    /// One bit for each beginning of a rolling hash that occurs, small enough for the nearest cache.
+    coarse: Vec<u64>,
     /// One bit for each rolling hash that occurs.
     bits: Vec<u64>,
     entries: BTreeMap<u32, Vec<Entry>>,
@@ -41,11 +45,16 @@ impl PackSearch {
             let length = lengths.entry(entry.length).or_insert_with(|| Length {
                 bytes: entry.length,
                 rolling: key.rolling(entry.length),
+                coarse: vec![0; 1 << (COARSE_BITS - 6)],
                 bits: vec![0; 1 << (ROLLING_BITS - 6)],
                 entries: BTreeMap::new(),
             });
             let (word, bit) = place(entry.rolling);
             if let Some(word) = length.bits.get_mut(word) {
+                *word |= bit;
+            }
+            let (word, bit) = place(entry.rolling >> (ROLLING_BITS - COARSE_BITS));
+            if let Some(word) = length.coarse.get_mut(word) {
                 *word |= bit;
             }
             length.entries.entry(entry.rolling).or_default().push(*entry);
@@ -105,6 +114,10 @@ impl PackSearch {
     fn look(&self, view: &[u8], found: &mut dyn FnMut(PackId, usize)) {
         for length in &self.lengths {
             length.rolling.each(view, ROLLING_BITS, &mut |at, hash| {
+                let (word, bit) = place(hash >> (ROLLING_BITS - COARSE_BITS));
+                if length.coarse.get(word).is_none_or(|word| word & bit == 0) {
+                    return;
+                }
                 let (word, bit) = place(hash);
                 if length.bits.get(word).is_none_or(|word| word & bit == 0) {
                     return;

@@ -8,6 +8,8 @@ use zeroize::Zeroizing;
 const DEPTH: usize = 2;
 /// Shorter runs hold no window.
 const SHORTEST: usize = 24;
+/// The longest window, in escapes of escapes.
+const AROUND: usize = 768;
 /// A line of Base64 that is followed by another one is at least so long.
 const LINE: usize = 16;
 
@@ -42,23 +44,13 @@ fn decoded(
     });
     hex_runs(bytes, &mut next);
     wide_runs(bytes, &mut next);
-    if let Some(view) = unescaped(bytes, b"\\", backslash) {
-        next(&view, 0, true);
+    unescaped(bytes, b"\\", backslash, &mut |view, start| next(view, start, true));
+    unescaped(bytes, b"%$", percent, &mut |view, start| next(view, start, false));
+    if bytes.contains(&b'+') {
+        unescaped(bytes, b"%+", form, &mut |view, start| next(view, start, false));
     }
-    if let Some(view) = unescaped(bytes, b"%$", percent) {
-        next(&view, 0, false);
-    }
-    if bytes.contains(&b'+')
-        && let Some(view) = unescaped(bytes, b"%+", form)
-    {
-        next(&view, 0, false);
-    }
-    if let Some(view) = unescaped(bytes, b"&", entity) {
-        next(&view, 0, false);
-    }
-    if let Some(view) = unescaped(bytes, b"'", indented) {
-        next(&view, 0, false);
-    }
+    unescaped(bytes, b"&", entity, &mut |view, start| next(view, start, false));
+    unescaped(bytes, b"'", indented, &mut |view, start| next(view, start, false));
 }
 
 /// Runs of Base64, with line breaks between lines of some length.
@@ -70,9 +62,12 @@ fn base64_runs(bytes: &[u8], found: &mut dyn FnMut(&[u8], usize)) {
         loop {
             let line = length(bytes, end, |byte| base64::value_of(byte).is_some());
             end = end.saturating_add(line);
+            if line < LINE {
+                break;
+            }
             let next = base64::over_breaks(bytes, end);
             let more = bytes.get(next).is_some_and(|byte| base64::value_of(*byte).is_some());
-            if line < LINE || next == end || !more {
+            if next == end || !more {
                 break;
             }
             end = next;
@@ -109,6 +104,9 @@ fn hex_runs(bytes: &[u8], next: &mut dyn FnMut(&[u8], usize, bool)) {
 
 /// Runs of UTF-16 of European letters, of either order.
 fn wide_runs(bytes: &[u8], next: &mut dyn FnMut(&[u8], usize, bool)) {
+    if bytes.iter().filter(|byte| **byte < 8).count() < SHORTEST {
+        return;
+    }
     let orders: [fn([u8; 2]) -> u16; 2] = [u16::from_le_bytes, u16::from_be_bytes];
     for (first, order) in [0, 1].into_iter().flat_map(|first| orders.map(|order| (first, order))) {
         let pairs = bytes.get(first..).unwrap_or_default().chunks_exact(2);
@@ -137,25 +135,47 @@ fn length(bytes: &[u8], at: usize, fits: impl Fn(u8) -> bool) -> usize {
     rest.iter().position(|byte| !fits(*byte)).unwrap_or(rest.len())
 }
 
-/// With each escape that begins with one of the `marks` replaced; `None` where there is none.
+/// With each escape that begins with one of the `marks` replaced: the stretches in which there are
+/// some, and as much around them as a window is long.
 fn unescaped(
     bytes: &[u8],
     marks: &[u8],
     replace: fn(&[u8], &mut Vec<u8>) -> usize,
-) -> Option<Zeroizing<Vec<u8>>> {
-    if !bytes.iter().any(|byte| marks.contains(byte)) {
-        return None;
-    }
-    let mut out = Zeroizing::new(Vec::with_capacity(bytes.len().saturating_mul(2)));
-    let mut rest = bytes;
-    while let Some(first) = rest.first() {
+    found: &mut dyn FnMut(&[u8], usize),
+) {
+    let mut out = Zeroizing::new(Vec::new());
+    let mut at = 0;
+    // where the stretch began, and how many bytes are left of it
+    let (mut start, mut left) = (0_usize, 0_usize);
+    while let Some(first) = bytes.get(at) {
+        let kept = out.len();
+        let rest = bytes.get(at..).unwrap_or_default();
         let taken = if marks.contains(first) { replace(rest, &mut out) } else { 0 };
-        if taken == 0 {
-            out.push(*first);
+        if taken > 0 {
+            if left == 0 {
+                let replaced = Zeroizing::new(out.split_off(kept));
+                start = at.saturating_sub(AROUND);
+                out = Zeroizing::new(Vec::with_capacity(bytes.len().saturating_sub(start)));
+                out.extend_from_slice(bytes.get(start..at).unwrap_or_default());
+                out.extend_from_slice(&replaced);
+            }
+            left = AROUND;
+            at = at.saturating_add(taken);
+            continue;
         }
-        rest = rest.get(taken.max(1)..).unwrap_or_default();
+        if left > 0 {
+            out.push(*first);
+            left = left.saturating_sub(1);
+            if left == 0 {
+                found(&out, start);
+                out.clear();
+            }
+        }
+        at = at.saturating_add(1);
     }
-    Some(out)
+    if left > 0 {
+        found(&out, start);
+    }
 }
 
 /// `\n`, `\"`, `\x41`, `\u0041` and the like. Gives how many bytes it took.

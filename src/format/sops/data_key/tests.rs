@@ -187,7 +187,7 @@ fn what_cannot_be_done_changes_nothing() {
         assert_eq!(encs(&file), before);
         error.to_string()
     };
-    let text = "the key `arn:aws:kms:eu-west-1:1:key/x`: this program cannot use AWS KMS yet";
+    let text = "the key `arn:aws:kms:eu-west-1:1:key/x`: AWS KMS is not asked here";
     assert_eq!(refused(true, &[&[&a, &service]], None), text);
     assert_eq!(refused(false, &[&[&a], &[&service]], None), text);
     assert_eq!(refused(false, &[], None), "it would have no key that opens it");
@@ -407,7 +407,7 @@ fn the_long_message_has_the_frame_of_sops() {
         format!(
             "Failed to get the data key required to decrypt the SOPS file.\n\nGroup 0: FAILED\n  \
              {}: FAILED\n    - | no identity fits\n  \n  arn:aws:kms:eu-west-1:1:key/x: FAILED\n    \
-             - | this program cannot use AWS KMS yet\n\nRecovery failed because no master key was \
+             - | AWS KMS is not asked here\n\nRecovery failed because no master key was \
              able to decrypt the file. In\norder for SOPS to recover the file, at least one key \
              has to be successful,\nbut none were.",
             a.name()

@@ -95,13 +95,13 @@ impl Search<'_> {
         }
         match profile.get("credential_source") {
             Some("Environment") => {
-                return self.surely(EnvCredentialProvider::new(), "the environment has none");
+                return self.surely(&EnvCredentialProvider::new(), "the environment has none");
             }
             Some("EcsContainer") => {
-                return self.surely(ECSCredentialProvider::new(), "the container has none");
+                return self.surely(&ECSCredentialProvider::new(), "the container has none");
             }
             Some("Ec2InstanceMetadata") => {
-                return self.surely(IMDSv2CredentialProvider::new(), "the machine has none");
+                return self.surely(&IMDSv2CredentialProvider::new(), "the machine has none");
             }
             Some(other) => {
                 return Err(trouble(&format!("`credential_source = {other}` is not known")));
@@ -115,15 +115,15 @@ impl Search<'_> {
                 role.to_owned(),
                 file.into(),
             );
-            return self.surely(provider, "the web identity gives none");
+            return self.surely(&provider, "the web identity gives none");
         }
         if profile.get("sso_session").or_else(|| profile.get("sso_start_url")).is_some() {
             let provider = SSOCredentialProvider::new().with_profile(name);
-            return self.surely(provider, "the session of SSO has run out");
+            return self.surely(&provider, "the session of SSO has run out");
         }
         if profile.get("credential_process").is_some() {
             let provider = ProcessCredentialProvider::new().with_profile(name);
-            return self.surely(provider, "the program of the profile gives none");
+            return self.surely(&provider, "the program of the profile gives none");
         }
         self.of_the_machine()
     }
@@ -132,7 +132,7 @@ impl Search<'_> {
         let names =
             ["AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI"];
         if self.around.first(&names).is_some() {
-            return self.surely(ECSCredentialProvider::new(), "the container has none");
+            return self.surely(&ECSCredentialProvider::new(), "the container has none");
         }
         if self.around.variable("AWS_EC2_METADATA_DISABLED") == Some("true") {
             return Err(trouble(NOWHERE));
@@ -145,10 +145,10 @@ impl Search<'_> {
 
     fn surely(
         &self,
-        provider: impl ProvideCredential<Credential = Credential>,
+        provider: &impl ProvideCredential<Credential = Credential>,
         none: &str,
     ) -> Found {
-        self.ask(&provider)?.ok_or_else(|| trouble(none))
+        self.ask(provider)?.ok_or_else(|| trouble(none))
     }
 
     fn ask(

@@ -8,7 +8,7 @@ use super::profile::Profile;
 use super::{Found, endpoint, signed};
 use crate::key::service::error::Trouble;
 use crate::key::service::http::{Answer, Http};
-use crate::key::service::said::said;
+use crate::key::service::said::{code, said};
 use crate::key::service::surroundings::Surroundings;
 use crate::key::service::text::escaped;
 use crate::plaintext::Plaintext;
@@ -65,11 +65,25 @@ pub(in crate::key::service) fn take_on(
         signed(around, http, &signer, first, &url, &headers, body)
     };
     let answer = http.insist(around, &Answer::is_busy, &call)?;
-    #[expect(clippy::disallowed_methods, reason = "credentials are read from it")]
+    credentials_in(&answer, first, role.arn)
+}
+
+/// The credentials that STS gives, or why it does not.
+#[expect(clippy::disallowed_methods, reason = "credentials are read from it")]
+pub(in crate::key::service) fn credentials_in(
+    answer: &Answer,
+    first: &Credential,
+    role: &str,
+) -> Found {
     let text = std::str::from_utf8(answer.body.expose()).unwrap_or_default();
     if !answer.is_good() {
-        let code = element(text, "Code").unwrap_or_default();
-        let said = format!("role {}: {}", said(role.arn, &[]), said(code, &[]));
+        let secret = |text: &str| Plaintext::copy_of(text.as_bytes());
+        let secrets = [
+            secret(&first.secret_access_key),
+            secret(first.session_token.as_deref().unwrap_or_default()),
+        ];
+        let code = code(element(text, "Code").unwrap_or_default(), &secrets.each_ref());
+        let said = format!("role {}: {code}", said(role, &[]));
         return Err(Trouble::Refused {
             status: answer.status,
             said,

@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use crate::key::service::error::Trouble;
 use crate::key::service::http::{Answer, Call, Http, host_of, is_near};
-use crate::key::service::said::said;
+use crate::key::service::said::code;
 use crate::key::service::surroundings::Surroundings;
 use crate::key::service::text::{Text, escaped, parsed};
 use crate::plaintext::Plaintext;
@@ -157,11 +157,16 @@ impl Search<'_> {
             "content-type".to_owned(),
             Plaintext::copy_of(b"application/x-www-form-urlencoded"),
         )];
-        let answer =
-            self.http.ask(self.around, Call { method: "POST", url, headers, body: Some(form) })?;
+        let answer = self.http.ask(
+            self.around,
+            Call { method: "POST", url, headers, body: Some(form), for_credentials: true },
+        )?;
         if !answer.is_good() {
-            let code = parsed::<Refusal<'_>>(&answer.body).map(|refusal| said(&refusal.error, &[]));
-            let code = code.unwrap_or_default();
+            let secrets = proof.iter().map(|(_, value)| Plaintext::copy_of(value.as_bytes()));
+            let secrets: Vec<Plaintext> = secrets.collect();
+            let secrets: Vec<&Plaintext> = secrets.iter().collect();
+            let refusal = parsed::<Refusal<'_>>(&answer.body);
+            let code = refusal.map(|refusal| code(&refusal.error, &secrets)).unwrap_or_default();
             return Err(Trouble::Credentials(format!(
                 "the directory refuses (HTTP {}) {code}",
                 answer.status
@@ -189,8 +194,10 @@ impl Search<'_> {
             let url = format!("{endpoint}?api-version=2019-08-01&resource={resource}{client}");
             let headers =
                 vec![("x-identity-header".to_owned(), Plaintext::copy_of(header.as_bytes()))];
-            let answer =
-                self.http.ask(self.around, Call { method: "GET", url, headers, body: None })?;
+            let answer = self.http.ask(
+                self.around,
+                Call { method: "GET", url, headers, body: None, for_credentials: true },
+            )?;
             return machine_token(&answer).map(Some);
         }
         let host =
@@ -200,7 +207,7 @@ impl Search<'_> {
             host.trim_end_matches('/')
         );
         let headers = vec![("metadata".to_owned(), Plaintext::copy_of(b"true"))];
-        let call = Call { method: "GET", url, headers, body: None };
+        let call = Call { method: "GET", url, headers, body: None, for_credentials: true };
         match self.http.ask_within(self.around, call, SHORT) {
             Ok(answer) if answer.is_good() => machine_token(&answer).map(Some),
             Ok(_) | Err(_) => Ok(None),
@@ -219,7 +226,8 @@ fn machine_token(answer: &Answer) -> Result<Plaintext, Trouble> {
     }
 }
 
-fn token_in(answer: &Plaintext) -> Result<Plaintext, Trouble> {
+/// The token of an answer.
+pub(in crate::key::service) fn token_in(answer: &Plaintext) -> Result<Plaintext, Trouble> {
     let token: Token<'_> = parsed(answer)?;
     if token.access_token.is_empty() {
         return Err(Trouble::Answer("there is no token in it"));

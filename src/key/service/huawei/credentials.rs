@@ -31,6 +31,13 @@ impl Credentials {
         Self { id: id.to_owned(), secret, token, project: None, iam: None }
     }
 
+    /// An access key alone.
+    pub(in crate::key::service) fn of(id: &str, secret: &Plaintext) -> Self {
+        #[expect(clippy::disallowed_methods, reason = "a copy that is wiped like the other")]
+        let secret = Arc::new(Plaintext::copy_of(secret.expose()));
+        Self { id: id.to_owned(), secret, token: None, project: None, iam: None }
+    }
+
     /// What is not to be repeated.
     pub(in crate::key::service) fn secrets(&self) -> Vec<&Plaintext> {
         std::iter::once(&*self.secret).chain(self.token.as_deref()).collect()
@@ -92,7 +99,7 @@ struct Keys<'a> {
 fn of_machine(around: &Surroundings, http: &Http) -> Option<Credentials> {
     let ask = |method, way: &str, headers| {
         let url = format!("http://169.254.169.254{way}");
-        let call = Call { method, url, headers, body: None };
+        let call = Call { method, url, headers, body: None, for_credentials: true };
         http.ask_within(around, call, SHORT).ok().filter(Answer::is_good)
     };
     let life = ("x-metadata-token-ttl-seconds".to_owned(), Plaintext::copy_of(b"300"));

@@ -75,5 +75,5 @@ fn signed_at(
     headers.push(("authorization".to_owned(), text(&header)));
     let mark = if query.is_empty() { "" } else { "?" };
     let url = format!("{}{way}{mark}{query}", address.trim_end_matches('/'));
-    Ok(Call { method, url, headers, body })
+    Ok(Call { method, url, headers, body, for_credentials: false })
 }

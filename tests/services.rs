@@ -1,0 +1,36 @@
+//! Key services, as they are asked and as they answer: AWS KMS as moto has it and the transit engine
+//! of `OpenBao`, with the real sops both ways; the others by servers that check the exact request;
+//! and servers that mean harm.
+//!
+//! `SECRETCTL_TEST_MOTO` names `moto_server`, `SECRETCTL_TEST_BAO` the program `bao`.
+
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::disallowed_methods,
+    clippy::format_push_string,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    unreachable_pub,
+    reason = "tests run programs and may panic"
+)]
+
+mod desk;
+
+#[path = "services/aws.rs"]
+mod aws;
+#[path = "services/azure.rs"]
+mod azure;
+#[path = "services/bench.rs"]
+mod bench;
+#[path = "services/gcp.rs"]
+mod gcp;
+#[path = "services/hostile.rs"]
+mod hostile;
+#[path = "services/huawei.rs"]
+mod huawei;
+#[path = "services/server.rs"]
+mod server;
+#[path = "services/vault.rs"]
+mod vault;
