@@ -5,7 +5,7 @@
 //!   cannot use it.
 //! - [`Kind::Named`]: a file with mode 0600 in a private folder in memory, which goes when the value
 //!   is dropped.
-//! - [`Kind::Pipe`]: a named pipe in such a folder; see [`super::secret_pipe`].
+//! - [`Kind::Pipe`]: a named pipe in such a folder; see `secret_pipe`.
 //!
 //! Where this process is killed before a folder is removed, a helper does it: the same program started
 //! again as `__tidy`, which waits for the end of a pipe that only this process holds open. Where
