@@ -357,7 +357,7 @@ fn a_foreign_thing_where_the_link_is_to_be_stays() {
         assert_eq!(place_refused(&target), "`/run/secrets` is a file and no link of ours");
         for make in [
             || folder("/run/secrets"),
-            || symlink("/nowhere", "/run/secrets").unwrap(),
+            || symlink("/run/nowhere", "/run/secrets").unwrap(),
             || {
                 folder("/run/other.d/7");
                 symlink("/run/other.d/7", "/run/secrets").unwrap();

@@ -71,6 +71,7 @@ in
       packages = option (types.listOf types.package) [ ];
       services = option systemd.services { };
       sockets = option systemd.sockets { };
+      timers = option systemd.timers { };
       targets = option systemd.targets { };
       mounts = option systemd.mounts [ ];
       units = option (types.attrsOf types.unspecified) { };
@@ -143,6 +144,7 @@ in
       inherit (config.systemd)
         services
         sockets
+        timers
         targets
         mounts
         ;

@@ -163,6 +163,13 @@ let
     + "\n"
     + install unit;
 
+  timerText =
+    name: unit:
+    unitLines name unit
+    + "\n[Timer]\n"
+    + lines unit.timerConfig
+    + install unit;
+
   # As `systemd-escape --path` does it.
   escapePath =
     path:
@@ -224,6 +231,9 @@ in
       default = [ ];
     };
   };
+  timers = of {
+    timerConfig = section;
+  };
   targets = of { };
   mounts = types.listOf (
     types.submodule {
@@ -242,6 +252,7 @@ in
     {
       services,
       sockets,
+      timers ? { },
       targets,
       mounts,
       globalEnvironment ? { },
@@ -259,6 +270,7 @@ in
     in
     all "service" (serviceText globalEnvironment) services
     // all "socket" socketText sockets
+    // all "timer" timerText timers
     // all "target" unitLines targets
     // all "mount" mountText (
       builtins.listToAttrs (
