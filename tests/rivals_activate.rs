@@ -584,9 +584,10 @@ fn a_folder_in_the_place_of_a_link_stays() {
         host.at("etc")
     ));
     let run = pair.ours(&secrets, &[]).ended(1);
-    run.says("secret `a`: ");
+    run.says("secret `a`: ").says("secret `c`: ");
     assert_eq!(host.sh(&format!("cat {}", host.at("etc/run/ours/later"))), "b");
-    assert_eq!(host.sh(&format!("cat {}", host.at("etc/mine"))), "b");
+    // Nor does a file that somebody else made; theirs replaces it.
+    assert_eq!(host.sh(&format!("cat {}", host.at("etc/mine"))), "mine\n");
     assert_eq!(host.sh(&format!("cat {}", host.at("etc/folder/x"))), "x\n");
     if let Some(theirs) = pair.theirs(&secrets, &[]) {
         theirs.ended(1);
