@@ -103,6 +103,10 @@ impl State {
             let _gone = folder.unlink(&new);
             return Err(e);
         }
+        if sync {
+            // A note that comes back after a power cut is better than a link without one.
+            folder.sync()?;
+        }
         Ok(())
     }
 }

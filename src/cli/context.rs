@@ -74,7 +74,12 @@ impl Context {
                 interrupts: interrupts.clone(),
             },
             interrupts,
-            rules: common.rules.as_ref().map(|path| here.join(path)),
+            // an empty variable is none
+            rules: common
+                .rules
+                .as_ref()
+                .filter(|path| !path.is_empty())
+                .map(|path| here.join(path)),
             nix_args: common.nix_args.clone(),
             folders: Folders::from_environment(&variable),
             here,

@@ -114,6 +114,12 @@ impl Encrypt {
             // A rekey that has read the old content would put it back.
             let under_rules = context.rules_folder(&name).is_some();
             let _lock = under_rules.then(|| context.lock_for(&name, "encrypt")).transpose()?;
+            // Nor would whom it took from the readers stay outside.
+            if let (Some(job), Some(output)) = (&job, &self.output)
+                && context.job(output)?.1.expected != job.expected
+            {
+                return Err(explain(Problem::Changed).into());
+            }
             staged.commit().map_err(|error| explain(Problem::Replace(error)))?;
         }
         Ok(Done::Clean)

@@ -11,6 +11,8 @@ mod merge_sops;
 mod patterns;
 mod pre_commit;
 
+pub(crate) use pre_commit::{Blob, staged};
+
 use std::ffi::OsStr;
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -24,7 +26,7 @@ use super::{Done, Outcome, ui};
 use crate::format::age::AgeError;
 use crate::format::keys::Keys;
 use crate::fsx::read_limited;
-use crate::process::git::{GitError, git};
+use crate::process::git::{GitError, GitOutput, git};
 use crate::work::Problem;
 use crate::work::secret;
 use crate::work::sops::{self, MAX_FILE};
@@ -119,16 +121,25 @@ impl Textconv {
 /// Runs git where the command was called and wants it to work; what it printed, as text.
 #[expect(clippy::disallowed_methods, reason = "paths and settings, which git prints")]
 fn asked(context: &Context, arguments: &[&OsStr]) -> Result<Vec<u8>, Failure> {
+    Ok(printed(context, arguments)?.stdout.expose().to_vec())
+}
+
+/// The content of a blob.
+pub(crate) fn blob(context: &Context, name: &OsStr) -> Result<GitOutput, Failure> {
+    printed(context, &[OsStr::new("cat-file"), OsStr::new("blob"), name])
+}
+
+fn printed(context: &Context, arguments: &[&OsStr]) -> Result<GitOutput, Failure> {
     let output = git(&context.here, arguments).map_err(|error| git_failure(&error))?;
     if output.code == Some(0) {
-        return Ok(output.stdout.expose().to_vec());
+        return Ok(output);
     }
     let what = arguments.first().map(|word| word.to_string_lossy()).unwrap_or_default();
     Err(Failure::new(format!("`git {what}` failed: {}", output.said)))
 }
 
 /// The root of the work tree.
-fn top(context: &Context) -> Result<PathBuf, Failure> {
+pub(crate) fn top(context: &Context) -> Result<PathBuf, Failure> {
     let printed = asked(context, &["rev-parse", "--show-toplevel"].map(OsStr::new))
         .map_err(|failure| failure.hint("run this in the work tree of a git repository"))?;
     Ok(path_of(&printed))

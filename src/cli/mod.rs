@@ -59,7 +59,7 @@ pub(crate) struct Common {
     /// Rules file (`secretctl.yaml`, `secrets.nix`, or a folder with `flake.nix`) instead of the
     /// ones found from the file upwards
     #[arg(long, value_name = "FILE", global = true, env = "RULES", hide_env_values = true)]
-    rules: Option<PathBuf>,
+    rules: Option<OsString>,
     /// Allow the program `age-plugin-NAME` to run; also `SECRETCTL_PLUGINS=NAME,NAME`
     #[arg(long = "plugin", value_name = "NAME", global = true)]
     plugins: Vec<String>,

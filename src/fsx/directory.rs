@@ -134,7 +134,7 @@ impl Directory {
                 names.push(name);
             }
         }
-        names.sort();
+        names.sort_unstable();
         Ok(names)
     }
 

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fmt::{self, Write as _};
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -61,9 +61,7 @@ impl Lock {
             }
             // Someone may have removed the file meanwhile: then ours locks nothing.
             if same_file(&file, &path) {
-                let mut lock = Self { file, signed: true };
-                lock.sign(command).map_err(|e| LockError::io(&path, "write", e))?;
-                return Ok(lock);
+                return Ok(Self::signed(file, command));
             }
         }
     }
@@ -88,12 +86,7 @@ impl Lock {
             let (mut file, ours) = open_in(folder, name, &path)?;
             match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) if !ours => return Ok(Self { file, signed: false }),
-                Ok(()) if is_entry(&file, folder, name) => {
-                    let mut lock = Self { file, signed: true };
-                    // Who holds it is only told; a full file system must not end the run.
-                    let _untold = lock.sign(command);
-                    return Ok(lock);
-                }
+                Ok(()) if is_entry(&file, folder, name) => return Ok(Self::signed(file, command)),
                 Ok(()) => {}
                 Err(Errno::AGAIN | Errno::INTR) => {
                     let holder = holder(&mut file);
@@ -129,8 +122,17 @@ impl Lock {
         by_path.into_values().map(|root| Self::acquire(root, command, folders, waiting)).collect()
     }
 
+    fn signed(file: File, command: &str) -> Self {
+        let mut lock = Self { file, signed: true };
+        // Who holds it is only told; a full file system must not end the run.
+        let _untold = lock.sign(command);
+        lock
+    }
+
     fn sign(&mut self, command: &str) -> io::Result<()> {
         self.file.set_len(0)?;
+        // who held it before was read
+        self.file.rewind()?;
         let pid = std::process::id();
         self.file.write_all(format!("{pid} {command}\n").as_bytes())
     }

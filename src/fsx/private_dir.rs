@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, FileType, FlockOperation, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
 
+use super::reach::Users;
 use super::system::{self, Kind};
 use super::{Folders, random_name};
 use crate::plaintext::Plaintext;
@@ -154,26 +155,25 @@ impl PrivateDir {
         let stat = rustix::fs::stat(base)?;
         // Who owns the folder around ours can rename it away, and so can everybody without the
         // sticky bit.
-        let trusted = [0, OVERFLOW, rustix::process::geteuid().as_raw()].contains(&stat.st_uid);
-        let sticky = stat.st_mode & 0o1000 != 0;
-        if !trusted || stat.st_mode & 0o022 != 0 && !sticky {
+        if !Users::of_this_process().guard(&stat) {
             return Err(io::ErrorKind::PermissionDenied.into());
         }
         sweep(base);
-        let path = base.join(format!("{PREFIX}{}", random_name(16)?));
-        DirBuilder::new().mode(0o700).create(&path)?;
-        let made = Folder::open(&path).and_then(|folder| {
-            rustix::fs::flock(&folder.0, FlockOperation::NonBlockingLockExclusive)?;
-            if memory && !folder.is_memory() {
-                return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is on a disk"));
-            }
-            Ok(folder)
-        });
-        match made {
-            Ok(folder) => Ok(Self { folder, path }),
-            Err(e) => {
-                let _still_empty = std::fs::remove_dir(&path);
-                Err(e)
+        loop {
+            let path = base.join(format!("{PREFIX}{}", random_name(16)?));
+            DirBuilder::new().mode(0o700).create(&path)?;
+            match locked(&path) {
+                Ok(folder) if memory && !folder.is_memory() => {
+                    let _still_empty = std::fs::remove_dir(&path);
+                    return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is on a disk"));
+                }
+                Ok(folder) => return Ok(Self { folder, path }),
+                // A sweep came between the two calls and takes the folder away.
+                Err(Errno::AGAIN | Errno::NOENT) => {}
+                Err(e) => {
+                    let _still_empty = std::fs::remove_dir(&path);
+                    return Err(e.into());
+                }
             }
         }
     }
@@ -223,6 +223,14 @@ pub fn plain_name(name: &OsStr) -> OsString {
     }
 }
 
+/// Opens a new folder and takes its lock, which tells everybody that it is in use.
+fn locked(path: &Path) -> Result<Folder, Errno> {
+    let folder = Folder(rustix::fs::open(path, FOLDER, Mode::empty())?.into());
+    rustix::fs::flock(&folder.0, FlockOperation::NonBlockingLockExclusive)?;
+    let is_there = rustix::fs::stat(path).is_ok();
+    if is_there { Ok(folder) } else { Err(Errno::NOENT) }
+}
+
 /// Removes folders of killed processes: ours, private, and locked by nobody.
 fn sweep(base: &Path) {
     for entry in std::fs::read_dir(base).into_iter().flatten().flatten() {
@@ -240,8 +248,6 @@ fn sweep(base: &Path) {
 
 const FOLDER: OFlags =
     OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
-/// Who owns the files of root inside a user namespace that does not know root.
-const OVERFLOW: u32 = 65534;
 /// The permissions of everybody but the owner.
 const OTHERS: u32 = 0o077;
 const PREFIX: &str = "secretctl-";

@@ -282,6 +282,7 @@ pub fn commit_all(
         one.park().map_err(|error| (Vec::new(), Box::new(error)))?;
     }
     let mut done = Vec::with_capacity(staged.len());
+    let mut failed = None;
     let mut last: Option<(PathBuf, (u64, u64), File)> = None;
     for one in &mut staged {
         let same =
@@ -289,12 +290,15 @@ pub fn commit_all(
         let folder = same.map_or_else(|| one.folder(), |(_, _, folder)| Ok(folder));
         match folder.and_then(|folder| one.rename(&folder).map(|()| folder)) {
             Ok(folder) => last = Some((one.folder_path.clone(), one.folder_is, folder)),
-            Err(error) => return Err((done, Box::new(error))),
+            Err(error) => {
+                failed = Some(error);
+                break;
+            }
         }
         done.push(one.shown.clone());
     }
     let mut synced: Vec<&Path> = Vec::new();
-    for one in &staged {
+    for one in staged.iter().take(done.len()) {
         if !synced.contains(&one.folder_path.as_path()) {
             if let Err(error) = one.sync_folder() {
                 return Err((done, Box::new(error)));
@@ -302,7 +306,10 @@ pub fn commit_all(
             synced.push(&one.folder_path);
         }
     }
-    Ok(done)
+    match failed {
+        None => Ok(done),
+        Some(error) => Err((done, Box::new(error))),
+    }
 }
 
 /// Whether a file of this name is a temporary of ours, which is no one's secret file.

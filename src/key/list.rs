@@ -92,8 +92,8 @@ pub fn parse(text: &str) -> Result<List, Vec<BadLine>> {
     for (host, line) in unusable {
         if list.serves(host.as_deref()) { list.skipped.push(line) } else { bad.push(line) }
     }
-    list.skipped.sort_by_key(|line| line.line);
-    bad.sort_by_key(|line| line.line);
+    list.skipped.sort_unstable_by_key(|line| line.line);
+    bad.sort_unstable_by_key(|line| line.line);
     if bad.is_empty() { Ok(list) } else { Err(bad) }
 }
 

@@ -166,7 +166,7 @@ impl Services {
         for ((_, indexes), done) in tasks.iter().zip(done) {
             answers.extend(indexes.iter().copied().zip(done));
         }
-        answers.sort_by_key(|(index, _)| *index);
+        answers.sort_unstable_by_key(|(index, _)| *index);
         answers.into_iter().map(|(_, answer)| answer).collect()
     }
 
@@ -270,7 +270,7 @@ fn side_by_side<Task: Sync, Done: Send>(
         }
     });
     let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
-    done.sort_by_key(|(index, _)| *index);
+    done.sort_unstable_by_key(|(index, _)| *index);
     done.into_iter().map(|(_, answer)| answer).collect()
 }
 

@@ -71,8 +71,18 @@ pub fn capture(
             }
         }
     }
-    let status = child.wait().map_err(|source| ProcessError::Talk { program: name(), source })?;
-    Ok(Output { status, stdout, stderr })
+    // It has closed both, which need not be its end.
+    loop {
+        match child.try_wait() {
+            Ok(Some(status)) => return Ok(Output { status, stdout, stderr }),
+            Ok(None) if deadline.is_some_and(|deadline| Instant::now() > deadline) => {
+                end(&mut child);
+                return Err(ProcessError::Timeout { program: name(), after: timeout });
+            }
+            Ok(None) => thread::sleep(Duration::from_millis(1)),
+            Err(source) => return Err(ProcessError::Talk { program: name(), source }),
+        }
+    }
 }
 
 fn start(folder: &Path, program: &OsStr, args: &[OsString]) -> Result<Child, ProcessError> {

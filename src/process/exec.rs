@@ -153,21 +153,24 @@ pub(super) fn become_user(_user: &Account) -> io::Result<()> {
     Err(io::Error::new(io::ErrorKind::Unsupported, "another user only on Linux"))
 }
 
-/// A child to send signals to.
+/// A child to send signals to: by a descriptor, since its number may be another process's by the
+/// time a signal comes; by its number where there are no descriptors of processes.
 #[cfg(target_os = "linux")]
 #[derive(Debug)]
-struct Running(std::os::fd::OwnedFd);
+struct Running(Result<std::os::fd::OwnedFd, Pid>);
 
 #[cfg(target_os = "linux")]
 impl Running {
-    /// By a descriptor, since the number may be another process's by the time a signal comes.
-    fn of(pid: Pid) -> Option<Self> {
+    fn of(pid: Pid) -> Self {
         use rustix::process::{PidfdFlags, pidfd_open};
-        pidfd_open(pid, PidfdFlags::empty()).ok().map(Self)
+        Self(pidfd_open(pid, PidfdFlags::empty()).map_err(|_| pid))
     }
 
     fn send(&self, signal: Signal) {
-        let _ended = rustix::process::pidfd_send_signal(&self.0, signal);
+        let _ended = match &self.0 {
+            Ok(child) => rustix::process::pidfd_send_signal(child, signal),
+            Err(pid) => rustix::process::kill_process(*pid, signal),
+        };
     }
 }
 
@@ -178,8 +181,8 @@ struct Running(Pid);
 
 #[cfg(not(target_os = "linux"))]
 impl Running {
-    fn of(pid: Pid) -> Option<Self> {
-        Some(Self(pid))
+    fn of(pid: Pid) -> Self {
+        Self(pid)
     }
 
     fn send(&self, signal: Signal) {
@@ -201,7 +204,7 @@ impl Relay {
     fn begin(&self, child: &Child) {
         let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
         let mut early = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        early.child = pid.and_then(Running::of);
+        early.child = pid.map(Running::of);
         for signal in std::mem::take(&mut early.waiting) {
             early.send(signal);
         }

@@ -106,23 +106,29 @@ pub(crate) fn talk(
     command.stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() });
     let mut running = Running::start(command)?;
     let stdout = running.child.stdout.take();
-    let reader = std::thread::spawn(move || match stdout {
-        Some(mut stdout) => Plaintext::read_from(&mut stdout, limit),
-        None => Ok(Plaintext::default()),
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let read = stdout.map(|mut stdout| Plaintext::read_from(&mut stdout, limit));
+        sender.send(read.unwrap_or_else(|| Ok(Plaintext::default())))
     });
-    let stdin = running.child.stdin.take();
-    let status = std::thread::scope(|scope| {
-        if let (Some(mut stdin), Some(input)) = (stdin, input) {
-            #[expect(clippy::disallowed_methods, reason = "the program is handed its input")]
-            // A program that does not read all of it says by its status whether that is bad.
-            scope.spawn(move || stdin.write_all(input.expose()).is_ok());
+    if let (Some(mut stdin), Some(input)) = (running.child.stdin.take(), input) {
+        #[expect(clippy::disallowed_methods, reason = "the program is handed its input")]
+        let input = Plaintext::copy_of(input.expose());
+        #[expect(clippy::disallowed_methods, reason = "the program is handed its input")]
+        // A program that does not read all of it says by its status whether that is bad.
+        std::thread::spawn(move || stdin.write_all(input.expose()).is_ok());
+    }
+    let deadline = Instant::now().checked_add(patience);
+    let mut status = running.wait(patience)?;
+    let mut stdout = Plaintext::default();
+    if status.is_some() {
+        // What the program started may keep the pipe open after it.
+        let left = deadline.map_or(patience, |it| it.saturating_duration_since(Instant::now()));
+        match receiver.recv_timeout(left) {
+            Ok(read) => stdout = read?,
+            Err(_) => status = None,
         }
-        running.wait(patience)
-    })?;
-    let stdout = match status {
-        Some(_) => reader.join().map_err(|_| io::Error::from(io::ErrorKind::Other))??,
-        None => Plaintext::default(),
-    };
+    }
     let (said, last_line) = (running.complaint(), running.last_line());
     Ok(Answer { status, stdout, said, last_line })
 }

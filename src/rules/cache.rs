@@ -81,7 +81,7 @@ impl Slot {
                 entries.push((data.modified().ok()?, entry.path()));
             }
         }
-        entries.sort();
+        entries.sort_unstable();
         let now = SystemTime::now();
         for (index, (written, file)) in entries.iter().rev().enumerate() {
             let is_old = now.duration_since(*written).is_ok_and(|age| age > ENTRY_AGE);
@@ -129,7 +129,7 @@ impl State {
             let name = name.as_bytes();
             name == b"HOME" || name.starts_with(b"NIX_") || name.starts_with(b"XDG_CONFIG_")
         });
-        variables.sort();
+        variables.sort_unstable();
         for (name, value) in variables {
             self.part(name.as_bytes(), value.as_bytes());
         }
@@ -258,7 +258,7 @@ fn files(root: &Path) -> Option<Vec<PathBuf>> {
             }
         }
     }
-    files.sort();
+    files.sort_unstable();
     Some(files)
 }
 

@@ -107,7 +107,7 @@ fn entries(path: &Path) -> Option<String> {
             return None;
         }
     }
-    found.sort();
+    found.sort_unstable();
     let parts: Vec<&[u8]> = found.iter().flat_map(|(name, kind)| [name.as_slice(), kind]).collect();
     Some(hex(&Sha256::digest(parts.join(&b'/'))))
 }

@@ -414,10 +414,12 @@ impl<'m> Digger<'m> {
     }
 
     fn anywhere(&mut self, kind: Kind, random: &dyn Random) -> Result<(), Trouble> {
-        let mut visit = |name: Vec<u8>, mut bytes: &mut dyn Read| {
+        let mut visit = |name: Vec<u8>, bytes: &mut dyn Read| {
             if self.spent {
                 return Err(Trouble::Told);
             }
+            let left = self.shared.limits.bytes.saturating_sub(self.expanded.get());
+            let mut bytes = bytes.take(left.saturating_add(1));
             self.chain.push(Step::Member(kind, name));
             let read = self.content(&mut bytes, None);
             if let Ok(length) = read {

@@ -10,8 +10,17 @@ use super::form::Form;
 /// What comes out of a writer.
 pub(super) type Written = Zeroizing<Vec<u8>>;
 
-/// Every way of writing `text` into another one.
+/// Every way of writing `text` into another one, but for those that leave it as it is.
 pub(super) fn all(text: &str) -> Vec<(Form, Written)> {
+    // letters and digits are escaped by nobody
+    let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let mut forms = if plain { Vec::new() } else { escaped(text) };
+    forms.push((Form::Utf16, utf16(text, u16::to_le_bytes)));
+    forms.push((Form::Utf16, utf16(text, u16::to_be_bytes)));
+    forms
+}
+
+fn escaped(text: &str) -> Vec<(Form, Written)> {
     let mut forms = vec![(Form::Aterm, aterm(text))];
     for habit in JsonHabit::ALL {
         let json = json(text, habit);
@@ -39,8 +48,6 @@ pub(super) fn all(text: &str) -> Vec<(Form, Written)> {
         }
     }
     ini(text, &mut forms);
-    forms.push((Form::Utf16, utf16(text, u16::to_le_bytes)));
-    forms.push((Form::Utf16, utf16(text, u16::to_be_bytes)));
     forms
 }
 

@@ -112,10 +112,6 @@ fn attempt<'m>(
     open: &Open,
     about: About,
 ) -> Looked {
-    if rustix::fs::seek(&open.file, SeekFrom::Start(0)).is_err() {
-        let gaps = vec![unreadable(&io::ErrorKind::NotSeekable.into())];
-        return Looked { found: Vec::new(), gaps, bytes: 0 };
-    }
     let mut source = OnDisk { file: &open.file, at: 0, size: about.size, sparse: about.sparse };
     let disk = Disk(&open.file, about.size);
     // What decodes foreign bytes may have faults; one of them must not end the run.
@@ -150,7 +146,7 @@ impl Source for OnDisk<'_> {
         if self.at > 0 && self.at == self.size && !self.sparse {
             return Ok(0);
         }
-        let read = rustix::io::read(self.file, buffer)?;
+        let read = rustix::io::pread(self.file, buffer, self.at)?;
         self.at = self.at.saturating_add(read as u64);
         Ok(read)
     }
@@ -168,7 +164,6 @@ impl Source for OnDisk<'_> {
                 self.at
             }
         };
-        rustix::fs::seek(self.file, SeekFrom::Start(data))?;
         let hole = data.saturating_sub(self.at);
         self.at = data.max(self.at);
         Ok(hole)

@@ -8,6 +8,8 @@
 //!
 //! The tables are made of parts of secrets and are wiped.
 
+#![expect(clippy::inline_always, reason = "the program is built small; this is its inner loop")]
+
 use zeroize::Zeroizing;
 
 /// Bytes of one load; the most that a window has.
@@ -66,12 +68,9 @@ pub(super) struct Group {
 impl Group {
     /// Makes the tables. `patterns` are the bytes of each, and where its first window is; each has
     /// room for `stride` windows from there.
-    pub(super) fn new<'a>(
-        plan: Plan,
-        patterns: &(impl Iterator<Item = (u32, &'a [u8], usize)> + Clone),
-    ) -> Self {
+    pub(super) fn new(plan: Plan, patterns: &[(u32, &[u8], usize)]) -> Self {
         let mask = u64::MAX >> (64_usize.saturating_sub(plan.width.saturating_mul(8)));
-        let count = patterns.clone().count().saturating_mul(plan.stride);
+        let count = patterns.len().saturating_mul(plan.stride);
         let slots = count.saturating_mul(5).div_ceil(4).max(4).next_power_of_two();
         let mut group = Self {
             plan,
@@ -81,7 +80,7 @@ impl Group {
             tags: Zeroizing::new(vec![0; slots]),
             places: vec![Place { pattern: 0, at: 0 }; slots],
         };
-        for (pattern, bytes, first) in patterns.clone() {
+        for &(pattern, bytes, first) in patterns {
             for at in first..first.saturating_add(plan.stride) {
                 let window = load_short(bytes.get(at..).unwrap_or_default()) & mask;
                 group.add(
@@ -113,6 +112,7 @@ impl Group {
     }
 
     /// The word of the second table, and its two bits for a window.
+    #[inline(always)]
     fn second(&self, hash: u64) -> (usize, u64) {
         let other = (hash ^ (hash >> 29)).wrapping_mul(SECOND_MULTIPLIER);
         let shift = 64_u32.saturating_sub(self.second.len().trailing_zeros());
@@ -209,38 +209,45 @@ impl Group {
         let Ok(bits) = <&[u64; WORDS]>::try_from(self.bits.as_slice()) else { return from };
         let shift = 64 - WORDS.trailing_zeros();
         let mask = self.mask;
-        // the rest of the word is of no meaning: the last bit tells
-        let known = |batch: &[u8], number: usize| {
-            let window = batch.get(number * STRIDE..).and_then(|rest| rest.first_chunk());
-            let hash = hash(window.map_or(0, |bytes| u64::from_le_bytes(*bytes)) & mask);
-            bits[(hash >> shift) as usize] >> (hash & 63)
-        };
         let mut at = from;
         let mut list = [0_u32; LIST];
         let mut listed = 0;
         while at.wrapping_add(STRIDE * BATCH) <= to
             && let Some(batch) = text.get(at..at.wrapping_add(STRIDE * (BATCH - 1) + LOAD))
         {
+            // the rest of a word is of no meaning: the last bit tells
+            macro_rules! known {
+                ($number:literal) => {{
+                    let window = batch.get($number * STRIDE..).and_then(|rest| rest.first_chunk());
+                    let hash = hash(window.map_or(0, |it| u64::from_le_bytes(*it)) & mask);
+                    bits[(hash >> shift) as usize] >> (hash & 63)
+                }};
+            }
+            let known = [
+                known!(0),
+                known!(1),
+                known!(2),
+                known!(3),
+                known!(4),
+                known!(5),
+                known!(6),
+                known!(7),
+            ];
             if CROWDED {
                 // no branch that could be guessed wrongly: each is written, and kept if it passed
-                for number in 0..BATCH {
+                for (number, known) in known.iter().enumerate() {
                     list[listed & (LIST - 1)] = at.wrapping_add(number * STRIDE) as u32;
-                    listed += (known(batch, number) & 1) as usize;
+                    listed += (known & 1) as usize;
                 }
                 if listed > LIST - BATCH {
                     self.compare_all(text, &list[..listed], found);
                     listed = 0;
                 }
-            } else {
-                let mut passed = 0;
-                for number in 0..BATCH {
-                    passed |= known(batch, number);
-                }
-                if passed & 1 == 1 {
-                    for number in 0..BATCH {
-                        if known(batch, number) & 1 == 1 {
-                            self.compare(text, at.wrapping_add(number * STRIDE), found);
-                        }
+            } else if known.iter().fold(0, |all, one| all | one) & 1 == 1 {
+                for (number, known) in known.iter().enumerate() {
+                    if known & 1 == 1 {
+                        let place = at.wrapping_add(number * STRIDE) as u32;
+                        self.compare_all(text, &[place], found);
                     }
                 }
             }
@@ -250,6 +257,7 @@ impl Group {
         at
     }
 
+    #[inline(never)]
     fn compare_all(&self, text: &[u8], places: &[u32], found: &mut dyn FnMut(usize, Place)) {
         for place in places {
             self.compare(text, usize::try_from(*place).unwrap_or(usize::MAX), found);
@@ -257,6 +265,7 @@ impl Group {
     }
 
     /// Tells what the window at `at` is, if it is one.
+    #[inline(always)]
     fn compare(&self, text: &[u8], at: usize, found: &mut dyn FnMut(usize, Place)) {
         let rest = text.get(at..).unwrap_or_default();
         let window =
@@ -292,6 +301,7 @@ pub(super) fn load_short(bytes: &[u8]) -> u64 {
     u64::from_le_bytes(all)
 }
 
+#[inline(always)]
 fn hash(window: u64) -> u64 {
     window.wrapping_mul(MULTIPLIER)
 }

@@ -21,7 +21,7 @@ const PASS: [u64; 2] = [25_000, 7_000];
 pub(super) fn of(forms: &Forms) -> Vec<Group> {
     let mut order: Vec<u32> = (0_u32..).zip(forms.patterns()).map(|(index, _)| index).collect();
     let length = |index: &u32| pattern(forms, *index).map_or(0, |it| forms.bytes(it).len());
-    order.sort_by_key(length);
+    order.sort_unstable_by_key(|index| (length(index), *index));
     let lengths: Vec<usize> = order.iter().map(length).collect();
     plans(&lengths)
         .into_iter()
@@ -39,10 +39,13 @@ fn pattern(forms: &Forms, index: u32) -> Option<&Pattern> {
 }
 
 fn group(forms: &Forms, plan: Plan, chosen: &[u32]) -> Group {
-    let windows = chosen.iter().filter_map(|index| {
-        let bytes = forms.bytes(pattern(forms, *index)?);
-        Some((*index, bytes, rarest(bytes, plan)))
-    });
+    let windows: Vec<_> = chosen
+        .iter()
+        .filter_map(|index| {
+            let bytes = forms.bytes(pattern(forms, *index)?);
+            Some((*index, bytes, rarest(bytes, plan)))
+        })
+        .collect();
     Group::new(plan, &windows)
 }
 
@@ -102,24 +105,31 @@ fn tables() -> impl Iterator<Item = (usize, u64, bool)> {
     })
 }
 
-/// Where the windows of a pattern begin that other texts are least likely to have.
+/// Where the windows of a pattern begin that other texts are least likely to have: the first of the
+/// best.
 fn rarest(bytes: &[u8], plan: Plan) -> usize {
-    let span = plan.stride.saturating_add(plan.width).saturating_sub(1);
-    let rarity = |range: &[u8]| -> u32 {
-        let pairs = range.iter().zip(range.get(1..).unwrap_or_default());
-        pairs
-            .map(|(a, b)| if a == b { 0 } else { rarity_of(*a).saturating_add(rarity_of(*b)) })
-            .sum()
-    };
-    // the first of the best
-    (0_usize..)
-        .zip(bytes.windows(span))
-        .map(|(at, range)| (rarity(range), std::cmp::Reverse(at)))
-        .max()
-        .map_or(0, |(_, std::cmp::Reverse(at))| at)
+    let pairs = plan.stride.saturating_add(plan.width).saturating_sub(2);
+    let mut rarity = 0_u32;
+    let mut best = (0, 0);
+    let behind = bytes.iter().zip(bytes.iter().skip(1)).map(Some);
+    let behind = std::iter::repeat_n(None, pairs).chain(behind);
+    let ahead = bytes.iter().zip(bytes.iter().skip(1));
+    // each pair enters the span at its end and leaves it at its start
+    for (end, (enters, leaves)) in (1_usize..).zip(ahead.zip(behind)) {
+        rarity = rarity.saturating_add(rarity_of(enters));
+        rarity = rarity.saturating_sub(leaves.map_or(0, rarity_of));
+        if end >= pairs && rarity > best.0 {
+            best = (rarity, end.saturating_sub(pairs));
+        }
+    }
+    best.1
 }
 
-fn rarity_of(byte: u8) -> u32 {
+fn rarity_of((a, b): (&u8, &u8)) -> u32 {
+    if a == b { 0 } else { rarity_of_byte(*a).saturating_add(rarity_of_byte(*b)) }
+}
+
+fn rarity_of_byte(byte: u8) -> u32 {
     match byte {
         0 | b' ' | 0xff => 0,
         b'a'..=b'z' => 2,

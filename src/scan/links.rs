@@ -81,7 +81,7 @@ impl Links {
             .into_values()
             .filter_map(|mut group| {
                 let first = group.first()?.clone();
-                group.sort();
+                group.sort_unstable();
                 Some((first, group))
             })
             .collect();

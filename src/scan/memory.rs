@@ -128,7 +128,7 @@ impl Memory {
             .filter(|entry| is_set(&entry.file_name()) && entry.file_name() != OsStr::new(used))
             .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
             .collect();
-        sets.sort();
+        sets.sort_unstable();
         let old = sets.len().saturating_sub(MOST_SETS);
         for (_, path) in sets.into_iter().take(old) {
             // One that stays costs room and nothing else.

@@ -297,7 +297,7 @@ impl Plan {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => self.failed.push((nars, error.to_string())),
         }
-        others.sort();
+        others.sort_unstable();
         for path in others {
             let info = infos.get(&path);
             if let Some(info) = info.filter(|info| info.is_signed(filter.keys)) {

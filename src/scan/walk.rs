@@ -8,6 +8,7 @@ use std::ffi::{CStr, CString, OsStr};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -67,8 +68,6 @@ pub struct Counters {
     pub bytes: AtomicU64,
     /// Roots that were begun.
     pub roots: AtomicU64,
-    /// Set to end the walk early; what was not looked at is a gap.
-    pub stop: AtomicBool,
 }
 
 /// Walks through everything below the roots on `threads` threads.
@@ -199,20 +198,33 @@ impl<'w, 'm> Worker<'w, 'm> {
         let mut done = false;
         while let Some(task) = self.queue.next(done) {
             done = true;
-            match task {
-                Task::Root(root) => {
-                    self.counters.roots.fetch_add(1, Ordering::Relaxed);
-                    self.root(&root);
-                }
-                Task::Folder { root, parent, name } => self.folder(&root, &parent, &name),
-                Task::Files { root, parent, names } => {
-                    for (name, kind) in names {
-                        self.entry(&root, &parent, &name, kind);
-                    }
-                }
+            // one task that stops by a fault of ours must not end the run, nor go unsaid
+            if catch_unwind(AssertUnwindSafe(|| self.carry_out(&task))).is_err() {
+                self.digger = Digger::new(self.shared);
+                let (root, path) = match &task {
+                    Task::Root(root) => (root, root.path.clone()),
+                    Task::Folder { root, parent, name } => (root, joined(parent, name)),
+                    Task::Files { root, parent, .. } => (root, parent.path.clone()),
+                };
+                self.gap(root, path, Gap { chain: Vec::new(), why: Why::Stopped });
             }
         }
         self.walked
+    }
+
+    fn carry_out(&mut self, task: &Task) {
+        match task {
+            Task::Root(root) => {
+                self.counters.roots.fetch_add(1, Ordering::Relaxed);
+                self.root(root);
+            }
+            Task::Folder { root, parent, name } => self.folder(root, parent, name),
+            Task::Files { root, parent, names } => {
+                for (name, kind) in names {
+                    self.entry(root, parent, name, *kind);
+                }
+            }
+        }
     }
 
     fn root(&mut self, root: &Arc<Root>) {
@@ -324,10 +336,6 @@ impl<'w, 'm> Worker<'w, 'm> {
         } else {
             kind
         };
-        if self.counters.stop.load(Ordering::Relaxed) {
-            root.incomplete.store(true, Ordering::Relaxed);
-            return;
-        }
         match kind {
             FileType::RegularFile => self.file(root, parent, name),
             FileType::Directory => self.folder(root, parent, name),

@@ -217,8 +217,8 @@ fn by_tags(stanzas: &[Stanza], expected: &[Expected], known: &[Expected]) -> Com
     } else {
         result.unknown.extend(for_plugins.into_iter().cloned());
     }
-    result.missing.sort();
-    result.left_over.sort();
+    result.missing.sort_unstable();
+    result.left_over.sort_unstable();
     result
 }
 

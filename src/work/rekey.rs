@@ -138,7 +138,7 @@ pub fn carry_out(steps: &[Step], means: Means<'_, '_>) -> Result<Vec<PathBuf>, V
     let steps: Vec<&Step> = steps.iter().filter(|step| step.action != Action::Keep).collect();
     let mut ready = prepare_age(&steps, keys)?;
     ready.extend(rekey_sops::prepare(&steps, keys)?);
-    ready.sort_by_key(|(index, _)| *index);
+    ready.sort_unstable_by_key(|(index, _)| *index);
     unchanged(&steps)?;
     // Nobody is asked from here on, and there are temporaries to be removed. Once the first of
     // them is in place, the rest follows whatever comes.

@@ -1,9 +1,7 @@
 //! `secretctl git install`
 
 use std::ffi::OsStr;
-use std::fs;
 use std::io::ErrorKind;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use clap::Args;
@@ -111,16 +109,14 @@ fn hook(context: &Context) -> Result<(), Failure> {
         ))
         .hint(format!("add this line to it: {COMMAND} || exit 1")));
     }
-    let staging = Staging { create_parents: true, ..Staging::default() };
+    let staging = Staging { create_parents: true, new_mode: 0o755, ..Staging::default() };
     let text =
         format!("#!/bin/sh\n# Set by `secretctl git install --hook`.\n{COMMAND} || exit 1\n");
     let written = Staged::with(&file, staging).and_then(|mut staged| {
         staged.put(text.as_bytes())?;
         staged.commit()
     });
-    written.map_err(|error| replace_error(&error))?;
-    fs::set_permissions(&file, fs::Permissions::from_mode(0o755))
-        .map_err(|error| Failure::new(format!("cannot make `{shown}` a program: {error}")))
+    written.map_err(|error| replace_error(&error))
 }
 
 /// What `.git/config` gets. The plaintext that `textconv` prints must not be cached: git would

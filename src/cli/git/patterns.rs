@@ -66,7 +66,7 @@ fn patterns(
             ),
         }
     }
-    patterns.sort();
+    patterns.sort_unstable();
     patterns
 }
 

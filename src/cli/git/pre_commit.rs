@@ -10,10 +10,9 @@ use super::super::context::{Context, rules_failure};
 use super::super::explain::Failure;
 use super::super::{Done, Outcome, ui};
 use super::merge_sops::place;
-use super::{asked, git_failure, top};
+use super::{asked, blob, top};
 use crate::format::age::Encrypted;
 use crate::plaintext::Plaintext;
-use crate::process::git::git;
 use crate::rules::{Pattern, Wanted};
 use crate::work::sops;
 
@@ -35,7 +34,7 @@ impl PreCommit {
         }
         let rules = context.rules(Wanted::All)?;
         let mut failures: Vec<Failure> = rules.problems.iter().map(rules_failure).collect();
-        for (path, blob) in staged {
+        for Blob { path, name, .. } in staged.into_iter().filter(|blob| blob.is_file) {
             let file = top.join(&path);
             match rules.for_file(&file) {
                 Ok(None) => {}
@@ -43,9 +42,7 @@ impl PreCommit {
                 // Of rules files and the like, `.sops.yaml` often matches the names.
                 Ok(Some(_)) if rules.sources.iter().any(|source| source.file == file) => {}
                 Ok(Some((_, rule))) => {
-                    let arguments = [OsStr::new("cat-file"), OsStr::new("blob"), &blob];
-                    let output = git(&context.here, &arguments).map_err(|e| git_failure(&e))?;
-                    match state(&path, output.stdout) {
+                    match state(&path, blob(context, &name)?.stdout) {
                         State::Encrypted => {}
                         // A rule without `path_regex` says who would read what is encrypted.
                         State::Plain if matches!(rule.pattern, Pattern::Every) => {}
@@ -65,8 +62,18 @@ fn in_the_open(file: &Path) -> Failure {
         .hint("unstage it with `git restore --staged`, and put it in place with `secretctl edit`")
 }
 
-/// Paths from the root, each with its blob: regular files that were added or changed.
-fn staged(context: &Context) -> Result<Vec<(PathBuf, OsString)>, Failure> {
+/// What is about to be committed under a name.
+pub(crate) struct Blob {
+    /// From the root of the work tree.
+    pub(crate) path: PathBuf,
+    /// The name of its content.
+    pub(crate) name: OsString,
+    /// Whether it is a regular file; a link is kept as what it leads to.
+    pub(crate) is_file: bool,
+}
+
+/// All that was added or changed but for submodules, which are commits of other repositories.
+pub(crate) fn staged(context: &Context) -> Result<Vec<Blob>, Failure> {
     let arguments =
         ["diff", "--cached", "--raw", "-z", "--no-abbrev", "--no-renames", "--diff-filter=AMT"];
     let raw = asked(context, &arguments.map(OsStr::new))?;
@@ -77,8 +84,12 @@ fn staged(context: &Context) -> Result<Vec<(PathBuf, OsString)>, Failure> {
         let mut about = about.split(|byte| *byte == b' ').skip(1);
         let mode = about.next().unwrap_or_default();
         let blob = about.nth(1).unwrap_or_default();
-        if mode.starts_with(b"100") {
-            staged.push((OsStr::from_bytes(path).into(), OsStr::from_bytes(blob).to_owned()));
+        if !mode.starts_with(b"160") {
+            staged.push(Blob {
+                path: OsStr::from_bytes(path).into(),
+                name: OsStr::from_bytes(blob).to_owned(),
+                is_file: mode.starts_with(b"100"),
+            });
         }
     }
     Ok(staged)

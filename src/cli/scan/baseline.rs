@@ -58,7 +58,7 @@ impl Baseline {
 pub(super) fn write(file: &Path, told: &Told) -> Result<(), Failure> {
     let key = hex(&told.key);
     let mut findings: Vec<String> = told.leaks.iter().map(|leak| leak.id.clone()).collect();
-    findings.sort();
+    findings.sort_unstable();
     findings.dedup();
     let text = serde_json::to_string_pretty(&File { version: 1, key, findings });
     let text = text.map_err(|error| Failure::new(error.to_string()))?;

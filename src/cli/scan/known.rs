@@ -188,7 +188,7 @@ fn files_of(path: &Path) -> Result<Vec<PathBuf>, Failure> {
             }
         }
     }
-    files.sort();
+    files.sort_unstable();
     Ok(files)
 }
 

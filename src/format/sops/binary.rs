@@ -15,7 +15,7 @@ pub(super) fn read_plain(text: &Plaintext) -> Tree {
     let mut root = Map::default();
     root.push(DATA, Node::Leaf(Leaf::new(Value::Str(copy(text)))));
     let span = 0..text.len();
-    Tree { documents: vec![Document { root, metadata: None, span, metadata_span: None }] }
+    Tree { documents: vec![Document { root, span, ..Document::default() }] }
 }
 
 /// Prints a document as sops does.

@@ -55,7 +55,8 @@ pub(super) fn read(text: &Plaintext) -> Result<Tree, ParseError> {
         let hull = first.start..last.end;
         metadata_span = Some(if hull.len() == whole { hull } else { first.clone() });
     }
-    let document = Document { root, metadata, span: 0..text.len(), metadata_span };
+    let document =
+        Document { root, metadata, span: 0..text.len(), metadata_span, passed_over: false };
     Ok(Tree { documents: vec![document] })
 }
 

@@ -147,7 +147,9 @@ impl SopsFile {
     /// [`SopsError::Selector`].
     pub fn in_the_open(&self) -> Result<Option<Found>, SopsError> {
         let selector = Selector::new(self.metadata.rule.as_ref())?;
-        Ok(in_the_open::by_rule(&self.tree, &selector))
+        let passed_over = self.tree.documents.iter().position(|document| document.passed_over);
+        let passed_over = passed_over.map(|document| (document, Vec::new()));
+        Ok(passed_over.or_else(|| in_the_open::by_rule(&self.tree, &selector)))
     }
 
     /// The first value that is plain and was encrypted in another version of the file, and is not

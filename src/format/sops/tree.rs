@@ -31,6 +31,8 @@ pub struct Document {
     pub span: Range<usize>,
     /// The bytes to be cut for a document without metadata.
     pub metadata_span: Option<Range<usize>>,
+    /// Whether the text has values that are in no map, and that sops passes over: no MAC covers them.
+    pub passed_over: bool,
 }
 
 /// A map; duplicate keys stay where the format allows them.
@@ -194,6 +196,7 @@ impl Tree {
             metadata: document.metadata.as_ref().map(Map::copy),
             span: document.span.clone(),
             metadata_span: document.metadata_span.clone(),
+            passed_over: document.passed_over,
         };
         Self { documents: self.documents.iter().map(of_document).collect() }
     }

@@ -67,7 +67,11 @@ pub(crate) fn each(level: &mut Level<'_, '_>, visit: &mut Visit<'_>) -> Result<(
             descriptor(level)?;
         }
     }
-    Ok(())
+    // the directory of a zip may name members that do not follow each other
+    match level.peek(4)? {
+        [b'P', b'K', 1, 2] | [b'P', b'K', 5, 6] | [b'P', b'K', 6, 6..=8] => Ok(()),
+        _ => Err(Trouble::damaged("something stands between its members, or it is cut short")),
+    }
 }
 
 /// The packed length in the field of zip64.

@@ -191,7 +191,7 @@ fn of_stream(name: &str, error: &io::Error) -> Refusal {
 
 /// What is no file that could be replaced.
 fn is_stream(path: &Path) -> bool {
-    ["/dev", "/proc"].iter().any(|folder| path.starts_with(folder))
+    ["/dev/fd", "/dev/stdout", "/dev/stderr", "/proc"].iter().any(|it| path.starts_with(it))
         || std::fs::metadata(path).is_ok_and(|data| !data.is_file() && !data.is_dir())
 }
 

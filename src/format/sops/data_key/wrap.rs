@@ -60,7 +60,7 @@ pub fn wrap(
         }
     }
     let mut wrapped = wrap_jobs(&jobs, plugins, pgp, services);
-    wrapped.sort_by_key(|(at, _)| *at);
+    wrapped.sort_unstable_by_key(|(at, _)| *at);
     drop(jobs);
     let mut wrapped = wrapped.into_iter().peekable();
     let mut answers = Vec::with_capacity(requests.len());

@@ -14,8 +14,10 @@ use crate::plaintext::Plaintext;
 /// Reads a document.
 pub(in crate::format::sops) fn read(text: &Plaintext) -> Result<Tree, ParseError> {
     let text = bytes(text);
-    let mut document = Document { span: 0..text.len(), ..Document::default() };
-    for section in Scan::of(text)?.sections {
+    let scan = Scan::of(text)?;
+    let passed_over = scan.passed_over(text).next().is_some();
+    let mut document = Document { span: 0..text.len(), passed_over, ..Document::default() };
+    for section in scan.sections {
         if section.name == METADATA {
             let error = |what| line_fault(text, section.span.start, what);
             if document.metadata.is_some() {

@@ -6,8 +6,8 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use super::UNNAMED;
 use super::quote::{self, Found, comment_start};
+use super::{METADATA, UNNAMED};
 use crate::format::sops::store::ParseError;
 use crate::format::sops::text::{line_fault, part};
 use crate::format::sops::tree::{MAX_NODES, Style};
@@ -92,6 +92,25 @@ impl Scan {
             last.span.end = text.len();
         }
         Ok(Self { sections, junk })
+    }
+}
+
+impl Scan {
+    /// Values that count for nothing: of a key that comes again, behind headers, and behind keys in
+    /// quotes. Without those of the metadata.
+    pub(super) fn passed_over<'a>(
+        &'a self,
+        text: &'a [u8],
+    ) -> impl Iterator<Item = Range<usize>> + 'a {
+        let room = self.sections.iter().find(|section| section.name == METADATA);
+        let room = room.map_or(0..0, |section| section.room(text));
+        let earlier = self.sections.iter().flat_map(|section| &section.keys);
+        let earlier = earlier.flat_map(|key| &key.earlier);
+        let is_value = |span: &&Range<usize>| {
+            let text = part(text, span).trim_ascii();
+            !matches!(text.first(), None | Some(b'#' | b';')) && !room.contains(&span.start)
+        };
+        earlier.chain(&self.junk).filter(is_value).cloned().collect::<Vec<_>>().into_iter()
     }
 }
 

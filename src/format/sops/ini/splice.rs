@@ -282,7 +282,11 @@ fn change_metadata(
     let place = scan.sections.iter().find(|section| section.name == METADATA);
     match (edit, place) {
         (MetadataEdit::Keep, _) | (MetadataEdit::Remove, None) => {}
-        (MetadataEdit::Remove, Some(section)) => edits.cut(section.room(text)),
+        (MetadataEdit::Remove, Some(section)) => {
+            edits.cut(section.room(text));
+            // no MAC covers them
+            scan.passed_over(text).for_each(|span| edits.cut(span));
+        }
         (MetadataEdit::Put(metadata), Some(section)) => {
             let mut out = Plaintext::default();
             let last = section.span.end == text.len();

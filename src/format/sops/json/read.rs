@@ -204,10 +204,11 @@ impl Reader<'_> {
         let (metadata, metadata_span) = self.take_metadata(&mut root, start..end)?;
         self.scanner.space();
         // sops does not look at it; what is encrypted already is read as sops reads it
-        if self.scanner.peek().is_some() && metadata.is_none() {
+        let passed_over = self.scanner.peek().is_some();
+        if passed_over && metadata.is_none() {
             return Err(self.scanner.fault("text behind the end of the document"));
         }
-        Ok(Document { root, metadata, span: start..end, metadata_span })
+        Ok(Document { root, metadata, span: start..end, metadata_span, passed_over })
     }
 
     fn take_metadata(

@@ -31,6 +31,11 @@ pub(in crate::format::sops) fn splice(
             if let Some(room) = root.find(METADATA).and_then(|index| root.room_of(index)) {
                 edits.cut(room);
             }
+            // no MAC covers what may stand there
+            let behind = root.span.end..text.len();
+            if !part(text, &behind).trim_ascii().is_empty() {
+                edits.cut(behind);
+            }
         }
         MetadataEdit::Put(map) => {
             let root = root()?;

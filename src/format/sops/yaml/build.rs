@@ -28,12 +28,8 @@ pub(super) fn build(text: &str, mut nodes: Nodes) -> Result<Tree, ParseError> {
         builder.comments(&mut items, &parsed.head, false, context, MapItem::Comment)?;
         builder.root(&mut items, parsed.root, context)?;
         builder.comments(&mut items, &parsed.foot, false, context, MapItem::Comment)?;
-        let mut document = Document {
-            root: Map { items },
-            metadata: None,
-            span: parsed.span,
-            metadata_span: None,
-        };
+        let mut document =
+            Document { root: Map { items }, span: parsed.span, ..Document::default() };
         builder.take_metadata(&mut document, parsed.root);
         tree.documents.push(document);
     }

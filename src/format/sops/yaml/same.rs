@@ -137,6 +137,6 @@ fn all_comments(tree: &Tree) -> Vec<Vec<u8>> {
         gather(&document.root, &mut all);
     }
     let mut all = lines(all.into_iter());
-    all.sort();
+    all.sort_unstable();
     all
 }
