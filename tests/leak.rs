@@ -255,7 +255,19 @@ fn a_scan_shows_and_leaves_no_secret() {
     let ground = tempfile::tempdir().unwrap();
     let text = format!("a: {SECRET}\nb: {SECRET}\n");
     fs::write(ground.path().join("leak"), &text).unwrap();
-    fs::write(ground.path().join("cut.gz"), b"\x1f\x8b\x08\0\0\0\0\0\0\x03").unwrap();
+    // Names have it, too: of a finding, of what cannot be looked at, of a member.
+    let named = ground.path().join(format!("at-{SECRET}-x"));
+    fs::create_dir(&named).unwrap();
+    for name in ["cut.gz".to_owned(), format!("cut-{SECRET}.gz")] {
+        fs::write(named.join(name), b"\x1f\x8b\x08\0\0\0\0\0\0\x03").unwrap();
+    }
+    let member = ground.path().join("member");
+    fs::write(&member, format!("GARBAGE\n{SECRET}")).unwrap();
+    let tar = std::process::Command::new("tar")
+        .args(["-cf", "all.tar", &format!("--transform=s,member,in-{SECRET},"), "member"])
+        .current_dir(ground.path())
+        .status();
+    assert!(tar.unwrap().success());
     let ground = ground.path().to_str().unwrap();
     let state = fleet.root().join("state");
     for more in [

@@ -402,6 +402,60 @@ fn damage_is_a_gap_and_what_merely_looks_alike_is_none() {
 }
 
 #[test]
+fn what_stands_around_a_secret_does_not_hide_it() {
+    let ground = Ground::new();
+    let drv = |text: &str| text.replace("SECRET", SECRET).into_bytes();
+    ground.write("more.drv", &drv("Derive([],[],[],\"x\",\"y\",[],[])\npassword=SECRET"));
+    ground.write("version.drv", &drv("DrvWithVersion(\"SECRET\",[],[],[],\"x\",\"y\",[],[])"));
+    let report = ground.scan();
+    assert_eq!((report.code, report.places().len()), (1, 2), "{:?}", report.places());
+    // What was not looked at in an archive stays a gap when the archive ends in something else.
+    ground
+        .make("gzip -c plain.txt | head -c 200 >m.gz; tar -cf t.tar m.gz; rm plain.txt m.gz *.drv");
+    let mut tar = fs::read(ground.path("t.tar")).unwrap();
+    tar.truncate(1024);
+    tar.extend([b'x'; 512]);
+    fs::write(ground.path("t.tar"), tar).unwrap();
+    let report = ground.scan();
+    assert_eq!((report.code, report.gaps().len()), (2, 2), "{:?}", report.gaps());
+}
+
+#[test]
+fn logs_are_a_folder_that_is_there_or_a_part_of_one() {
+    let ground = Ground::new();
+    ground.write("log/drvs/ab/cd-x.drv", SECRET.as_bytes());
+    for part in ["log", "log/drvs", "log/drvs/ab"] {
+        let folder = format!("../ground/{part}");
+        assert_eq!(ground.run(&["--logs", &folder]).code, 1, "{part}");
+    }
+    let run = ground.run(&["--logs", "../ground/none"]);
+    assert!(run.code == 2 && run.stderr.contains("ground/none"), "{}", run.stderr);
+}
+
+#[test]
+fn no_name_steers_a_terminal_or_makes_a_link() {
+    let ground = Ground::new();
+    ground.write("a\u{9b}2J\u{202e}\u{7f}[click](x)", SECRET.as_bytes());
+    for kind in ["--json", "--sarif"] {
+        let run = ground.run(&[kind, "../ground"]);
+        let text = String::from_utf8(run.stdout).unwrap();
+        assert!(!text.contains(['\u{9b}', '\u{202e}', '\u{7f}']), "{text}");
+        let value: Value = serde_json::from_str(text.lines().next().unwrap())
+            .or_else(|_| serde_json::from_str(&text))
+            .unwrap();
+        if kind == "--json" {
+            assert!(value["place"].as_str().unwrap().contains('\u{9b}'), "{value}");
+        }
+    }
+    let zip = "mkdir in; echo SECRET >'in/[click](x)'; tar -cf t.tar in; rm -r in plain.txt";
+    ground.make(&zip.replace("SECRET", SECRET));
+    let run = ground.run(&["--sarif", "../ground/t.tar"]);
+    let value: Value = serde_json::from_slice(&run.stdout).unwrap();
+    let message = value["runs"][0]["results"][0]["message"]["text"].as_str().unwrap();
+    assert!(message.contains("\\[click\\]"), "{message}");
+}
+
+#[test]
 fn a_list_can_let_gaps_be() {
     let ground = Ground::new();
     ground.write("cut.gz", b"\x1f\x8b\x08\0\0\0\0\0\0\x03");

@@ -147,15 +147,12 @@ impl<'m> Digger<'m> {
                 self.gap(Why::Limit(Limit::Depth));
                 return Ok(());
             }
-            let before = self.gaps.len();
             match self.open(kind, level, random) {
                 Ok(()) if kind.is_followed() => {}
                 Ok(()) | Err(Trouble::Told) => return Ok(()),
                 Err(Trouble::Read(error)) if level.has_failed() => return Err(error),
-                Err(_) if kind.is_vague() => {
-                    self.gaps.truncate(before);
-                    return Ok(());
-                }
+                // gaps of what was in it stay
+                Err(_) if kind.is_vague() => return Ok(()),
                 Err(Trouble::NotThis) => return Ok(()),
                 Err(Trouble::Limit(limit)) => {
                     self.gap(Why::Limit(limit));

@@ -114,6 +114,9 @@ pub(super) fn make(
     if let Some(error) = failed {
         return Err(Failure::new(format!("the system gives no random bytes: {error}")).into());
     }
+    if made.legend.is_empty() {
+        return Err(super::known::nothing(&collected.closed, &made.uncovered).into());
+    }
     let sealed = sealed(context, &key.to_text(), &recipients)?;
     let legend: BTreeMap<String, Vec<(&str, &str)>> = made
         .legend

@@ -92,7 +92,7 @@ impl Kind {
 
     /// Whether other files begin like this too, so that one that cannot be read is no damage.
     pub(crate) fn is_vague(self) -> bool {
-        matches!(self, Self::Zlib | Self::Tar | Self::Derivation)
+        matches!(self, Self::Zlib | Self::Derivation)
     }
 }
 
