@@ -17,6 +17,7 @@
 
 mod common;
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, Permissions};
 use std::io::{Seek, SeekFrom, Write};
 use std::os::unix::fs::{FileExt, PermissionsExt, symlink};
@@ -281,6 +282,59 @@ fn every_container_without_the_secret_is_clean() {
     fs::remove_file(ground.path("plain.txt")).unwrap();
     let report = ground.scan();
     assert_eq!((report.code, report.places(), report.gaps()), (0, vec![], vec![]));
+}
+
+/// The corpus that `scripts/bench recall` compares programs with: its forms are written by other code.
+#[test]
+fn every_form_of_the_corpus_is_found_and_no_decoy() {
+    if !is_there("python3") {
+        return;
+    }
+    let ground = Ground::new();
+    let corpus = ground.path("corpus");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/leak-corpus");
+    let made = Command::new(script).arg(&corpus).output().unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let named = |path: &str| corpus.join(path).display().to_string();
+    let known = |place: &str| {
+        let run = ground.run(&["--json", "--secret-file", &named("secrets"), &named(place)]);
+        Report::of(&run)
+    };
+    let report = known("leaks");
+    let found: BTreeSet<PathBuf> = report
+        .all("finding")
+        .iter()
+        .map(|finding| {
+            let file = PathBuf::from(finding["files"][0].as_str().unwrap());
+            // Of the secret that leaked there, not of another.
+            let secret = Path::new(finding["secrets"][0]["file"].as_str().unwrap());
+            let kind = file.strip_prefix(corpus.join("leaks")).unwrap().iter().next();
+            assert_eq!(secret.file_name(), kind, "{finding}");
+            file
+        })
+        .collect();
+    let leaks = files_below(&corpus.join("leaks"));
+    let missed: Vec<_> = leaks.difference(&found).collect();
+    assert!(missed.is_empty() && leaks.len() > 120, "{missed:?}");
+    assert_eq!(report.gaps(), []);
+    let decoys =
+        [known("decoys"), Report::of(&ground.run(&["--json", "--heuristics", &named("decoys")]))];
+    for report in decoys {
+        assert_eq!((report.code, report.places(), report.gaps()), (0, vec![], vec![]));
+    }
+}
+
+fn files_below(folder: &Path) -> BTreeSet<PathBuf> {
+    let mut files = BTreeSet::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(files_below(&path));
+        } else {
+            files.insert(path);
+        }
+    }
+    files
 }
 
 #[test]
