@@ -1,12 +1,16 @@
-# What the services may do, cut down to what they need. `runsPrograms`: whether plugins, gpg or programs of
-# the user are run, which may need devices and memory that they make executable.
+# What the services may do, cut down to what they need. Where plugins, gpg or programs of the user are run, these
+# may need devices and memory that they make executable.
 #
 # The file systems of the stores are units of their own: what a service with a view of its own mounts,
 # nobody else sees. `PrivateTmp` is not there, since it waits for what the early service must be before.
 # For `PrivateDevices`, `PrivateNetwork`, `ProcSubset` and `ProtectProc` systemd prepares mounts below /tmp,
 # which is mounted or emptied at the same time: now and then the service would not start.
-{ lib, runsPrograms }:
+{ lib, cfg }:
 let
+  runsPrograms =
+    cfg.plugins != [ ]
+    || cfg.gnupg.home != null
+    || lib.any (secret: secret.transform != null) (lib.attrValues cfg.secrets);
   common = {
     NoNewPrivileges = true;
     LockPersonality = true;
@@ -35,21 +39,33 @@ let
     IPAddressDeny = "any";
     MemoryDenyWriteExecute = true;
   };
+  # We write nothing, unlike what we may run: gpg locks its folder.
+  readOnly = lib.optionalAttrs (!runsPrograms) {
+    ProtectHome = "read-only";
+    ProtectSystem = "strict";
+  };
 in
 {
   # Links and copies may be anywhere, and belong to anybody.
   activate = common // {
     CapabilityBoundingSet = "CAP_CHOWN CAP_DAC_OVERRIDE CAP_FOWNER";
   };
-  # Keys may belong to others. Who asks is looked up in /proc. It writes nothing, unlike what it may run:
-  # gpg locks its folder.
+  # Keys may belong to others. Who asks is looked up in /proc.
   credentials =
     common
     // {
       CapabilityBoundingSet = "CAP_DAC_OVERRIDE";
     }
-    // lib.optionalAttrs (!runsPrograms) {
-      ProtectHome = "read-only";
-      ProtectSystem = "strict";
-    };
+    // readOnly;
+  # It starts long after /tmp is in place.
+  scan =
+    common
+    // {
+      CapabilityBoundingSet = "CAP_DAC_READ_SEARCH";
+      PrivateTmp = true;
+      PrivateNetwork = true;
+      ProtectProc = "invisible";
+    }
+    // lib.optionalAttrs (!runsPrograms) { PrivateDevices = true; }
+    // readOnly;
 }

@@ -60,13 +60,7 @@ let
     unitConfig.DefaultDependencies = false;
   };
 
-  hardening = import ./hardening.nix {
-    inherit lib;
-    runsPrograms =
-      cfg.plugins != [ ]
-      || cfg.gnupg.home != null
-      || any (secret: secret.transform != null) (attrValues cfg.secrets);
-  };
+  hardening = import ./hardening.nix { inherit lib cfg; };
 
   install =
     {
