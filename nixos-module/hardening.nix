@@ -5,12 +5,8 @@
 # nobody else sees. `PrivateTmp` is not there, since it waits for what the early service must be before.
 # For `PrivateDevices`, `PrivateNetwork`, `ProcSubset` and `ProtectProc` systemd prepares mounts below /tmp,
 # which is mounted or emptied at the same time: now and then the service would not start.
-{ lib, cfg }:
+{ lib, runsPrograms }:
 let
-  runsPrograms =
-    cfg.plugins != [ ]
-    || cfg.gnupg.home != null
-    || lib.any (secret: secret.transform != null) (lib.attrValues cfg.secrets);
   common = {
     NoNewPrivileges = true;
     LockPersonality = true;
@@ -63,9 +59,11 @@ in
     // {
       CapabilityBoundingSet = "CAP_DAC_READ_SEARCH";
       PrivateTmp = true;
-      PrivateNetwork = true;
       ProtectProc = "invisible";
     }
-    // lib.optionalAttrs (!runsPrograms) { PrivateDevices = true; }
+    // lib.optionalAttrs (!runsPrograms) {
+      PrivateDevices = true;
+      PrivateNetwork = true;
+    }
     // readOnly;
 }

@@ -60,7 +60,13 @@ let
     unitConfig.DefaultDependencies = false;
   };
 
-  hardening = import ./hardening.nix { inherit lib cfg; };
+  hardening = import ./hardening.nix {
+    inherit lib;
+    runsPrograms =
+      cfg.plugins != [ ]
+      || cfg.gnupg.home != null
+      || any (secret: secret.transform != null) (attrValues cfg.secrets);
+  };
 
   install =
     {

@@ -7,7 +7,10 @@
 let
   inherit (lib) literalExpression mkOption types;
   cfg = config.secretctl;
-  hardening = import ./hardening.nix { inherit lib cfg; };
+  hardening = import ./hardening.nix {
+    inherit lib;
+    runsPrograms = cfg.plugins != [ ] || cfg.gnupg.home != null;
+  };
   arguments = [
     "${cfg.package}/bin/secretctl"
     "scan"
