@@ -455,6 +455,43 @@ fn damage_is_a_gap_and_what_merely_looks_alike_is_none() {
     assert!(damaged.iter().all(|(_, why)| why == "damaged"), "{damaged:?}");
 }
 
+/// A secret in one of these would not be found, so a run that met one is not clean.
+#[test]
+fn what_is_not_taken_apart_is_named() {
+    let ground = Ground::new();
+    ground.write("a.7z", b"7z\xbc\xaf\x27\x1c\0\x04rest");
+    ground.write("a.rar", b"Rar!\x1a\x07\x01\0rest");
+    ground.write("disk.qcow2", b"QFI\xfb\0\0\0\x03rest");
+    let mut erofs = vec![0; 4096];
+    erofs[1024..1028].copy_from_slice(b"\xe2\xe1\xf5\xe0");
+    ground.write("image.erofs", &erofs);
+    let mut expected = vec!["a.7z", "a.rar", "disk.qcow2", "image.erofs"];
+    // by the real programs, inside of other containers too
+    for (program, script, name) in [
+        ("lz4", "lz4 -q plain.txt a.lz4; gzip -n a.lz4", "a.lz4.gz"),
+        (
+            "mkfs.ext4",
+            "PATH=$PATH:/sbin:/usr/sbin; head -c 1M /dev/zero > ext4; mkfs.ext4 -qF ext4",
+            "ext4",
+        ),
+    ] {
+        if is_there(program) || Path::new("/usr/sbin").join(program).exists() {
+            ground.make(script);
+            expected.push(name);
+        }
+    }
+    let _none = fs::remove_file(ground.path("plain.txt"));
+    expected.sort_unstable();
+    let report = ground.scan();
+    let mut gaps = report.gaps();
+    gaps.sort();
+    let expected: Vec<_> = expected
+        .iter()
+        .map(|name| (ground.path(name).display().to_string(), "unknown-format".to_owned()))
+        .collect();
+    assert_eq!((report.code, gaps), (2, expected));
+}
+
 #[test]
 fn a_list_can_let_gaps_be() {
     let ground = Ground::new();

@@ -13,7 +13,7 @@ use super::container::packed::{self, Guard};
 use super::container::random::{Held, Random};
 use super::container::zip::{self, Packing};
 use super::container::{
-    HEAD, Kind, Trouble, ar, cpio, git_pack, nar, sniff, sqlite, squashfs, tar,
+    HEAD, Kind, Trouble, ar, cpio, git_pack, nar, sealed_format, sniff, sqlite, squashfs, tar,
 };
 use super::eyes::{Eyes, Wanted};
 use super::finding::Step;
@@ -186,6 +186,9 @@ impl<'m> Digger<'m> {
                 }
                 level.skip(zeros as u64)?;
             }
+        }
+        if let Some(format) = sealed_format(level.peek(HEAD)?) {
+            self.gap(Why::Format(format));
         }
         Ok(())
     }
