@@ -28,6 +28,7 @@ let
     ProtectKernelTunables = true;
     KeyringMode = "private";
     LimitCORE = 0;
+    MemorySwapMax = 0;
     UMask = "0077";
   }
   // lib.optionalAttrs (!runsPrograms) {

@@ -388,6 +388,8 @@ fn the_services_are_hardened() {
             let level: f64 = level.split(' ').next().unwrap().parse().unwrap();
             assert!(level < 2.5, "{unit}: {text}");
         }
+        // What they hold in memory is not swapped.
+        boot.is("swap", "0");
         // Whoever installs the secrets could not mount anything.
         boot.is("secretctl-capabilities", "cap_chown cap_dac_override cap_fowner");
     });

@@ -97,6 +97,8 @@ say credentials-warnings journalctl -u secretctl-credentials -p 4 -o cat --no-pa
 for unit in secretctl-early secretctl secretctl-credentials secretctl-scan; do
   say "security-$unit" sh -c "systemd-analyze security --no-pager $unit.service | tail -n 1"
 done
+say swap sh -c 'for i in secretctl-early secretctl secretctl-credentials secretctl-scan; do
+  systemctl show -P MemorySwapMax $i; done | sort -u'
 say secretctl-capabilities systemctl show -P CapabilityBoundingSet secretctl.service
 
 # the scan of the store
