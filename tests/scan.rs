@@ -761,6 +761,24 @@ fn what_is_about_to_be_committed_is_searched() {
     let run = ground.run(&["--staged"]).ended(1);
     let text = String::from_utf8_lossy(&run.stdout).into_owned();
     assert!(text.contains("app.nix\n  at     line 2"), "{text}");
+    // As the hook of docs/how-to/scan.md, which git itself runs.
+    let hook = ground.fleet.path(".git/hooks/pre-commit");
+    fs::write(&hook, format!("#!/bin/sh\nexec {PROGRAM} scan --staged --memory none\n")).unwrap();
+    fs::set_permissions(&hook, Permissions::from_mode(0o755)).unwrap();
+    let commit = || {
+        let arguments = ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "one"];
+        let mut git = ground.fleet.around(Path::new("git"), &arguments);
+        git.env("SECRETCTL_IDENTITY", ground.fleet.key("alice"));
+        git.output().unwrap()
+    };
+    let refused = commit();
+    let said = [refused.stdout, refused.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    assert!(!refused.status.success() && said.contains("app.nix"), "{said}");
+    assert!(!said.contains(SECRET));
+    git(&["add", "app.nix"]);
+    let done = commit();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
 }
 
 #[test]
