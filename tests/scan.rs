@@ -401,13 +401,15 @@ fn a_secret_is_found_at_every_edge_of_a_buffer() {
 
 #[test]
 fn limits_end_what_grows_and_make_the_run_incomplete() {
-    if !is_there("gzip") || !is_there("bzip2") {
+    if !["gzip", "bzip2", "zip"].into_iter().all(is_there) {
         return;
     }
     let ground = Ground::new();
     ground.make(
         "rm plain.txt; head -c 200000000 /dev/zero | bzip2 > ratio
          head -c 3000000 /dev/urandom | gzip > bytes
+         head -c 3000000 /dev/zero > zeros; zip -qm inner.zip zeros
+         for i in 1 2 3 4 5; do cp inner.zip $i.zip; done; zip -qm bomb ?.zip inner.zip
          cp bytes deep; for i in 1 2 3 4 5 6; do gzip -n deep; mv deep.gz deep; done",
     );
     let run = ground.run(&["--json", "../ground", "--max-depth", "5", "--max-expanded", "2"]);
@@ -419,6 +421,8 @@ fn limits_end_what_grows_and_make_the_run_incomplete() {
         gaps.iter().find(|(place, _)| *place == path).map(|(_, why)| why.clone()).unwrap()
     };
     assert_eq!(why("bytes"), "limit-bytes");
+    // What comes out of all members of all depths counts.
+    assert_eq!(why("bomb.zip"), "limit-bytes");
     assert!(run.stderr.contains("the scan is not complete"), "{}", run.stderr);
     assert!(run.stderr.contains("ground/bytes"), "{}", run.stderr);
     let report = Report::of(&ground.run(&["--json", "../ground", "--max-depth", "5"]));
