@@ -7,6 +7,10 @@
 let
   inherit (lib) literalExpression mkOption types;
   cfg = config.secretctl;
+  hardening = import ./hardening.nix {
+    inherit lib;
+    runsPrograms = cfg.plugins != [ ] || cfg.gnupg.home != null;
+  };
   arguments = [
     "${cfg.package}/bin/secretctl"
     "scan"
@@ -85,7 +89,7 @@ in
       description = "Look for Secrets in the Nix Store";
       after = [ "secretctl.service" ];
       unitConfig.RequiresMountsFor = cfg.identities;
-      serviceConfig = {
+      serviceConfig = hardening.scan // {
         Type = "oneshot";
         ExecStart = lib.escapeShellArgs arguments;
         # the memory of what was looked through
@@ -94,24 +98,6 @@ in
         Nice = 19;
         IOSchedulingClass = "idle";
         MemoryMax = "400M";
-        CapabilityBoundingSet = "CAP_DAC_READ_SEARCH";
-        NoNewPrivileges = true;
-        ProtectSystem = "strict";
-        ProtectHome = "read-only";
-        ProtectClock = true;
-        ProtectControlGroups = true;
-        ProtectHostname = true;
-        ProtectKernelLogs = true;
-        ProtectKernelModules = true;
-        ProtectKernelTunables = true;
-        LockPersonality = true;
-        RestrictNamespaces = true;
-        RestrictRealtime = true;
-        RestrictSUIDSGID = true;
-        SystemCallArchitectures = "native";
-        KeyringMode = "private";
-        LimitCORE = 0;
-        UMask = "0077";
       };
     };
     systemd.timers.secretctl-scan = {

@@ -121,6 +121,26 @@ fn the_rule_to_add_is_right_for_odd_names_too() {
     }
 }
 
+/// Its armor is none of age, so nothing about it is broken: it was never encrypted.
+#[test]
+fn a_private_key_in_the_open_is_not_encrypted() {
+    let rules =
+        format!("users:\n  alice: {ALICE}\nsecrets:\n  - {{path: \"*\", readers: [alice]}}\n");
+    for key in ["openssh.ed25519", "rsa.pkcs8.pem", "gpg.rsa.asc"] {
+        let folder = repository(&rules);
+        let key = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/keys").join(key);
+        fs::copy(key, folder.path().join("host.age")).unwrap();
+        let said = run(folder.path(), &["status", "host.age"]);
+        assert!(said.stdout.contains("NOT ENCRYPTED"), "{}{}", said.stdout, said.stderr);
+        assert_eq!(said.code, 1);
+    }
+    // Armor of age that is damaged is another matter.
+    let folder = repository(&rules);
+    fs::write(folder.path().join("host.age"), "-----BEGIN AGE ENCRYPTED MESSAGE-----\n").unwrap();
+    let said = run(folder.path(), &["status", "host.age"]);
+    assert!(!said.stdout.contains("NOT ENCRYPTED"), "{}", said.stdout);
+}
+
 #[test]
 fn a_folder_without_secrets_is_no_file_without_a_rule() {
     let folder = repository("users: {}\n");

@@ -52,6 +52,8 @@ in
   secretctl = {
     package = folder "/opt/secretctl";
     validation.enable = false;
+    scan.enable = true;
+    scan.boot = true;
     identities = [ "/etc/ssh/ssh_host_ed25519_key" ];
     secrets = {
       plain.file = source "plain.age";
