@@ -191,9 +191,11 @@ in
       default = base.identities;
       defaultText = literalExpression base.identitiesText;
       description = ''
-        Private keys on this machine, tried in this order: of SSH, or files of age. They are paths
-        on the machine, as text, and never copied to the store, where everybody could read them. A
-        path that Nix would copy is refused.
+        Private keys on this machine, tried in this order: of SSH, files of age, or what
+        `gpg --export-secret-keys` writes, all without a passphrase. A key of SSH is used as what
+        `ssh-to-age` and `ssh-to-pgp` make of it, too. They are paths on the machine, as text, and
+        never copied to the store, where everybody could read them. A path that Nix would copy is
+        refused.
       '';
       example = [ "/persist/etc/ssh/ssh_host_ed25519_key" ];
     };
@@ -212,7 +214,7 @@ in
         default = null;
         description = ''
           The folder of GnuPG with private keys for files of sops that are encrypted for PGP. `gpg`
-          is not run at all without it.
+          is not run at all without it; keys of PGP in {option}`secretctl.identities` need none.
         '';
         example = "/root/.gnupg";
       };

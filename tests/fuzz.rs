@@ -61,6 +61,8 @@ mod identity;
 mod manifest;
 #[path = "../fuzz/fuzz_targets/numbers.rs"]
 mod numbers;
+#[path = "../fuzz/fuzz_targets/pgp.rs"]
+mod pgp;
 #[path = "../fuzz/fuzz_targets/recipient.rs"]
 mod recipient;
 #[path = "../fuzz/fuzz_targets/rules.rs"]
@@ -130,6 +132,7 @@ const TARGETS: &[(&str, Target)] = &[
     ("identity", identity::fuzz),
     ("manifest", manifest::fuzz),
     ("numbers", numbers::fuzz),
+    ("pgp", pgp::fuzz),
     ("recipient", recipient::fuzz),
     ("rules", rules::fuzz),
     ("rules_edit", rules_edit::fuzz),

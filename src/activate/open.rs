@@ -176,7 +176,7 @@ fn keys<'p>(manifest: &Manifest, plugins: Plugins<'p>) -> Keys<'p> {
         None => Pgp::off(),
     };
     Keys {
-        keyring: Keyring::new(sources, plugins),
+        keyring: Keyring::new(sources, plugins).with_pgp(),
         pgp,
         services: Services::off(),
         order: DecryptionOrder::default(),

@@ -138,8 +138,9 @@ pub(crate) fn open_problem(problem: &OpenProblem, file: &Path, tried: &[Tried]) 
                 let what = format!("tried: {} ({})", entry.key.shown(), entry.reason);
                 failure = failure.detail(what);
             }
+            let remedy = remedy().or_else(|| locked.remedy());
             needs_lines(failure, locked.needs().map(crate::key::wrapping::WrappingKey::shown))
-                .hint(remedy().unwrap_or_else(|| REKEY.to_owned()))
+                .hint(remedy.unwrap_or_else(|| REKEY.to_owned()))
         }
         OpenProblem::NotEncrypted => Failure::new(format!("`{path}` is not encrypted")).hint(
             "if it holds a secret, take it for known, replace the value, and encrypt the new one",
