@@ -166,6 +166,34 @@ fn a_file_does_not_decide_what_a_command_runs() {
     let text = format!("BASH_ENV: {}\n", script.display());
     fleet.feed(&["encrypt", "-o", "secrets/env.yaml"], text.as_bytes()).done();
     fleet.run(&arguments).done();
+    let text = "NODE_ENV: production\nPROXY: x\nGITHUB_TOKEN: y\nDATABASE_URL: z\n";
+    fleet.feed(&["encrypt", "-o", "secrets/env.yaml"], text.as_bytes()).done();
+    fleet.run(&["exec", "secrets/env.yaml", "--", "true"]).done();
+}
+
+#[test]
+fn sops_writes_no_file_out_of_a_repository_through_its_links() {
+    let fleet = desk();
+    let outside = fleet.root().join("outside.yaml");
+    fs::write(&outside, "mine: 1\n").unwrap();
+    fs::write(fleet.path("plain.yaml"), "a: b\n").unwrap();
+    symlink(&outside, fleet.path("link.yaml")).unwrap();
+    symlink("../new.yaml", fleet.path("new.yaml")).unwrap();
+    let out = |name| ["encrypt", "--output", name, "plain.yaml"];
+    for arguments in [
+        &out("link.yaml")[..],
+        &out("new.yaml"),
+        &["encrypt", "-i", "link.yaml"],
+        &["decrypt", "--output", "link.yaml", FILE],
+    ] {
+        refused(&fleet, |fleet| sops(fleet, arguments)).says("leads out of the repository");
+        assert_eq!(fs::read_to_string(&outside).unwrap(), "mine: 1\n", "{arguments:?}");
+        assert!(!fleet.root().join("new.yaml").exists());
+    }
+    // Outside of a repository it does as sops does.
+    fs::remove_dir_all(fleet.path(".git")).unwrap();
+    sops(&fleet, &["encrypt", "-i", "link.yaml"]).done();
+    assert!(fs::read_to_string(&outside).unwrap().contains("ENC["));
 }
 
 // -- time and memory -------------------------------------------------------------------------
