@@ -897,6 +897,42 @@ fn nix_of_others_is_not_run() {
     as_user(&fleet, VICTIM, script).unwrap().done();
 }
 
+/// That nothing opens a file is told without running the rules of whoever wrote it.
+#[test]
+fn who_only_decrypts_runs_no_rules() {
+    let fleet = Fleet::with(&[DB]);
+    fs::copy(fleet.path("secretctl.yaml"), fleet.root().join("rules")).unwrap();
+    fs::remove_file(fleet.path("secretctl.yaml")).unwrap();
+    for (name, text) in [
+        ("secrets.nix", "{ \"secrets/db.age\".publicKeys = [ ]; }"),
+        ("flake.nix", "{ outputs = _: { secretctl = { version = 1; }; }; }"),
+    ] {
+        fs::write(fleet.path(name), text).unwrap();
+    }
+    let ran = fleet.root().join("tmp/ran");
+    for name in ["nix", "nix-instantiate"] {
+        fleet.script(name, &format!("echo ran >>'{}'; exit 1", ran.display()));
+    }
+    let stranger = fleet.key("stranger");
+    let stranger = stranger.to_str().unwrap();
+    for arguments in [
+        &["decrypt", "-i", stranger, DB][..],
+        &["decrypt", "-i", stranger, DB, "-o", "out"],
+        &["get", "-i", stranger, DB, "/a"],
+        &["exec", "-i", stranger, DB, "--", "true"],
+        &["exec", "-i", stranger, "--file", DB, "--", "cat", "{}"],
+    ] {
+        refused(&fleet, |fleet| fleet.run(arguments)).says("cannot decrypt `secrets/db.age`");
+        assert!(!ran.exists(), "{arguments:?}");
+    }
+    fleet.run(&["status"]).ended(2);
+    assert!(ran.exists());
+    // Rules that are data are read.
+    fs::copy(fleet.root().join("rules"), fleet.path("secretctl.yaml")).unwrap();
+    refused(&fleet, |fleet| fleet.run(&["decrypt", "-i", stranger, DB]))
+        .says("alice, ssh-ed25519 SHA256:");
+}
+
 #[test]
 fn plaintext_goes_to_a_private_file_whatever_was_there() {
     let fleet = Fleet::with(&[DB]);

@@ -147,10 +147,15 @@ impl Context {
             Wanted::File(file) => file.parent().unwrap_or(&self.here),
             Wanted::All => &self.here,
         };
-        self.rules_from(start, wanted)
+        self.rules_from(start, wanted, true)
     }
 
-    fn rules_from(&self, start: &Path, wanted: Wanted<'_>) -> Result<RuleSet, RulesError> {
+    fn rules_from(
+        &self,
+        start: &Path,
+        wanted: Wanted<'_>,
+        evaluate: bool,
+    ) -> Result<RuleSet, RulesError> {
         let request = rules::Request {
             start,
             here: &self.here,
@@ -159,6 +164,7 @@ impl Context {
             wanted,
             nix_options: &self.nix_args,
             cache: self.cache.as_deref(),
+            evaluate,
         };
         let rules = rules::load(&request)?;
         for note in &rules.notes {
@@ -198,7 +204,7 @@ impl Context {
     /// may name somebody whom only another rule knows.
     fn job_among_all(&self, file: &Path) -> Result<(RuleSet, Job), Failure> {
         let path = self.absolute(file);
-        match self.rules_from(path.parent().unwrap_or(&self.here), Wanted::All) {
+        match self.rules_from(path.parent().unwrap_or(&self.here), Wanted::All, true) {
             Ok(rules) if rules.problems.is_empty() => {
                 if let Ok(Some((source, rule))) = rules.for_file(&path) {
                     let job = Job::new(path, source, rule);
@@ -211,7 +217,8 @@ impl Context {
     }
 
     /// Who is to read a file, for the message that nothing opens it. Problems do not matter.
-    /// Whoever only decrypts a file of somebody else does not mean to run their rules.
+    /// Whoever only decrypts a file of somebody else does not mean to run their rules, so that Nix is not
+    /// asked.
     pub(crate) fn needs(&self, file: &Path) -> Vec<Expected> {
         let path = self.absolute(file);
         let folder = path.parent().and_then(|folder| std::fs::metadata(folder).ok());
