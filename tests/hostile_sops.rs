@@ -155,7 +155,34 @@ fn who_is_put_into_a_file_without_rules_does_not_get_its_new_key_in_silence() {
 fn a_file_does_not_decide_what_a_command_runs() {
     let fleet = desk();
     let script = fleet.script("evil", "echo evil");
-    for name in ["LD_PRELOAD", "PATH", "BASH_ENV", "BASH_FUNC_true%%", "GLIBC_TUNABLES"] {
+    for name in [
+        "LD_PRELOAD",
+        "PATH",
+        "HOME",
+        "IFS",
+        "BASH_ENV",
+        "BASH_FUNC_true%%",
+        "PROMPT_COMMAND",
+        "GLIBC_TUNABLES",
+        "GCONV_PATH",
+        "NODE_OPTIONS",
+        "PERL5OPT",
+        "PERLLIB",
+        "PYTHONPATH",
+        "RUBYOPT",
+        "JAVA_TOOL_OPTIONS",
+        "_JAVA_OPTIONS",
+        "JDK_JAVA_OPTIONS",
+        "GIT_SSH_COMMAND",
+        "LESSOPEN",
+        "EDITOR",
+        "OPENSSL_CONF",
+        "SSL_CERT_FILE",
+        "https_proxy",
+        "ALL_PROXY",
+        "CURL_CA_BUNDLE",
+        "XDG_CONFIG_HOME",
+    ] {
         let text = format!("fine: x\n{name}: {}\n", script.display());
         fleet.feed(&["encrypt", "-o", "secrets/env.yaml"], text.as_bytes()).done();
         let run = fleet.run(&["exec", "secrets/env.yaml", "--", "bash", "-c", "true"]).ended(2);
