@@ -313,6 +313,21 @@ fn lists_without_end_do_not_take_the_memory() {
     }
 }
 
+/// Expressions of which each is small enough, and all of them are not.
+#[test]
+fn large_expressions_of_rules_together_do_not_take_the_memory() {
+    let fleet = desk();
+    let rule = |number: usize| {
+        format!("  - path_regex: ^{number}((a{{1,900}}){{1,9}}){{1,2}}$\n    age: {}\n", "AGE")
+    };
+    let rules = (0..500).map(rule).collect::<String>().replace("AGE", &fleet.public("alice"));
+    fs::write(fleet.path(".sops.yaml"), format!("creation_rules:\n{rules}")).unwrap();
+    let limited = "ulimit -d 500000 && exec \"$0\" \"$@\"";
+    let arguments = ["-c", limited, PROGRAM, "encrypt", "-o", "secrets/new.yaml"];
+    let run = finish(fleet.around("/bin/sh".as_ref(), &arguments), b"a: b\n").ended(2);
+    run.says(".sops.yaml:").says("has no room: with those before it");
+}
+
 // -- words in our mouth ----------------------------------------------------------------------
 
 #[test]
