@@ -62,7 +62,16 @@ impl Repository {
 fn request<'a>(start: &'a Path, wanted: Wanted<'a>, options: &'a [String]) -> Request<'a> {
     // Where the store is closed to the user, sources go into one below this folder.
     let cache = Some(Path::new(env!("CARGO_TARGET_TMPDIR")));
-    Request { start, here: start, explicit: None, base: None, wanted, nix_options: options, cache }
+    Request {
+        start,
+        here: start,
+        explicit: None,
+        base: None,
+        wanted,
+        nix_options: options,
+        cache,
+        evaluate: true,
+    }
 }
 
 fn readers(set: &RuleSet, file: &Path) -> Vec<String> {

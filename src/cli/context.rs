@@ -13,7 +13,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::Common;
-use super::explain::{Around, Failure, file_error, nix_string, replace_error};
+use super::explain::{Around, Failure, file_error, nix_string, problem, replace_error};
 use super::ui::{Terminal, clean, say, shown};
 use crate::format::keys::Keys;
 use crate::format::sops::data_key::DecryptionOrder;
@@ -26,8 +26,9 @@ use crate::key::{Allowed, Plugins};
 use crate::plaintext::Plaintext;
 use crate::process::Interrupts;
 use crate::rules::{self, RuleSet, RulesError, Source as RulesSource, Wanted, native_edit};
+use crate::work::links::leads_out;
 use crate::work::sops;
-use crate::work::{Expected, FileError, Job, everybody, rotate};
+use crate::work::{Expected, FileError, Job, Problem, everybody, rotate};
 
 /// Options and environment, resolved.
 pub(crate) struct Context {
@@ -146,10 +147,15 @@ impl Context {
             Wanted::File(file) => file.parent().unwrap_or(&self.here),
             Wanted::All => &self.here,
         };
-        self.rules_from(start, wanted)
+        self.rules_from(start, wanted, true)
     }
 
-    fn rules_from(&self, start: &Path, wanted: Wanted<'_>) -> Result<RuleSet, RulesError> {
+    fn rules_from(
+        &self,
+        start: &Path,
+        wanted: Wanted<'_>,
+        evaluate: bool,
+    ) -> Result<RuleSet, RulesError> {
         let request = rules::Request {
             start,
             here: &self.here,
@@ -158,6 +164,7 @@ impl Context {
             wanted,
             nix_options: &self.nix_args,
             cache: self.cache.as_deref(),
+            evaluate,
         };
         let rules = rules::load(&request)?;
         for note in &rules.notes {
@@ -197,7 +204,7 @@ impl Context {
     /// may name somebody whom only another rule knows.
     fn job_among_all(&self, file: &Path) -> Result<(RuleSet, Job), Failure> {
         let path = self.absolute(file);
-        match self.rules_from(path.parent().unwrap_or(&self.here), Wanted::All) {
+        match self.rules_from(path.parent().unwrap_or(&self.here), Wanted::All, true) {
             Ok(rules) if rules.problems.is_empty() => {
                 if let Ok(Some((source, rule))) = rules.for_file(&path) {
                     let job = Job::new(path, source, rule);
@@ -210,7 +217,8 @@ impl Context {
     }
 
     /// Who is to read a file, for the message that nothing opens it. Problems do not matter.
-    /// Whoever only decrypts a file of somebody else does not mean to run their rules.
+    /// Whoever only decrypts a file of somebody else does not mean to run their rules, so that Nix is not
+    /// asked.
     pub(crate) fn needs(&self, file: &Path) -> Vec<Expected> {
         let path = self.absolute(file);
         let folder = path.parent().and_then(|folder| std::fs::metadata(folder).ok());
@@ -218,7 +226,23 @@ impl Context {
         if self.rules.is_none() && folder.is_none_or(|folder| ![0, me].contains(&folder.uid())) {
             return Vec::new();
         }
-        self.job(file).map(|(_, job)| job.expected.to_vec()).unwrap_or_default()
+        let start = path.parent().unwrap_or(&self.here);
+        let Ok(rules) = self.rules_from(start, Wanted::File(&path), false) else {
+            return Vec::new();
+        };
+        let found = rules.for_file(&path).ok().flatten();
+        found
+            .map(|(source, rule)| Job::new(path, source, rule).expected.to_vec())
+            .unwrap_or_default()
+    }
+
+    /// That the output of a command goes where its name says, and no link of the repository, or
+    /// without one of the folder of the rules, leads out of it.
+    pub(crate) fn stays_inside(&self, output: &Path) -> Result<(), Problem> {
+        match leads_out(output, self.rules_folder(output).as_deref()) {
+            Some(real) => Err(Problem::LeadsOut { real }),
+            None => Ok(()),
+        }
     }
 
     /// Takes the lock that guards the rules for a file or folder and the secrets that they name.
@@ -310,8 +334,16 @@ pub(crate) fn rules_failure(error: &RulesError) -> Failure {
 
 /// Puts a rules file in place.
 pub(crate) fn write_rules(file: &Path, text: &str) -> Result<(), Failure> {
+    write(file, file.parent(), text.as_bytes())
+}
+
+/// Puts a file in place, if that is where its name says: in its repository, or without one in `base`.
+pub(crate) fn write(file: &Path, base: Option<&Path>, bytes: &[u8]) -> Result<(), Failure> {
+    if let Some(real) = leads_out(file, base) {
+        return Err(problem(&Problem::LeadsOut { real }, file, &Around::default()));
+    }
     let written = Staged::new(file).and_then(|mut staged| {
-        staged.put(text.as_bytes())?;
+        staged.put(bytes)?;
         staged.commit()
     });
     written.map_err(|error| replace_error(&error))

@@ -72,7 +72,7 @@ impl Decrypt {
             Some(path) => decrypt(open(path)?, &shown, &kinds, &mut keys, sink),
         };
         let result = match &self.output {
-            Some(output) => to_file(output, &mut run),
+            Some(output) => context.stays_inside(output).and_then(|()| to_file(output, &mut run)),
             None => to_stdout(&mut run),
         };
         result.map(|()| Done::Clean).map_err(|error| {

@@ -17,8 +17,9 @@ mod text;
 mod vault;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use super::wrapping::{WrappingKey, WrappingKind};
 use crate::plaintext::Plaintext;
@@ -39,6 +40,9 @@ pub struct Services {
     /// What services unwrapped already, by all that is said of the key and by the ciphertext: with
     /// another encryption context or another role, the same ciphertext is another question.
     opened: Mutex<HashMap<Question, Plaintext>>,
+    /// Milliseconds that went into questions without a good answer: a file can name any number of
+    /// hosts that are silent, and is not to take as many times as long as one.
+    lost: AtomicU64,
 }
 
 /// What a service made of a data key or a share of one.
@@ -135,7 +139,7 @@ impl Services {
     fn all<Job: Sync, Done: Send>(
         &self,
         jobs: &[Job],
-        key_of: impl Fn(&Job) -> &WrappingKey,
+        key_of: impl Fn(&Job) -> &WrappingKey + Sync,
         single: &(dyn Fn(&Job) -> Result<Done, ServiceError> + Sync),
         batch: &Batch<'_, Job, Done>,
     ) -> Vec<Result<Done, ServiceError>> {
@@ -152,14 +156,32 @@ impl Services {
         }
         let run = |(key, indexes): &(Option<vault::Key<'_>>, Vec<usize>)| {
             let of: Vec<&Job> = indexes.iter().filter_map(|index| jobs.get(*index)).collect();
-            let Some(key) = key else { return of.into_iter().map(single).collect() };
-            let kind = WrappingKind::HcVault;
-            let error = |trouble| ServiceError { kind, trouble };
-            let done = self.around(kind).and_then(|around| batch(key, &of, around).map_err(error));
-            match done {
-                Ok(done) => done.into_iter().map(|one| one.map_err(error)).collect(),
-                Err(error) => of.iter().map(|_| Err(error.clone())).collect::<Vec<_>>(),
+            if let Some(patience) = self.around.as_ref().map(|around| around.patience())
+                && self.lost.load(Ordering::Relaxed) >= milliseconds(patience.saturating_mul(LOST))
+            {
+                let trouble = Trouble::Slow(patience);
+                let none = |job: &&Job| {
+                    Err(ServiceError { kind: key_of(job).kind(), trouble: trouble.clone() })
+                };
+                return of.iter().map(none).collect();
             }
+            let begin = Instant::now();
+            let done = match key {
+                None => of.into_iter().map(single).collect(),
+                Some(key) => {
+                    let kind = WrappingKind::HcVault;
+                    let error = |trouble| ServiceError { kind, trouble };
+                    let done = self.around(kind).and_then(|it| batch(key, &of, it).map_err(error));
+                    match done {
+                        Ok(done) => done.into_iter().map(|one| one.map_err(error)).collect(),
+                        Err(error) => of.iter().map(|_| Err(error.clone())).collect::<Vec<_>>(),
+                    }
+                }
+            };
+            if done.iter().all(Result::is_err) {
+                self.lost.fetch_add(milliseconds(begin.elapsed()), Ordering::Relaxed);
+            }
+            done
         };
         let done = side_by_side(&tasks, &run);
         let mut answers: Vec<(usize, Result<Done, ServiceError>)> = Vec::with_capacity(jobs.len());
@@ -279,6 +301,10 @@ fn copy(secret: &Plaintext) -> Plaintext {
     Plaintext::copy_of(secret.expose())
 }
 
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
 fn aws_key(key: &WrappingKey) -> Option<aws::Key<'_>> {
     let WrappingKey::Kms { arn, role, context, aws_profile } = key else { return None };
     Some(aws::Key { arn, role: role.as_deref(), context, profile: aws_profile })
@@ -292,5 +318,8 @@ fn vault_key(key: &WrappingKey) -> Option<vault::Key<'_>> {
 const NO_KEY: Trouble = Trouble::Name("this program does not know the service");
 /// Questions that are out at the same time.
 const THREADS: usize = 16;
+/// As many times the patience for one question is lost at the most: half of what all threads can
+/// lose while they wait once.
+const LOST: u32 = 8;
 /// What one request to a Vault holds at the most.
 const BATCH: usize = 200;

@@ -163,6 +163,30 @@ fn who_is_silent_is_waited_for_once() {
 }
 
 #[test]
+fn many_that_are_silent_take_no_longer_than_a_few() {
+    let Some((mut bench, old)) = start() else { return };
+    bench.set("SECRETCTL_KEY_SERVICES_TIMEOUT", "2");
+    let silent: Vec<TcpListener> =
+        (0..160).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+    let text = bench.read("a.yaml");
+    let (head, rest) = text.split_once("    hc_vault:\n").unwrap();
+    let entry = |one: &TcpListener| {
+        let port = one.local_addr().unwrap().port();
+        format!(
+            "        - vault_address: http://127.0.0.1:{port}\n          engine_path: transit\n          key_name: fleet\n          created_at: \"2026-01-01T00:00:00Z\"\n          enc: vault:v1:AAAA\n"
+        )
+    };
+    let entries: String = silent.iter().map(entry).collect();
+    let rest = rest.replace(&old, "http://127.0.0.1:1");
+    bench.write("a.yaml", &format!("{head}    hc_vault:\n{entries}{rest}"));
+    let begin = Instant::now();
+    let ran = bench.ours(&["decrypt", "a.yaml"]);
+    assert!(ran.code != 0 && ran.err.contains("did not answer within 2 s"), "{ran:?}");
+    // Sixteen at a time, it would be ten times as long.
+    assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
+}
+
+#[test]
 fn no_credentials_go_where_anybody_listens() {
     let Some((mut bench, old)) = start() else { return };
     // Far and in the open; an address of metadata, which no key has; nobody there.
