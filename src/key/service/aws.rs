@@ -20,7 +20,7 @@ use super::error::Trouble;
 use super::http::{Answer, Call, Http, Tls};
 use super::said::both;
 use super::surroundings::Surroundings;
-use super::text::{Text, body, decoded, encoded, hex, parsed, quoted};
+use super::text::{self, Text, body, encoded, hex, parsed, quoted, unwrapped, wrapped_text};
 use crate::plaintext::Plaintext;
 
 /// AWS in a run: each role and profile is asked for its credentials once.
@@ -66,9 +66,7 @@ impl Aws {
     ) -> Result<String, Trouble> {
         let text = encoded(secret);
         let answer = self.ask(around, key, "TrentService.Encrypt", "Plaintext", &text)?;
-        let blob: Encrypted<'_> = parsed(&answer.body)?;
-        decoded(&blob.ciphertext_blob, &BASE64_STANDARD)?;
-        Ok(blob.ciphertext_blob.into_owned())
+        wrapped_text(&answer)
     }
 
     /// Unwraps what KMS has wrapped.
@@ -82,8 +80,7 @@ impl Aws {
         enc: &str,
     ) -> Result<Plaintext, Trouble> {
         let answer = self.ask(around, key, "TrentService.Decrypt", "CiphertextBlob", enc)?;
-        let secret: Decrypted<'_> = parsed(&answer.body)?;
-        decoded(&secret.plaintext, &BASE64_STANDARD)
+        unwrapped(&answer, &BASE64_STANDARD)
     }
 
     fn ask(
@@ -116,8 +113,7 @@ impl Aws {
             signed(around, http, &signer, &credential, &url, &headers, body)
         };
         let busy = |answer: &Answer| answer.is_busy() || is_throttled(answer);
-        let answer = http.insist(around, &busy, &call)?;
-        if answer.is_good() { Ok(answer) } else { Err(refusal(&answer, &credential, &value)) }
+        http.insist(around, &busy, &call, &|answer| refusal(answer, &credential, &value))
     }
 
     /// The credentials for a key, found once; those who come meanwhile wait.
@@ -157,20 +153,6 @@ impl Aws {
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Encrypted<'a> {
-    #[serde(borrow)]
-    ciphertext_blob: Text<'a>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Decrypted<'a> {
-    #[serde(borrow)]
-    plaintext: Text<'a>,
-}
-
-#[derive(Deserialize)]
 struct Refusal<'a> {
     #[serde(borrow, rename = "__type", default)]
     code: Text<'a>,
@@ -185,13 +167,10 @@ pub(super) fn read(answer: &Answer, secret: &Plaintext) -> Vec<Trouble> {
     let access_key_id = "AKIAIOSFODNN7EXAMPLE".to_owned();
     let credential =
         Credential { access_key_id, secret_access_key, session_token: None, expires_in: None };
-    let sealed = parsed::<Encrypted<'_>>(&answer.body)
-        .and_then(|sealed| decoded(&sealed.ciphertext_blob, &BASE64_STANDARD));
-    let open = parsed::<Decrypted<'_>>(&answer.body)
-        .and_then(|open| decoded(&open.plaintext, &BASE64_STANDARD));
-    let role = sts::credentials_in(answer, &credential, "arn:aws:iam::1:role/r");
-    let errors = [sealed.err(), open.err(), role.err(), Some(refusal(answer, &credential, ""))];
-    errors.into_iter().flatten().collect()
+    let mut troubles = text::read(answer, &BASE64_STANDARD);
+    troubles.extend(sts::credentials_in(answer, &credential, "arn:aws:iam::1:role/r").err());
+    troubles.push(refusal(answer, &credential, ""));
+    troubles
 }
 
 /// A request with its signature, which is of this moment.

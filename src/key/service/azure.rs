@@ -10,7 +10,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use base64::Engine;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use base64::alphabet;
+use base64::engine::general_purpose::NO_PAD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose};
 use rsa::{BigUint, Oaep, RsaPublicKey};
 use serde::Deserialize;
 
@@ -18,7 +20,7 @@ use super::error::Trouble;
 use super::http::{Answer, Call, Http, Tls, host_of};
 use super::said::both;
 use super::surroundings::Surroundings;
-use super::text::{Text, body, decoded, parsed, quoted};
+use super::text::{self, Text, body, parsed, quoted, unwrapped};
 use crate::plaintext::Plaintext;
 
 /// Azure in a run.
@@ -77,7 +79,7 @@ impl Azure {
             secret.expose(),
         );
         let sealed = sealed.map_err(|_| Trouble::Answer("the key is too short for a data key"))?;
-        Ok(Wrapped { enc: BASE64_URL_SAFE_NO_PAD.encode(sealed), version: public.version })
+        Ok(Wrapped { enc: URL_SAFE.encode(sealed), version: public.version })
     }
 
     /// Unwraps what a key has wrapped.
@@ -99,8 +101,7 @@ impl Azure {
             &way,
             Some(&["{\"alg\":\"RSA-OAEP-256\",\"value\":", &value, "}"]),
         )?;
-        let Decrypted { value } = parsed(&answer.body)?;
-        decoded(value.trim_end_matches('='), &BASE64_URL_SAFE_NO_PAD)
+        unwrapped(&answer, &URL_SAFE)
     }
 
     fn public(&self, around: &Arc<Surroundings>, key: &Key<'_>) -> Result<Public, Trouble> {
@@ -145,8 +146,7 @@ impl Azure {
             let (url, body) = (url.clone(), parts.map(body));
             Ok(Call { method, url, headers, body, for_credentials: false })
         };
-        let answer = http.insist(around, &Answer::is_busy, &call)?;
-        if answer.is_good() { Ok(answer) } else { Err(refusal(&answer, &token)) }
+        http.insist(around, &Answer::is_busy, &call, &|answer| refusal(answer, &token))
     }
 }
 
@@ -158,8 +158,7 @@ impl Public {
             return Err(Trouble::Name("it is no RSA key, and only those can wrap"));
         }
         let number = |text: &Option<Text<'_>>| {
-            let text = text.as_deref().unwrap_or_default().trim_end_matches('=');
-            let bytes = BASE64_URL_SAFE_NO_PAD.decode(text);
+            let bytes = URL_SAFE.decode(text.as_deref().unwrap_or_default());
             bytes
                 .map(|bytes| BigUint::from_bytes_be(&bytes))
                 .map_err(|_| Trouble::Answer("the key is not Base64"))
@@ -177,18 +176,11 @@ impl Public {
 
 /// All that is read of an answer.
 pub(super) fn read(answer: &Answer, secret: &Plaintext) -> Vec<Trouble> {
-    let open = parsed::<Decrypted<'_>>(&answer.body)
-        .and_then(|open| decoded(open.value.trim_end_matches('='), &BASE64_URL_SAFE_NO_PAD));
-    let token = credentials::token_in(&answer.body);
-    let errors =
-        [Public::of(answer, "").err(), open.err(), token.err(), Some(refusal(answer, secret))];
-    errors.into_iter().flatten().collect()
-}
-
-#[derive(Deserialize)]
-struct Decrypted<'a> {
-    #[serde(borrow)]
-    value: Text<'a>,
+    let mut troubles = text::read(answer, &URL_SAFE);
+    troubles.extend(Public::of(answer, "").err());
+    troubles.extend(credentials::token_in(&answer.body).err());
+    troubles.push(refusal(answer, secret));
+    troubles
 }
 
 #[derive(Deserialize)]
@@ -268,6 +260,11 @@ fn refusal(answer: &Answer, token: &Plaintext) -> Trouble {
     Trouble::Refused { status: answer.status, said, remedy }
 }
 
+/// As Azure writes it, without padding, and with or without it to be read.
+const URL_SAFE: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::URL_SAFE,
+    NO_PAD.with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
 /// What the hosts of vaults end in, in the clouds of Azure, and what a token is asked for.
 const CLOUDS: [&str; 8] = [
     "vault.azure.net",

@@ -18,7 +18,7 @@ use super::error::Trouble;
 use super::http::{Answer, Call, Http, Tls};
 use super::said::both;
 use super::surroundings::Surroundings;
-use super::text::{Text, body, decoded, encoded, parsed, quoted};
+use super::text::{self, Text, body, encoded, parsed, quoted, unwrapped, wrapped_text};
 use crate::key::wrapping::on_one_line;
 use crate::plaintext::Plaintext;
 
@@ -42,9 +42,7 @@ impl Gcp {
         secret: &Plaintext,
     ) -> Result<String, Trouble> {
         let answer = self.ask(around, id, "encrypt", "plaintext", &encoded(secret))?;
-        let Encrypted { ciphertext } = parsed(&answer.body)?;
-        decoded(&ciphertext, &BASE64_STANDARD)?;
-        Ok(ciphertext.into_owned())
+        wrapped_text(&answer)
     }
 
     /// Unwraps what a key has wrapped.
@@ -58,8 +56,7 @@ impl Gcp {
         enc: &str,
     ) -> Result<Plaintext, Trouble> {
         let answer = self.ask(around, id, "decrypt", "ciphertext", enc)?;
-        let Decrypted { plaintext } = parsed(&answer.body)?;
-        decoded(&plaintext, &BASE64_STANDARD)
+        unwrapped(&answer, &BASE64_STANDARD)
     }
 
     fn ask(
@@ -85,8 +82,8 @@ impl Gcp {
             let body = Some(body(&[&head, &value, "}"]));
             Ok(Call { method: "POST", url: url.clone(), headers, body, for_credentials: false })
         };
-        let answer = http.insist(around, &Answer::is_busy, &call)?;
-        if answer.is_good() { Ok(answer) } else { Err(refusal(&answer, &header, &value)) }
+        let refusal = |answer: &Answer| refusal(answer, &header, &value);
+        http.insist(around, &Answer::is_busy, &call, &refusal)
     }
 
     fn authorization(
@@ -107,18 +104,6 @@ impl Gcp {
 }
 
 #[derive(Deserialize)]
-struct Encrypted<'a> {
-    #[serde(borrow)]
-    ciphertext: Text<'a>,
-}
-
-#[derive(Deserialize)]
-struct Decrypted<'a> {
-    #[serde(borrow)]
-    plaintext: Text<'a>,
-}
-
-#[derive(Deserialize)]
 struct Refusal<'a> {
     #[serde(borrow)]
     error: Status<'a>,
@@ -134,12 +119,9 @@ struct Status<'a> {
 
 /// All that is read of an answer.
 pub(super) fn read(answer: &Answer, secret: &Plaintext) -> Vec<Trouble> {
-    let sealed = parsed::<Encrypted<'_>>(&answer.body)
-        .and_then(|sealed| decoded(&sealed.ciphertext, &BASE64_STANDARD));
-    let open = parsed::<Decrypted<'_>>(&answer.body)
-        .and_then(|open| decoded(&open.plaintext, &BASE64_STANDARD));
-    let errors = [sealed.err(), open.err(), Some(refusal(answer, secret, ""))];
-    errors.into_iter().flatten().collect()
+    let mut troubles = text::read(answer, &BASE64_STANDARD);
+    troubles.push(refusal(answer, secret, ""));
+    troubles
 }
 
 /// `projects/P/locations/L/keyRings/R/cryptoKeys/K`; it becomes a part of an address.

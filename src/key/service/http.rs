@@ -152,11 +152,27 @@ impl Http {
     }
 
     /// Asks, and again after a while where the service is busy, as long as there is time. Each time
-    /// `call` makes the request anew, since signatures are of their moment.
+    /// `call` makes the request anew, since signatures are of their moment. What is no good answer,
+    /// `refusal` explains.
     ///
     /// # Errors
     /// As [`Http::ask`].
     pub(super) fn insist(
+        &self,
+        around: &Surroundings,
+        busy: &dyn Fn(&Answer) -> bool,
+        call: &dyn Fn() -> Result<Call, Trouble>,
+        refusal: &dyn Fn(&Answer) -> Trouble,
+    ) -> Result<Answer, Trouble> {
+        let answer = self.insist_anyhow(around, busy, call)?;
+        if answer.is_good() { Ok(answer) } else { Err(refusal(&answer)) }
+    }
+
+    /// As [`Http::insist`], with whatever the answer is.
+    ///
+    /// # Errors
+    /// As [`Http::ask`].
+    pub(super) fn insist_anyhow(
         &self,
         around: &Surroundings,
         busy: &dyn Fn(&Answer) -> bool,

@@ -113,7 +113,7 @@ impl Vault {
             Ok(Call { method: "POST", url, headers, body, for_credentials: false })
         };
         let busy = |answer: &Answer| answer.is_busy() && answer.status != 500;
-        let answer = http.insist(around, &busy, &call)?;
+        let answer = http.insist_anyhow(around, &busy, &call)?;
         // Where a part of a batch fails, the whole is answered with 400, and tells what of it.
         if answer.is_good() || answer.status == 400 && parsed::<Batch<'_>>(&answer.body).is_ok() {
             return Ok((answer, token));

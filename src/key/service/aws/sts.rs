@@ -64,7 +64,7 @@ pub(in crate::key::service) fn take_on(
         let body = Plaintext::copy_of(form.as_bytes());
         signed(around, http, &signer, first, &url, &headers, body)
     };
-    let answer = http.insist(around, &Answer::is_busy, &call)?;
+    let answer = http.insist_anyhow(around, &Answer::is_busy, &call)?;
     credentials_in(&answer, first, role.arn)
 }
 
