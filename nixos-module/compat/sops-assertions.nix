@@ -60,7 +60,8 @@ let
           + "when the system is built: write it as a path of Nix, or set `sops.validateSopsFiles = false`";
       }
       {
-        assertion = !(cfg.gnupg.home == null && onlyForeignReaders file);
+        assertion =
+          !(cfg.gnupg.home == null && onlyForeignReaders file) || isNixos && common.needsService secret;
         message =
           "`${option}.sopsFile` can be opened by keys of PGP or of key services alone, and SSH keys are not made "
           + "keys of PGP here: add the age key of this host to `.sops.yaml` (`secretctl host add NAME --scan "
@@ -92,7 +93,8 @@ let
     SOPS_AGE_KEY = "a file, named by `sops.age.keyFile`: here it would be in the store";
   };
   ofVariable = name: {
-    assertion = builtins.elem name known;
+    assertion = builtins.elem name known
+      || isNixos && config.secretctl.keyServices.enable && common.isOfService name;
     message =
       "`sops.environment.${quoted name}` has no effect, since no sops is run: "
       + (if insteadOf ? ${name} then "use ${insteadOf.${name}}" else "remove it");

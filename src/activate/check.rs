@@ -190,6 +190,7 @@ struct Host {
     keys: Vec<Recipient>,
     gnupg: bool,
     plugins: bool,
+    services: bool,
 }
 
 impl Host {
@@ -199,7 +200,12 @@ impl Host {
             given.filter_map(|key| Recipient::parse(key.trim()).ok()).collect();
         let derived: Vec<Recipient> = given.iter().filter_map(age_recipient).collect();
         let keys = given.into_iter().chain(derived).collect();
-        Self { keys, gnupg: manifest.gnupg.is_some(), plugins: !manifest.plugins.is_empty() }
+        Self {
+            keys,
+            gnupg: manifest.gnupg.is_some(),
+            plugins: !manifest.plugins.is_empty(),
+            services: manifest.key_services,
+        }
     }
 
     /// From the header: SSH keys by their tags, others by the list of readers, where there is one.
@@ -239,6 +245,7 @@ impl Host {
             ours(entry)
                 || self.gnupg && entry.key.kind() == WrappingKind::Pgp
                 || self.plugins && plugin
+                || self.services && !entry.key.kind().is_local()
         };
         let groups = |test: &dyn Fn(&WrappedKey) -> bool| {
             metadata.groups.iter().filter(|group| group.iter().any(test)).count()

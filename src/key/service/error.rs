@@ -71,7 +71,8 @@ impl ServiceError {
     pub fn remedy(&self) -> Option<String> {
         let text = match &self.trouble {
             Trouble::Off => {
-                "on a target nobody is asked over a network: give the file a reader whose key is there"
+                "give the file a reader whose key is on this machine, or have \
+                 `secretctl.keyServices.enable` ask for it when there is a network"
             }
             Trouble::Forbidden { address } => {
                 return Some(format!(
