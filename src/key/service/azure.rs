@@ -201,13 +201,13 @@ struct Jwk<'a> {
     e: Option<Text<'a>>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
 struct Refusal<'a> {
     #[serde(borrow)]
     error: Status<'a>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
 struct Status<'a> {
     #[serde(borrow, default)]
     code: Text<'a>,
@@ -244,15 +244,14 @@ fn check(around: &Surroundings, key: &Key<'_>) -> Result<String, Trouble> {
 }
 
 fn refusal(answer: &Answer, token: &Plaintext) -> Trouble {
-    let Ok(Refusal { error }) = parsed::<Refusal<'_>>(&answer.body) else {
-        return Trouble::Refused { status: answer.status, said: String::new(), remedy: None };
-    };
+    let Refusal { error } = parsed(&answer.body).unwrap_or_default();
     let remedy = match answer.status {
         401 => Some("the token is not taken there: run `az login`, and look at the tenant"),
         403 => Some(
             "ask for the role `Key Vault Crypto User`, or for get, encrypt and decrypt of keys in \
              the access policy of the vault; the key may also be disabled",
         ),
+        400 => Some("what the file holds may be of another key or version"),
         404 => Some("look at name and version of the key, and whether it was deleted"),
         _ => None,
     };

@@ -155,7 +155,7 @@ struct Project<'a> {
 }
 
 /// KMS answers in the first form, the gateway before it in the second.
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
 struct Refusal<'a> {
     #[serde(borrow, default)]
     error: Option<Said<'a>>,
@@ -200,9 +200,7 @@ fn endpoint(around: &Surroundings, region: &str) -> String {
 }
 
 fn refusal(answer: &Answer, credentials: &Credentials, sent: &str) -> Trouble {
-    let Ok(refusal) = parsed::<Refusal<'_>>(&answer.body) else {
-        return Trouble::Refused { status: answer.status, said: String::new(), remedy: None };
-    };
+    let refusal: Refusal<'_> = parsed(&answer.body).unwrap_or_default();
     let (code, words) = match refusal.error {
         Some(said) => (said.error_code, said.error_msg),
         None => (refusal.error_code, refusal.error_msg),
@@ -212,6 +210,7 @@ fn refusal(answer: &Answer, credentials: &Credentials, sent: &str) -> Trouble {
         403 => Some(
             "ask for kms:dek:encrypt and kms:dek:decrypt on the key, and look whether it is enabled",
         ),
+        400 => Some("what the file holds may be of another key"),
         404 => Some("look at region and id of the key"),
         _ => None,
     };
