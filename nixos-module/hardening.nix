@@ -47,6 +47,16 @@ in
   activate = common // {
     CapabilityBoundingSet = "CAP_CHOWN CAP_DAC_OVERRIDE CAP_FOWNER";
   };
+  # The same, over a network.
+  network = removeAttrs common [ "IPAddressDeny" ] // {
+    CapabilityBoundingSet = "CAP_CHOWN CAP_DAC_OVERRIDE CAP_FOWNER";
+    RestrictAddressFamilies = [
+      "AF_UNIX"
+      "AF_NETLINK"
+      "AF_INET"
+      "AF_INET6"
+    ];
+  };
   # Keys may belong to others. Who asks is looked up in /proc.
   credentials =
     common

@@ -192,6 +192,7 @@ struct Host {
     pgp: Vec<String>,
     gnupg: bool,
     plugins: bool,
+    services: bool,
 }
 
 impl Host {
@@ -202,7 +203,13 @@ impl Host {
         let derived: Vec<Recipient> = given.iter().filter_map(age_recipient).collect();
         let pgp = given.iter().filter_map(pgp_fingerprint).map(|one| one.to_string()).collect();
         let keys = given.into_iter().chain(derived).collect();
-        Self { keys, pgp, gnupg: manifest.gnupg.is_some(), plugins: !manifest.plugins.is_empty() }
+        Self {
+            keys,
+            pgp,
+            gnupg: manifest.gnupg.is_some(),
+            plugins: !manifest.plugins.is_empty(),
+            services: manifest.key_services,
+        }
     }
 
     /// From the header: SSH keys by their tags, others by the list of readers, where there is one.
@@ -244,6 +251,7 @@ impl Host {
             ours(entry)
                 || self.gnupg && entry.key.kind() == WrappingKind::Pgp
                 || self.plugins && plugin
+                || self.services && !entry.key.kind().is_local()
         };
         let groups = |test: &dyn Fn(&WrappedKey) -> bool| {
             metadata.groups.iter().filter(|group| group.iter().any(test)).count()

@@ -1,6 +1,6 @@
 //! Opens what a manifest names: each file is read once and its key found once, however many values
-//! of it are wanted, and files are opened side by side. Nobody is asked for anything, and no key
-//! service is.
+//! of it are wanted, and files are opened side by side. Nobody is asked for anything, and key
+//! services only where the caller hands some in.
 
 mod problem;
 
@@ -80,7 +80,8 @@ pub fn open_with_keys(
     manifest: &Manifest,
     source: &Source,
 ) -> (Result<Plaintext, OpenProblem>, Vec<Tried>) {
-    let mut opened = open_all(manifest, &BTreeSet::from([source.clone()]));
+    let sources = BTreeSet::from([source.clone()]);
+    let mut opened = open_all(manifest, &sources, Services::off());
     let value = opened.values.remove(source).unwrap_or_else(|| {
         let file = opened.files.remove(&(source.file.clone(), source.format));
         Err(file.and_then(Result::err).unwrap_or(OpenProblem::NotAsked))
@@ -88,8 +89,9 @@ pub fn open_with_keys(
     (value, opened.tried)
 }
 
-/// Opens sources with the private keys of the manifest.
-pub fn open_all(manifest: &Manifest, sources: &BTreeSet<Source>) -> Opened {
+/// Opens sources with the private keys of the manifest, and what those do not open through key
+/// services that may be asked.
+pub fn open_all(manifest: &Manifest, sources: &BTreeSet<Source>, services: Services) -> Opened {
     let mut wanted: BTreeMap<FileId, Vec<Option<&Key>>> = BTreeMap::new();
     for source in sources {
         let file = (source.file.clone(), source.format);
@@ -117,7 +119,7 @@ pub fn open_all(manifest: &Manifest, sources: &BTreeSet<Source>) -> Opened {
         allowed.add_program(&plugin.name, plugin.program.as_path());
     }
     let plugins = Plugins { allowed: &allowed, path: OsStr::new(""), ask: &NoAsk };
-    let mut keys = keys(manifest, plugins);
+    let mut keys = keys(manifest, plugins, services);
     let keys_found = find_keys(&ready, &mut keys, &counters);
 
     let work: Vec<_> = ready.into_iter().zip(keys_found).collect();
@@ -167,7 +169,7 @@ impl Counters {
 }
 
 /// The private keys of a manifest, none of which has been read yet.
-fn keys<'p>(manifest: &Manifest, plugins: Plugins<'p>) -> Keys<'p> {
+fn keys<'p>(manifest: &Manifest, plugins: Plugins<'p>, services: Services) -> Keys<'p> {
     let named =
         |one: &super::manifest::Identity| keyring::Source::named(one.file.as_path().to_owned());
     let sources = manifest.identities.iter().map(named).collect();
@@ -178,7 +180,7 @@ fn keys<'p>(manifest: &Manifest, plugins: Plugins<'p>) -> Keys<'p> {
     Keys {
         keyring: Keyring::new(sources, plugins).with_pgp(),
         pgp,
-        services: Services::off(),
+        services,
         order: DecryptionOrder::default(),
     }
 }

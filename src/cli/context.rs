@@ -2,7 +2,7 @@
 //! environment once.
 
 use std::collections::BTreeSet;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -109,21 +109,9 @@ impl Context {
     /// What opens secret files, with nothing loaded yet.
     pub(crate) fn keys(&self) -> Keys<'_> {
         let pgp = Pgp::from_environment(&variable);
-        let services = Services::new(self.surroundings());
+        let (path, trusting) = (self.path.clone(), self.trusting);
+        let services = Services::new(move || surroundings(&path, trusting));
         Keys { keyring: self.keyring(), pgp, services, order: self.order.clone() }
-    }
-
-    /// What key services find around them.
-    fn surroundings(&self) -> Surroundings {
-        let text = |(name, value): (OsString, OsString)| {
-            Some((name.into_string().ok()?, value.into_string().ok()?))
-        };
-        Surroundings {
-            variables: std::env::vars_os().filter_map(text).collect(),
-            home: variable("HOME").map(PathBuf::from),
-            path: self.path.clone(),
-            trusting: self.trusting,
-        }
     }
 
     /// The same with another order of decryption than that of the environment.
@@ -416,6 +404,20 @@ fn sops_sources() -> (Vec<Source>, Vec<Source>) {
 /// An environment variable that is set and not empty.
 pub(crate) fn variable(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())
+}
+
+/// What key services find around them; `trusting` says whether credentials go to any address that
+/// a file names.
+pub(crate) fn surroundings(path: &OsStr, trusting: bool) -> Surroundings {
+    let text = |(name, value): (OsString, OsString)| {
+        Some((name.into_string().ok()?, value.into_string().ok()?))
+    };
+    Surroundings {
+        variables: std::env::vars_os().filter_map(text).collect(),
+        home: variable("HOME").map(PathBuf::from),
+        path: path.to_owned(),
+        trusting,
+    }
 }
 
 /// Where results of Nix are remembered.

@@ -18,7 +18,7 @@ mod vault;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::wrapping::{WrappingKey, WrappingKind};
@@ -31,7 +31,9 @@ pub use surroundings::Surroundings;
 #[derive(Default)]
 pub struct Services {
     /// None where no service is to be asked.
-    around: Option<Arc<Surroundings>>,
+    look: Option<Look>,
+    /// What was seen, once something was asked.
+    around: OnceLock<Arc<Surroundings>>,
     aws: aws::Aws,
     gcp: gcp::Gcp,
     azure: azure::Azure,
@@ -55,6 +57,9 @@ pub struct Wrapped {
     pub key: Option<WrappingKey>,
 }
 
+/// What looks around.
+type Look = Box<dyn Fn() -> Surroundings + Send + Sync>;
+
 /// All about a key, and a ciphertext.
 type Question = (String, String);
 
@@ -64,9 +69,9 @@ pub type ToWrap<'a> = (&'a WrappingKey, &'a Plaintext);
 pub type ToUnwrap<'a> = (&'a WrappingKey, &'a str);
 
 impl Services {
-    /// Services that may be asked, with what they find around them.
-    pub fn new(around: Surroundings) -> Self {
-        Self { around: Some(Arc::new(around)), ..Self::default() }
+    /// Services that may be asked; the first question looks around.
+    pub fn new(look: impl Fn() -> Surroundings + Send + Sync + 'static) -> Self {
+        Self { look: Some(Box::new(look)), ..Self::default() }
     }
 
     /// Services that are never asked.
@@ -79,7 +84,7 @@ impl Services {
     /// # Errors
     /// [`ServiceError`].
     pub fn available(&self, kind: WrappingKind) -> Result<(), ServiceError> {
-        if kind.is_local() { Ok(()) } else { self.around(kind).map(|_| ()) }
+        if kind.is_local() { Ok(()) } else { self.look(kind).map(|_| ()) }
     }
 
     /// Wraps with many keys; the answers are in their order.
@@ -192,8 +197,13 @@ impl Services {
         answers.into_iter().map(|(_, answer)| answer).collect()
     }
 
+    fn look(&self, kind: WrappingKind) -> Result<&Look, ServiceError> {
+        self.look.as_ref().ok_or(ServiceError { kind, trouble: Trouble::Off })
+    }
+
     fn around(&self, kind: WrappingKind) -> Result<&Arc<Surroundings>, ServiceError> {
-        self.around.as_ref().ok_or(ServiceError { kind, trouble: Trouble::Off })
+        let look = self.look(kind)?;
+        Ok(self.around.get_or_init(|| Arc::new(look())))
     }
 
     fn wrap_one(&self, key: &WrappingKey, secret: &Plaintext) -> Result<Wrapped, ServiceError> {
