@@ -122,7 +122,7 @@ fn the_recipes_for_continuous_integration_work() {
             let script =
                 format!("cargo() {{ true; }}\n{REPOSITORY}\n{change} >&2\n{}", commands.join("\n"));
             let folder = tempfile::tempdir().unwrap();
-            let output = std::process::Command::new(shell)
+            let output = assert_cmd::Command::new(shell)
                 .args(["-ec", &script])
                 .current_dir(&folder)
                 .env_clear()
