@@ -183,7 +183,7 @@ impl Scan {
         let identity =
             memory.as_ref().map(|memory| known::identity(&collected, memory.key(), &self.needles));
         let (needles, not_searched) = Needles::of(collected.known);
-        let has_entries = pack.as_ref().is_some_and(|loaded| loaded.pack.len() > 0);
+        let has_entries = pack.as_ref().is_some_and(|loaded| !loaded.pack.is_empty());
         if needles.is_empty() && !self.needles.heuristics && !has_entries {
             return Err(known::nothing(&collected.closed, &not_searched).into());
         }

@@ -161,7 +161,7 @@ impl Services {
         }
         let run = |(key, indexes): &(Option<vault::Key<'_>>, Vec<usize>)| {
             let of: Vec<&Job> = indexes.iter().filter_map(|index| jobs.get(*index)).collect();
-            if let Some(patience) = self.around.as_ref().map(|around| around.patience())
+            if let Some(patience) = self.around.get().map(|around| around.patience())
                 && self.lost.load(Ordering::Relaxed) >= milliseconds(patience.saturating_mul(LOST))
             {
                 let trouble = Trouble::Slow(patience);

@@ -36,9 +36,7 @@ pub(crate) fn outputs(drv: &[u8]) -> Option<Vec<String>> {
 /// All strings of a derivation; `None` where the text is none, or something follows it.
 pub(crate) fn texts(drv: &[u8]) -> Option<Vec<Text>> {
     let mut parser = Parser { rest: drv, depth: 0 };
-    let version = parser.head()?;
-    let mut texts: Vec<Text> =
-        version.into_iter().map(|bytes| Text { role: Role::Other, bytes }).collect();
+    let mut texts = vec![Text { role: Role::Other, bytes: parser.head()? }];
     // Outputs, derivations, sources.
     for _ in 0..3 {
         parser.term(&mut texts)?;
@@ -79,13 +77,13 @@ impl Parser<'_> {
     }
 
     /// What a derivation begins with; newer kinds name what they need of Nix, which is given.
-    fn head(&mut self) -> Option<Option<Vec<u8>>> {
+    fn head(&mut self) -> Option<Vec<u8>> {
         if self.eat(b"Derive(") {
-            return Some(None);
+            return Some(Vec::new());
         }
         self.eat(b"DrvWithVersion(").then_some(())?;
         let version = self.string()?;
-        self.eat(b",").then_some(Some(version))
+        self.eat(b",").then_some(version)
     }
 
     /// A string, a list or a tuple; the strings in it.
@@ -149,7 +147,7 @@ mod tests {
         let password = &of(&Role::Environment(b"pw".to_vec()))[0];
         assert_eq!(password, b"a\\b\n\"c\"");
         assert_eq!(of(&Role::Argument(1))[0], b"echo \"a\" > $out");
-        assert_eq!(of(&Role::Other).len(), 9);
+        assert_eq!(of(&Role::Other).len(), 10);
         assert_eq!(outputs(drv).unwrap(), ["/nix/store/x"]);
     }
 
