@@ -6,7 +6,11 @@
 }:
 let
   inherit (lib) literalExpression mkOption types;
+  inherit (import ./mounts.nix { inherit lib; }) word;
   cfg = config.secretctl;
+  gnupg = lib.optional (cfg.gnupg.home != null) cfg.gnupg.home;
+  # As systemd reads a command: no shell, but variables.
+  argument = text: lib.replaceStrings [ "$" ] [ "$$" ] (word text);
   arguments = [
     "${cfg.package}/bin/secretctl"
     "scan"
@@ -84,10 +88,10 @@ in
     systemd.services.secretctl-scan = {
       description = "Look for Secrets in the Nix Store";
       after = [ "secretctl.service" ];
-      unitConfig.RequiresMountsFor = cfg.identities;
+      unitConfig.RequiresMountsFor = map word (cfg.identities ++ gnupg);
       serviceConfig = {
         Type = "oneshot";
-        ExecStart = lib.escapeShellArgs arguments;
+        ExecStart = toString (map argument arguments);
         # the memory of what was looked through
         StateDirectory = "secretctl-scan";
         StateDirectoryMode = "0700";
@@ -98,6 +102,8 @@ in
         NoNewPrivileges = true;
         ProtectSystem = "strict";
         ProtectHome = "read-only";
+        # gpg locks its folder
+        ReadWritePaths = map (home: word "-${home}") gnupg;
         ProtectClock = true;
         ProtectControlGroups = true;
         ProtectHostname = true;
