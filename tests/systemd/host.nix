@@ -159,6 +159,11 @@ in
 
   systemd.services = {
     restarted = counted "restarted";
+    needs = {
+      requires = [ "secretctl.target" ];
+      after = [ "secretctl.target" ];
+      serviceConfig.ExecStart = "/bin/sleep infinity";
+    };
     reloaded = counted "reloaded";
     untouched = counted "untouched";
     templated = counted "templated";
