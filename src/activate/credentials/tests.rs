@@ -55,7 +55,7 @@ impl Machine {
         self.from(&format!("{:x}{count:08x}/unit/{what}", std::process::id()))
     }
 
-    /// Serves while `ask` runs; gives the log, one line an event.
+    /// Serves while `ask` runs; gives the log, one line an event, in order of the alphabet.
     fn serve(
         &self,
         limits: Limits,
@@ -65,7 +65,10 @@ impl Machine {
         let log = Mutex::new(Vec::new());
         let tell = |event: &Event| log.lock().unwrap().push(format!("{event:?}"));
         self.serve_and_tell(limits, open, &tell, ask);
-        log.into_inner().unwrap()
+        let mut log = log.into_inner().unwrap();
+        // The asker has its answer before that is told.
+        log.sort();
+        log
     }
 
     fn serve_and_tell(
