@@ -6,11 +6,15 @@
 }:
 let
   inherit (lib) literalExpression mkOption types;
+  inherit (import ./mounts.nix { inherit lib; }) word;
   cfg = config.secretctl;
   hardening = import ./hardening.nix {
     inherit lib;
     runsPrograms = cfg.plugins != [ ] || cfg.gnupg.home != null;
   };
+  gnupg = lib.optional (cfg.gnupg.home != null) cfg.gnupg.home;
+  # As systemd reads a command: no shell, but variables.
+  argument = text: lib.replaceStrings [ "$" ] [ "$$" ] (word text);
   arguments = [
     "${cfg.package}/bin/secretctl"
     "scan"
@@ -88,10 +92,10 @@ in
     systemd.services.secretctl-scan = {
       description = "Look for Secrets in the Nix Store";
       after = [ "secretctl.service" ];
-      unitConfig.RequiresMountsFor = cfg.identities;
+      unitConfig.RequiresMountsFor = map word (cfg.identities ++ gnupg);
       serviceConfig = hardening.scan // {
         Type = "oneshot";
-        ExecStart = lib.escapeShellArgs arguments;
+        ExecStart = toString (map argument arguments);
         # the memory of what was looked through
         StateDirectory = "secretctl-scan";
         StateDirectoryMode = "0700";

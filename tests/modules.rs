@@ -252,6 +252,29 @@ fn keys_are_found_where_impermanence_keeps_them() {
 }
 
 #[test]
+fn a_scan_is_told_odd_names_and_gpg_may_lock_its_home() {
+    let odd = "[ { secretctl = {
+      package = { type = \"derivation\"; name = \"x\"; outPath = \"/opt/x\"; };
+      identities = [ \"/var/lib/my keys/100%\" ]; gnupg.home = \"/root/gnu pg\";
+      scan = { enable = true; trustedKeys = [ \"it's:$HOME %h\" ]; };
+    }; } ]";
+    for nix in versions() {
+        let out = nix.value(&format!("{}.out", nixos(odd)));
+        let unit = out["units"]["secretctl-scan.service"].as_str().unwrap();
+        for line in [
+            "RequiresMountsFor=\"/var/lib/my keys/100%%\"",
+            "RequiresMountsFor=\"/root/gnu pg\"",
+            "ReadWritePaths=\"-/root/gnu pg\"",
+        ] {
+            assert!(unit.lines().any(|other| other == line), "{line}\n{unit}");
+        }
+        let start = line(unit, "ExecStart=");
+        assert!(start.ends_with(" \"--trusted-key=it's:$$HOME %%h\""), "{start}");
+        assert!(start.starts_with("ExecStart=/opt/x/bin/secretctl scan --manifest /"), "{start}");
+    }
+}
+
+#[test]
 fn the_switch_is_checked_where_the_release_can() {
     let checks = "({ lib, pkgs, ... }: { options.system.preSwitchChecks = lib.mkOption { type = \
                   lib.types.attrsOf lib.types.str; default = { }; }; })";

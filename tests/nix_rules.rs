@@ -521,6 +521,25 @@ fn a_host_without_a_public_key_is_named() {
 }
 
 #[test]
+fn rules_of_a_flake_do_not_build() {
+    if nix_is_missing() {
+        return;
+    }
+    let system = if cfg!(target_arch = "aarch64") { "aarch64-linux" } else { "x86_64-linux" };
+    let repository = Repository::new().with(
+        "flake.nix",
+        &r#"{ outputs = _: { secretctl = import (derivation {
+          name = "x"; system = "SYSTEM"; builder = "/bin/sh";
+          args = [ "-c" "echo '{ version = 1; }' >$out" ];
+        }); }; }"#
+            .replace("SYSTEM", system),
+    );
+    fs::remove_dir(repository.path(".git")).unwrap();
+    let error = load(&request(repository.folder.path(), Wanted::All, &[])).unwrap_err();
+    assert!(error.to_string().contains("import-from-derivation"), "{error}");
+}
+
+#[test]
 fn a_flake_in_git_sees_what_git_knows() {
     if nix_is_missing() || Command::new("git").arg("--version").output().is_err() {
         println!("skipped: git is not installed");

@@ -356,6 +356,10 @@ fn a_failing_secret_keeps_its_last_value_and_fails_the_unit() {
     each(|Life { boot, .. }| {
         boot.failed("switch-3");
         boot.is("unit-3", "failed");
+        boot.has("failed-3", &["secretctl.service"]);
+        // It was reached, and whoever needs it goes on with the last values.
+        boot.is("target-3", "active");
+        boot.succeeded("needs-3");
         boot.is("linked-3", CANARY);
         boot.failed("failing-3");
         // The others are as they should be.

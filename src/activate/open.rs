@@ -22,7 +22,7 @@ use crate::format::sops::data_key::{self, DataKey, DecryptionOrder};
 use crate::format::sops::file::{self, MacCheck, SopsFile, Writer};
 use crate::format::sops::store::{Layout, Store};
 use crate::format::sops::unlock::{self, MAX_FILE, UnlockError};
-use crate::fsx::read_plaintext;
+use crate::fsx::read_committed_plaintext;
 use crate::key::keyring::{self, Keyring, Sealed, Tried, Unopened};
 use crate::key::service::Services;
 use crate::key::{Allowed, NoAsk, Pgp, Plugins};
@@ -195,7 +195,7 @@ pub(super) enum Text {
 
 /// Reads a file and finds out what it is.
 pub(super) fn read(path: &Path, format: Format) -> Result<Text, OpenProblem> {
-    let text = read_plaintext(path, MAX_FILE).map_err(OpenProblem::Read)?;
+    let text = read_committed_plaintext(path, MAX_FILE).map_err(OpenProblem::Read)?;
     #[expect(clippy::disallowed_methods, reason = "an age file is no plaintext")]
     let age = Encrypted::read(text.expose()).and_then(|file| file.into_whole(MAX_FILE as u64));
     let store = match (age, format) {

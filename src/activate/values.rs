@@ -10,7 +10,7 @@ use super::Name;
 use super::manifest::{Manifest, Phase, Secret, Source, Template};
 use super::open::{Opened, open_all};
 use super::template::{Parsed, TemplateError};
-use crate::fsx::{Folders, read_limited};
+use crate::fsx::{Folders, read_committed};
 use crate::key::service::Services;
 use crate::plaintext::Plaintext;
 use crate::process::transform::{TransformError, transform};
@@ -91,7 +91,7 @@ pub(super) fn parse(template: &Template, manifest: &Manifest) -> Result<Parsed, 
     let parsed = match (&template.content, &template.file) {
         (Some(content), _) => Parsed::parse(content.as_bytes(), manifest),
         (None, Some(file)) => {
-            let text = read_limited(file.as_path(), MAX_TEMPLATE).map_err(|source| {
+            let text = read_committed(file.as_path(), MAX_TEMPLATE).map_err(|source| {
                 ValueProblem::TemplateFile { file: file.as_path().to_owned(), source }
             })?;
             Parsed::parse(&text, manifest)

@@ -161,6 +161,11 @@ in
 
   systemd.services = {
     restarted = counted "restarted";
+    needs = {
+      requires = [ "secretctl.target" ];
+      after = [ "secretctl.target" ];
+      serviceConfig.ExecStart = "/bin/sleep infinity";
+    };
     reloaded = counted "reloaded";
     untouched = counted "untouched";
     templated = counted "templated";

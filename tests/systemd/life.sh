@@ -158,8 +158,13 @@ say generation-of-link sh -c 'basename "$(readlink /run/secrets)"'
 say shadow-bob-2 sh -c 'grep ^bob: /etc/shadow | cut -d: -f2'
 
 # one that fails
+systemctl start needs
+since=$(systemctl show -P ActiveEnterTimestampMonotonic needs)
 say switch-3 switch 3
 say unit-3 systemctl is-active secretctl.service
+say target-3 systemctl is-active secretctl.target
+say failed-3 systemctl list-units --failed --plain --no-legend secretctl.service
+say needs-3 sh -c "systemctl show -P ActiveEnterTimestampMonotonic needs | grep -x $since"
 say linked-3 cat /etc/app/token
 say failing-3 cat /run/secrets/failing
 say values-3 sh -c 'cat /run/secrets/plain; echo; cat /run/secrets/changing'
