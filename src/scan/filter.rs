@@ -82,17 +82,15 @@ impl Group {
         };
         for &(pattern, bytes, first) in patterns {
             for at in first..first.saturating_add(plan.stride) {
-                let window = load_short(bytes.get(at..).unwrap_or_default()) & mask;
-                group.add(
-                    hash(window),
-                    Place { pattern, at: u32::try_from(at).unwrap_or(u32::MAX) },
-                );
+                let load = Load::of(bytes.get(at..).unwrap_or_default());
+                group.add(&load, Place { pattern, at: u32::try_from(at).unwrap_or(u32::MAX) });
             }
         }
         group
     }
 
-    fn add(&mut self, hash: u64, place: Place) {
+    fn add(&mut self, load: &Load, place: Place) {
+        let hash = hash(load.bytes & self.mask);
         let word = hash >> 64_u32.saturating_sub(self.plan.words.trailing_zeros());
         if let Some(word) = usize::try_from(word).ok().and_then(|word| self.bits.get_mut(word)) {
             *word |= 1 << (hash & 63);
@@ -106,7 +104,7 @@ impl Group {
             slot = self.after(slot);
         }
         if let (Some(tag), Some(old)) = (self.tags.get_mut(slot), self.places.get_mut(slot)) {
-            *tag = tag_of(hash);
+            *tag = load.wide_tag().unwrap_or_else(|| tag_of(hash));
             *old = place;
         }
     }
@@ -267,28 +265,46 @@ impl Group {
     /// Tells what the window at `at` is, if it is one.
     #[inline(always)]
     fn compare(&self, text: &[u8], at: usize, found: &mut dyn FnMut(usize, Place)) {
-        let rest = text.get(at..).unwrap_or_default();
-        let window =
-            rest.first_chunk().map_or_else(|| load_short(rest), |it| u64::from_le_bytes(*it));
-        let hash = hash(window & self.mask);
+        let load = Load::of(text.get(at..).unwrap_or_default());
+        let hash = hash(load.bytes & self.mask);
         let (word, both) = self.second(hash);
         if self.second.get(word).is_some_and(|word| word & both == both) {
-            self.compare_hash(hash, at, found);
+            self.compare_load(&load, hash, at, found);
         }
     }
 
     #[inline(never)]
-    fn compare_hash(&self, hash: u64, at: usize, found: &mut dyn FnMut(usize, Place)) {
-        let wanted = tag_of(hash);
+    fn compare_load(&self, load: &Load, hash: u64, at: usize, found: &mut dyn FnMut(usize, Place)) {
+        let (narrow, wide) = (tag_of(hash), load.wide_tag());
         let mut slot = self.slot(hash);
         while let Some(tag) = self.tags.get(slot).filter(|tag| **tag != 0) {
-            if *tag == wanted
+            if (*tag == narrow || Some(*tag) == wide)
                 && let Some(place) = self.places.get(slot)
             {
                 found(at, *place);
             }
             slot = self.after(slot);
         }
+    }
+}
+
+/// The bytes from a window on, of which the window may be fewer.
+struct Load {
+    bytes: u64,
+    /// Whether there were so many.
+    whole: bool,
+}
+
+impl Load {
+    #[inline(always)]
+    fn of(rest: &[u8]) -> Self {
+        let whole = rest.first_chunk().map(|bytes| u64::from_le_bytes(*bytes));
+        Self { bytes: whole.unwrap_or_else(|| load_short(rest)), whole: whole.is_some() }
+    }
+
+    /// Tells more windows apart than their own bytes do: those of digits, say, are met everywhere.
+    fn wide_tag(&self) -> Option<u16> {
+        self.whole.then(|| tag_of(hash(self.bytes)) ^ WIDE)
     }
 }
 
@@ -306,8 +322,11 @@ fn hash(window: u64) -> u64 {
     window.wrapping_mul(MULTIPLIER)
 }
 
-/// Never 0.
+/// Never 0, and without [`WIDE`].
 #[expect(clippy::cast_possible_truncation, reason = "the middle of the hash is what is wanted")]
 fn tag_of(hash: u64) -> u16 {
-    (hash >> 20) as u16 | 1
+    (hash >> 20) as u16 & !WIDE | 1
 }
+
+/// Of the tag of all bytes of a load, not of a window.
+const WIDE: u16 = 2;
