@@ -17,6 +17,7 @@ use rayon::prelude::*;
 
 use super::identity::{self, Entry, Identity, IdentityError, LockedFile, Outcome};
 use super::plugin::{PluginFileError, Plugins};
+use super::recipient::Recipient;
 use super::ssh::LockedSsh;
 use crate::plaintext::Plaintext;
 use source::Commands;
@@ -72,6 +73,7 @@ pub struct Keyring<'a> {
     plugin_identities: Vec<(String, Plaintext)>,
     passphrases: Vec<Plaintext>,
     tried: Vec<Tried>,
+    name: fn(&Recipient) -> String,
 }
 
 /// What became of a file; `None` while nothing did.
@@ -92,7 +94,14 @@ impl<'a> Keyring<'a> {
             plugin_identities: Vec::new(),
             passphrases: Vec::new(),
             tried: Vec::new(),
+            name: Recipient::short,
         }
+    }
+
+    /// Names keys in full where it says what was tried, for people who compare them.
+    #[must_use]
+    pub fn in_full(self) -> Self {
+        Self { name: Recipient::full, ..self }
     }
 
     /// What was tried so far.
@@ -182,7 +191,7 @@ impl<'a> Keyring<'a> {
         for entry in entries {
             match entry {
                 Entry::Ready(identity) => {
-                    names.extend(identity.recipient().map(|r| r.short()));
+                    names.extend(identity.recipient().as_ref().map(self.name));
                     self.ready.push(identity);
                 }
                 Entry::Plugin { name, text } => {
@@ -190,7 +199,8 @@ impl<'a> Keyring<'a> {
                     self.plugin_identities.push((name, text));
                 }
                 Entry::LockedSsh(key) => {
-                    names.push(format!("{}, behind a passphrase", key.recipient.short()));
+                    let name = (self.name)(&key.recipient);
+                    names.push(format!("{name}, behind a passphrase"));
                     self.locked_ssh.push((source.to_owned(), key));
                 }
                 Entry::LockedFile(file) => {
