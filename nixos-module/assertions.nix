@@ -346,6 +346,37 @@ let
     ) (cfg.identities ++ problemIf (cfg.gnupg.home != null) cfg.gnupg.home)
   );
 
+  # What only a key service opens comes late, and not for everything.
+  ofKeyServices = lib.optionals (scope == "nixos") (
+    let
+      only = secret: (cfg.validation.enable && secret.validated or true) && sources.needsService secret;
+      reader = "make this host a reader of it (`secretctl host add`, `secretctl rekey`)";
+      about = secret: "`${sources.option secret}` can be opened by key services alone";
+    in
+    concatMap (
+      secret:
+      problemIf (only secret && !cfg.keyServices.enable) (
+        "${about secret}: set `secretctl.keyServices.enable = true` to have them asked, or ${reader}"
+      )
+      ++ problemIf (only secret && hasStore secret && phaseOf secret == "early") (
+        "${about secret}, and is wanted before there is a network: ${reader}"
+      )
+    ) secrets
+    ++ concatMap (
+      secret:
+      problemIf (only secret) (
+        "${about secret}, which are not asked when a service starts: ${reader}, or install it with `secretctl.secrets`"
+      )
+    ) credentials
+    ++ concatMap (
+      name:
+      problemIf (cfg.keyServices.environment ? ${name}) (
+        "`secretctl.keyServices.environment.${name}` is secret, and would be in the store, where everybody can read it: "
+        + "put it into a file of `secretctl.keyServices.environmentFiles`"
+      )
+    ) sources.secretVariables
+  );
+
   tooWide = [
     "/"
     "/etc"
@@ -433,6 +464,7 @@ in
           ++ ofTemplates
           ++ ofKeys
           ++ ofBoot
+          ++ ofKeyServices
           ++ ofStores
         );
     warnings = lib.optional cfg.useTestValues (

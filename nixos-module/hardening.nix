@@ -1,5 +1,5 @@
-# What the services may do, cut down to what they need. `runsPrograms`: whether plugins, gpg or programs of
-# the user are run, which may need devices and memory that they make executable.
+# What the services may do, cut down to what they need. Where plugins, gpg or programs of the user are run, these
+# may need devices and memory that they make executable.
 #
 # The file systems of the stores are units of their own: what a service with a view of its own mounts,
 # nobody else sees. `PrivateTmp` is not there, since it waits for what the early service must be before.
@@ -28,6 +28,7 @@ let
     ProtectKernelTunables = true;
     KeyringMode = "private";
     LimitCORE = 0;
+    MemorySwapMax = 0;
     UMask = "0077";
   }
   // lib.optionalAttrs (!runsPrograms) {
@@ -35,21 +36,45 @@ let
     IPAddressDeny = "any";
     MemoryDenyWriteExecute = true;
   };
+  # We write nothing, unlike what we may run: gpg locks its folder.
+  readOnly = lib.optionalAttrs (!runsPrograms) {
+    ProtectHome = "read-only";
+    ProtectSystem = "strict";
+  };
 in
 {
   # Links and copies may be anywhere, and belong to anybody.
   activate = common // {
     CapabilityBoundingSet = "CAP_CHOWN CAP_DAC_OVERRIDE CAP_FOWNER";
   };
-  # Keys may belong to others. Who asks is looked up in /proc. It writes nothing, unlike what it may run:
-  # gpg locks its folder.
+  # The same, over a network.
+  network = removeAttrs common [ "IPAddressDeny" ] // {
+    CapabilityBoundingSet = "CAP_CHOWN CAP_DAC_OVERRIDE CAP_FOWNER";
+    RestrictAddressFamilies = [
+      "AF_UNIX"
+      "AF_NETLINK"
+      "AF_INET"
+      "AF_INET6"
+    ];
+  };
+  # Keys may belong to others. Who asks is looked up in /proc.
   credentials =
     common
     // {
       CapabilityBoundingSet = "CAP_DAC_OVERRIDE";
     }
+    // readOnly;
+  # It starts long after /tmp is in place.
+  scan =
+    common
+    // {
+      CapabilityBoundingSet = "CAP_DAC_READ_SEARCH";
+      PrivateTmp = true;
+      ProtectProc = "invisible";
+    }
     // lib.optionalAttrs (!runsPrograms) {
-      ProtectHome = "read-only";
-      ProtectSystem = "strict";
-    };
+      PrivateDevices = true;
+      PrivateNetwork = true;
+    }
+    // readOnly;
 }

@@ -68,6 +68,12 @@ let
       || any (secret: secret.transform != null) (attrValues cfg.secrets);
   };
 
+  # What is known of copies on a disk, for the next boot.
+  state = {
+    StateDirectory = "secretctl";
+    StateDirectoryMode = "0700";
+  };
+
   install =
     {
       arguments,
@@ -127,11 +133,7 @@ in
         })
         {
           description = "Secrets";
-          # what is known of copies on a disk, for the next boot
-          serviceConfig = {
-            StateDirectory = "secretctl";
-            StateDirectoryMode = "0700";
-          };
+          serviceConfig = state;
           # the users are there, and the disks on which the keys are
           after = [
             "systemd-sysusers.service"
@@ -173,6 +175,66 @@ in
         };
       };
     }
+
+    (mkIf cfg.keyServices.enable {
+      systemd.services.secretctl-network = {
+        description = "Secrets of Key Services";
+        wantedBy = [ "multi-user.target" ];
+        wants = [ "network-online.target" ];
+        after = [
+          "network-online.target"
+          "secretctl.service"
+        ];
+        restartTriggers = [ manifest ];
+        environment = {
+          HOME = lib.mkDefault "/root";
+        }
+        // cfg.keyServices.environment;
+        unitConfig = {
+          RequiresMountsFor = keyPaths ++ mountPoints (filter (store: store.phase != "early") mounted);
+          StartLimitIntervalSec = 0;
+        };
+        serviceConfig =
+          hardening.network
+          // state
+          // {
+            Type = "oneshot";
+            RemainAfterExit = true;
+            ExecStart = "${program} activate --network ${manifest}";
+            # A network that is said to be there is not always, and services have bad moments. A manifest
+            # stays as it is.
+            Restart = "on-failure";
+            RestartSec = 60;
+            RestartPreventExitStatus = 2;
+          }
+          // lib.optionalAttrs (cfg.keyServices.environmentFiles != [ ]) {
+            EnvironmentFile = cfg.keyServices.environmentFiles;
+          };
+      };
+      # As secretctl.target, with what waits for the network.
+      systemd.targets.secretctl-network = {
+        description = "All Required Secrets Were There, Those of Key Services Too";
+        wantedBy = [ "multi-user.target" ];
+        requires = [
+          "secretctl.target"
+          "secretctl-network-complete.service"
+        ];
+        after = [
+          "secretctl.target"
+          "secretctl-network-complete.service"
+        ];
+      };
+      systemd.services.secretctl-network-complete = {
+        description = "Check That All Secrets of Key Services Are In Place";
+        after = [ "secretctl-network.service" ];
+        wants = [ "secretctl-network.service" ];
+        serviceConfig = {
+          Type = "oneshot";
+          RemainAfterExit = true;
+          ExecStart = "${systemctl} is-active --quiet secretctl-network.service";
+        };
+      };
+    })
 
     # A change of what users are made with makes them anew.
     (mkIf hasEarly {

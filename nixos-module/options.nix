@@ -191,9 +191,11 @@ in
       default = base.identities;
       defaultText = literalExpression base.identitiesText;
       description = ''
-        Private keys on this machine, tried in this order: of SSH, or files of age. They are paths
-        on the machine, as text, and never copied to the store, where everybody could read them. A
-        path that Nix would copy is refused.
+        Private keys on this machine, tried in this order: of SSH, files of age, or what
+        `gpg --export-secret-keys` writes, all without a passphrase. A key of SSH is used as what
+        `ssh-to-age` and `ssh-to-pgp` make of it, too. They are paths on the machine, as text, and
+        never copied to the store, where everybody could read them. A path that Nix would copy is
+        refused.
       '';
       example = [ "/persist/etc/ssh/ssh_host_ed25519_key" ];
     };
@@ -212,7 +214,7 @@ in
         default = null;
         description = ''
           The folder of GnuPG with private keys for files of sops that are encrypted for PGP. `gpg`
-          is not run at all without it.
+          is not run at all without it; keys of PGP in {option}`secretctl.identities` need none.
         '';
         example = "/root/.gnupg";
       };
@@ -326,6 +328,39 @@ in
     };
   }
   // lib.optionalAttrs isNixos {
+    keyServices = {
+      enable = mkOption {
+        type = types.bool;
+        default = false;
+        description = ''
+          Whether key services (AWS KMS, Google Cloud KMS, Azure Key Vault, Vault, Huawei Cloud KMS) are
+          asked for secrets that no key of this machine opens. `secretctl-network.service` does it when
+          there is a network, so that what opens here never waits; with it `secretctl-network.target`
+          is reached. Whoever the service lets use its key can read those secrets.
+        '';
+        example = true;
+      };
+      environment = mkOption {
+        type = types.attrsOf types.str;
+        default = { };
+        description = ''
+          Variables for the services, as their own programs take them. They are in the store, where
+          everybody can read them: nothing that is secret.
+        '';
+        example = {
+          VAULT_ADDR = "https://vault.example:8200";
+        };
+      };
+      environmentFiles = mkOption {
+        type = types.listOf our.externalPath;
+        default = [ ];
+        description = ''
+          Files with variables for the services, lines of `NAME=value` on the machine. They may hold
+          credentials, and may be secrets that a key of this machine opens.
+        '';
+        example = [ "/run/secrets/vault.env" ];
+      };
+    };
     services = mkOption {
       type = types.attrsOf (
         types.submodule (

@@ -6,7 +6,15 @@
 }:
 let
   inherit (lib) literalExpression mkOption types;
+  inherit (import ./mounts.nix { inherit lib; }) word;
   cfg = config.secretctl;
+  hardening = import ./hardening.nix {
+    inherit lib;
+    runsPrograms = cfg.plugins != [ ] || cfg.gnupg.home != null;
+  };
+  gnupg = lib.optional (cfg.gnupg.home != null) cfg.gnupg.home;
+  # As systemd reads a command: no shell, but variables.
+  argument = text: lib.replaceStrings [ "$" ] [ "$$" ] (word text);
   arguments = [
     "${cfg.package}/bin/secretctl"
     "scan"
@@ -84,34 +92,16 @@ in
     systemd.services.secretctl-scan = {
       description = "Look for Secrets in the Nix Store";
       after = [ "secretctl.service" ];
-      unitConfig.RequiresMountsFor = cfg.identities;
-      serviceConfig = {
+      unitConfig.RequiresMountsFor = map word (cfg.identities ++ gnupg);
+      serviceConfig = hardening.scan // {
         Type = "oneshot";
-        ExecStart = lib.escapeShellArgs arguments;
+        ExecStart = toString (map argument arguments);
         # the memory of what was looked through
         StateDirectory = "secretctl-scan";
         StateDirectoryMode = "0700";
         Nice = 19;
         IOSchedulingClass = "idle";
         MemoryMax = "400M";
-        CapabilityBoundingSet = "CAP_DAC_READ_SEARCH";
-        NoNewPrivileges = true;
-        ProtectSystem = "strict";
-        ProtectHome = "read-only";
-        ProtectClock = true;
-        ProtectControlGroups = true;
-        ProtectHostname = true;
-        ProtectKernelLogs = true;
-        ProtectKernelModules = true;
-        ProtectKernelTunables = true;
-        LockPersonality = true;
-        RestrictNamespaces = true;
-        RestrictRealtime = true;
-        RestrictSUIDSGID = true;
-        SystemCallArchitectures = "native";
-        KeyringMode = "private";
-        LimitCORE = 0;
-        UMask = "0077";
       };
     };
     systemd.timers.secretctl-scan = {

@@ -107,8 +107,9 @@ let
         default = true;
         description = ''
           Whether the system is in order only with it: if it cannot be installed,
-          `secretctl.target` is not reached and the switch fails. What could not be renewed keeps
-          its last value in any case.
+          `secretctl.target` is not reached when the host starts, and a switch ends with an error, with
+          `secretctl.service` failed. What could not be renewed keeps its last value in any case,
+          and services that run go on with it.
         '';
         example = false;
       };

@@ -85,9 +85,47 @@ let
       "`${option secret}` is not encrypted: ${file} would be readable by everybody in the store: "
       + "encrypt it with `secretctl encrypt`, and give what it holds a new value if it was ever "
       + "committed or built with";
+  # Whether a key service alone can open a file of sops, as far as can be seen here: it has its key neither for
+  # age nor for PGP.
+  needsService =
+    secret:
+    let
+      format = formatOf secret;
+      text = readFile secret.file;
+    in
+    isEncrypted ? ${format}
+    && format != "armored"
+    && isHere secret.file
+    && builtins.pathExists secret.file
+    && isEncryptedSomehow text
+    && any (name: has name text) [
+      "kms"
+      "azure_kv"
+      "hc_vault"
+    ]
+    && !(isAge text)
+    && !(has "-----BEGIN AGE ENCRYPTED FILE-----" text)
+    && !(has "-----BEGIN PGP MESSAGE-----" text);
 in
 {
-  inherit formatOf problem;
+  inherit
+    formatOf
+    needsService
+    option
+    problem
+    ;
+
+  # Variables of key services that nobody may read.
+  secretVariables = [
+    "AWS_SECRET_ACCESS_KEY"
+    "AWS_SESSION_TOKEN"
+    "AZURE_CLIENT_SECRET"
+    "BAO_TOKEN"
+    "GOOGLE_OAUTH_ACCESS_TOKEN"
+    "HUAWEICLOUD_SDK_SECURITY_TOKEN"
+    "HUAWEICLOUD_SDK_SK"
+    "VAULT_TOKEN"
+  ];
 
   # The file as the store has it.
   checked =

@@ -15,12 +15,45 @@ use regex::bytes::{Regex, RegexBuilder};
 /// # Errors
 /// A clause that says what is wrong.
 pub fn compile(text: &str) -> Result<Regex, &'static str> {
-    let mut reader = Reader { rest: text.chars().peekable(), out: String::new() };
-    reader.read()?;
-    RegexBuilder::new(&reader.out)
-        .size_limit(SIZE)
-        .build()
-        .map_err(|_| "is no regular expression that Go takes")
+    Expressions::default().compile(text)
+}
+
+/// The expressions of one file, which are compiled into a limited memory.
+#[derive(Debug)]
+pub struct Expressions {
+    left: usize,
+}
+
+impl Default for Expressions {
+    fn default() -> Self {
+        Self { left: ALL }
+    }
+}
+
+impl Expressions {
+    /// Compiles one more.
+    ///
+    /// # Errors
+    /// As [`compile`], and where there is no room for it.
+    pub fn compile(&mut self, text: &str) -> Result<Regex, &'static str> {
+        let mut reader = Reader { rest: text.chars().peekable(), out: String::new() };
+        reader.read()?;
+        // The library does not tell sizes: an expression counts as the first of these that is enough.
+        for size in SIZES {
+            if size > self.left {
+                return Err(NO_ROOM);
+            }
+            match RegexBuilder::new(&reader.out).size_limit(size).build() {
+                Ok(regex) => {
+                    self.left = self.left.saturating_sub(size);
+                    return Ok(regex);
+                }
+                Err(regex::Error::CompiledTooBig(_)) => {}
+                Err(_) => break,
+            }
+        }
+        Err("is no regular expression that Go takes")
+    }
 }
 
 struct Reader<'a> {
@@ -319,9 +352,13 @@ fn perl(c: char) -> Option<(bool, &'static str)> {
     Some((c.is_ascii_uppercase(), set))
 }
 
+/// What is said of an expression that is one too many.
+pub const NO_ROOM: &str = "has no room: with those before it, it would take too much memory";
 const GROUP: &str = "has a group that Go does not know";
 /// Bytes of a compiled expression.
-const SIZE: usize = 4 << 20;
+const SIZES: [usize; 6] = [4 << 10, 16 << 10, 64 << 10, 256 << 10, 1 << 20, 4 << 20];
+/// Bytes of all of them.
+const ALL: usize = 64 << 20;
 
 #[cfg(test)]
 mod tests {

@@ -579,7 +579,7 @@ fn gpg_runs_only_where_it_is_asked_for_and_asks_nobody() {
 
     let mut manifest = host.manifest(&[json!({ "name": "a", "file": file, "key": ["a"] })]);
     let run = host.activate(&manifest, &[]).ended(1);
-    run.says("gpg is not run here, since the manifest has no `gnupg`").says(&fingerprint);
+    run.says("what the file holds for this key is broken: it holds nothing").says(&fingerprint);
     assert!(!Path::new(&called).exists());
     manifest["gnupg"] = json!({ "home": host.at("home"), "program": gpg });
     host.activate(&manifest, &[]).done();

@@ -21,6 +21,8 @@ mod console;
 mod links;
 #[path = "docs/proofs.rs"]
 mod proofs;
+#[path = "docs/recipes.rs"]
+mod recipes;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -103,6 +105,44 @@ fn the_commands_of_the_how_tos_work() {
     let problems: Vec<String> = pages.filter_map(run_page).collect();
     assert!(problems.is_empty(), "{}", problems.join("\n\n"));
 }
+
+/// The jobs of the page, with the program on the `PATH` in place of an installation: they pass where all is
+/// encrypted for its readers, and fail where it is not.
+#[test]
+fn the_recipes_for_continuous_integration_work() {
+    let page = fs::read_to_string(root().join("docs/how-to/ci.md")).unwrap();
+    for (title, shell) in [("## GitHub", "bash"), ("## GitLab", "sh")] {
+        let commands = recipes::commands(recipes::section(&page, title));
+        assert_eq!(commands.len(), 2, "{commands:?}");
+        for (change, code) in [
+            ("true", 0),
+            ("echo hunter2 >mail.age", 1),
+            ("secretctl host add web1 --key ~/web1.pub --to defaultEncryptKeys --no-rekey", 1),
+        ] {
+            let script =
+                format!("cargo() {{ true; }}\n{REPOSITORY}\n{change} >&2\n{}", commands.join("\n"));
+            let folder = tempfile::tempdir().unwrap();
+            let output = assert_cmd::Command::new(shell)
+                .args(["-ec", &script])
+                .current_dir(&folder)
+                .env_clear()
+                .env("PATH", console::path())
+                .env("HOME", folder.path())
+                .output()
+                .unwrap();
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(code), "{title}, {change}: {said}");
+        }
+    }
+}
+
+const REPOSITORY: &str = "
+for name in alice web1; do ssh-keygen -q -t ed25519 -N '' -C $name@here -f ~/$name; done
+mkdir repository; cd repository
+{ git init -q .; secretctl init; secretctl user add alice --key ~/alice.pub --to defaultEncryptKeys; } >&2
+sed -i '/^secrets: /d' secretctl.yaml
+printf 'secrets:\\n  - path: \"*.age\"\\n' >>secretctl.yaml
+echo sesame | secretctl edit db.age >&2";
 
 /// Runs a page and says what differs.
 fn run_page(page: &str) -> Option<String> {

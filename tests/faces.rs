@@ -350,9 +350,12 @@ fn what_cannot_be_kept_is_told() {
     for nix in versions() {
         let folder = hosts::prepared(&nix);
         let yaml = fs::read_to_string(folder.join("secrets/host.yaml")).unwrap();
-        // as a file of sops that PGP alone can open
-        let pgp = yaml.replace("recipient: age1", "fp: ABCD").replace("- enc:", "- created_at:");
-        fs::write(folder.join("pgp.yaml"), pgp).unwrap();
+        // as files of sops that a key service alone can open, or PGP too
+        let service =
+            yaml.replace("recipient: age1", "resource_id: x").replace("- enc:", "- created_at:");
+        fs::write(folder.join("service.yaml"), &service).unwrap();
+        fs::write(folder.join("pgp.yaml"), service.replace("BEGIN AGE", "BEGIN PGP MESSAGE"))
+            .unwrap();
         // a private key that got into the store
         fs::write(folder.join("master.txt"), "AGE-SECRET-KEY-1TESTONLY\n").unwrap();
         let added = nix.command("nix-store").args(["--add", "master.txt"]).output().unwrap();
@@ -376,6 +379,14 @@ fn what_cannot_be_kept_is_told() {
             }
         }
         snapshot!("wrong", nix.redact(&text));
+        // The host key of RSA is one of PGP, too.
+        let more = "{ services.openssh.enable = true; sops.defaultSopsFile = ./pgp.yaml; sops.secrets = { pgp = { }; \
+                    service.sopsFile = ./service.yaml; }; }";
+        let host = nixos(&["sops"], &[], more).expression(&folder);
+        let assertions = nix.value(&format!("{host}.out.assertions"));
+        let told: Vec<&str> = texts(&assertions);
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].contains("`sops.secrets.service.sopsFile` can be opened by key services alone, which are not asked here: add"), "{told:?}");
     }
 }
 

@@ -199,12 +199,14 @@ fn plaintext_does_not_take_the_place_of_a_secret() {
     assert_eq!((sealed.code, sealed.stderr.as_str()), (0, ""));
     fs::hard_link(folder.path().join("a.age"), folder.path().join("same")).unwrap();
     let before = fs::read(folder.path().join("a.age")).unwrap();
+    fs::copy(folder.path().join("a.age"), folder.path().join("other")).unwrap();
     let decrypt =
         |output: &str| run(folder.path(), &["decrypt", "-i", "me", "a.age", "-o", output]);
     for (output, why) in [
         ("a.age", "would be replaced by what is in it"),
         ("./same", "would be replaced by what is in it"),
-        ("new.age", "is a secret file by the rules"),
+        ("new.age", "is a secret file, and what"),
+        ("other", "is a secret file, and what"),
     ] {
         let said = decrypt(output);
         assert!(said.stderr.contains(why) && said.code == 2, "{}", said.stderr);
@@ -326,6 +328,26 @@ fn the_rule_to_add_is_right_for_odd_names_too() {
         let again = run(folder.path(), &["status", "--", name]);
         assert!(again.stdout.contains("NOT ENCRYPTED"), "{name}: {rule}\n{}", again.stderr);
     }
+}
+
+/// Its armor is none of age, so nothing about it is broken: it was never encrypted.
+#[test]
+fn a_private_key_in_the_open_is_not_encrypted() {
+    let rules =
+        format!("users:\n  alice: {ALICE}\nsecrets:\n  - {{path: \"*\", readers: [alice]}}\n");
+    for key in ["openssh.ed25519", "rsa.pkcs8.pem", "gpg.rsa.asc"] {
+        let folder = repository(&rules);
+        let key = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/keys").join(key);
+        fs::copy(key, folder.path().join("host.age")).unwrap();
+        let said = run(folder.path(), &["status", "host.age"]);
+        assert!(said.stdout.contains("NOT ENCRYPTED"), "{}{}", said.stdout, said.stderr);
+        assert_eq!(said.code, 1);
+    }
+    // Armor of age that is damaged is another matter.
+    let folder = repository(&rules);
+    fs::write(folder.path().join("host.age"), "-----BEGIN AGE ENCRYPTED MESSAGE-----\n").unwrap();
+    let said = run(folder.path(), &["status", "host.age"]);
+    assert!(!said.stdout.contains("NOT ENCRYPTED"), "{}", said.stdout);
 }
 
 #[test]

@@ -242,3 +242,44 @@ fn installing_twice_changes_nothing_and_outside_of_git_nothing_at_all() {
     finish(outside, b"").ended(2).says("run this in the work tree");
     assert!(!Path::new(&repo.0.root().join("home/.gitconfig")).exists());
 }
+
+/// git does not follow such a link; a pattern that is a name of a file would be a line of the other.
+#[test]
+fn attributes_that_are_a_link_are_not_written() {
+    let Some(repo) = Repo::new() else { return };
+    let outside = repo.0.root().join("home/.bashrc");
+    fs::write(&outside, "# mine\n").unwrap();
+    for to in ["../home/.bashrc", "../home/new", "secretctl.yaml"] {
+        let _gone = fs::remove_file(repo.0.path(".gitattributes"));
+        symlink(to, repo.0.path(".gitattributes")).unwrap();
+        let before = fs::read(repo.0.path("secretctl.yaml")).unwrap();
+        repo.0.run(&["git", "install", "--attributes"]).ended(2).says("is a link");
+        assert_eq!(fs::read_to_string(&outside).unwrap(), "# mine\n");
+        assert!(!repo.0.root().join("home/new").exists());
+        assert_eq!(fs::read(repo.0.path("secretctl.yaml")).unwrap(), before);
+    }
+}
+
+#[test]
+fn names_that_look_like_options_are_names() {
+    let Some(repo) = Repo::new() else { return };
+    let rules = fs::read_to_string(repo.0.path("secretctl.yaml")).unwrap();
+    let rules = rules.replace("secrets:\n", "secrets:\n  - path: \"*.age\"\n    readers: [web1]\n");
+    fs::write(repo.0.path("secretctl.yaml"), rules).unwrap();
+    let names = ["--help.age", "-iX.age"];
+    let put = |text: &[u8]| names.map(|name| repo.0.put(name, text));
+    put(b"one\ntwo\nthree\n");
+    repo.commit("names");
+    repo.git(&["checkout", "-q", "-b", "theirs"]).done();
+    put(b"one\ntwo\ntheirs\n");
+    let diff = String::from_utf8(repo.git(&["diff"]).done().stdout).unwrap();
+    assert_eq!(diff.matches("-three\n+theirs\n").count(), 2, "{diff}");
+    repo.commit("theirs");
+    repo.git(&["checkout", "-q", "main"]).done();
+    put(b"ours\ntwo\nthree\n");
+    repo.commit("ours");
+    repo.git(&["merge", "-q", "theirs", "-m", "merge"]).done();
+    for name in names {
+        assert_eq!(repo.0.open(name, "web1").unwrap(), b"ours\ntwo\ntheirs\n", "{name}");
+    }
+}

@@ -406,6 +406,53 @@ fn both_sides_removed_a_reader_and_the_file_gets_a_new_key() {
     repo.sops(YAML);
 }
 
+/// Adds an entry to the metadata, which nobody needs a key for, and which opens nothing.
+fn add_stranger(repo: &Repo) {
+    let (text, key) = (repo.text(YAML), repo.0.public("stranger"));
+    let key = key.rsplit_once(' ').unwrap().0;
+    let entry = format!("\nsops:\n  age:\n    - enc: x\n      recipient: {key}\n");
+    assert!(text.contains("\nsops:\n  age:\n"), "{text}");
+    fs::write(repo.0.path(YAML), text.replacen("\nsops:\n  age:\n", &entry, 1)).unwrap();
+}
+
+#[test]
+fn who_was_put_into_one_side_without_a_key_is_not_given_that_of_the_other() {
+    let rotate = |repo: &Repo| drop(repo.0.run(&["rotate", YAML]).done());
+    for by_us in [false, true] {
+        let Some(repo) = Repo::new(&[(YAML, DOCUMENT)]) else { return };
+        if by_us {
+            repo.diverge(add_stranger, rotate);
+        } else {
+            repo.diverge(rotate, add_stranger);
+        }
+        let before = repo.text(YAML);
+        let run = repo.git(&["merge", "theirs"]).ended(1);
+        let told = "one side adds readers whom its rule does not name: ssh-ed25519 ";
+        assert!(run.stderr.contains(told), "{}", run.stderr);
+        assert_eq!(repo.text(YAML), before);
+        repo.0.run(&["git", "resolve", YAML]).done().says("left out, since the rules do not");
+        assert!(repo.reads(YAML, "web1") && !repo.reads(YAML, "stranger"), "{by_us}");
+        assert!(!repo.text(YAML).contains("enc: x"));
+        assert_eq!(repo.document(YAML), DOCUMENT);
+        repo.0.run(&["rekey", "--check"]).done();
+    }
+    // Whom the rules name is given it.
+    let Some(repo) = Repo::new(&[(YAML, DOCUMENT)]) else { return };
+    repo.diverge(|repo| rules(repo, &["web1", "web2"]), rotate);
+    repo.merges();
+    assert!(repo.reads(YAML, "web2") && repo.reads(YAML, "alice"));
+}
+
+#[test]
+fn where_no_rule_tells_who_reads_a_merge_tells_whom_it_adds() {
+    let Some(repo) = Repo::new(&[(YAML, DOCUMENT)]) else { return };
+    fs::remove_file(repo.0.path("secretctl.yaml")).unwrap();
+    repo.commit("no rules");
+    repo.diverge(|repo| drop(repo.0.run(&["rotate", YAML]).done()), add_stranger);
+    let run = repo.git(&["merge", "theirs", "-m", "merge"]).done();
+    assert!(run.stderr.contains("one side adds readers: +ssh-ed25519 "), "{}", run.stderr);
+}
+
 /// Rules of sops with groups of readers, of which two are needed.
 fn groups(repo: &Repo, groups: &[&[&str]]) {
     let group = |names: &&[&str]| {
@@ -421,7 +468,7 @@ fn groups(repo: &Repo, groups: &[&[&str]]) {
 }
 
 #[test]
-fn groups_of_keys_that_both_sides_changed_stay_ours_until_a_rekey() {
+fn groups_of_keys_that_both_sides_changed_stay_those_of_one_side_until_a_rekey() {
     if !is_there("git") {
         return;
     }
@@ -454,12 +501,13 @@ fn groups_of_keys_that_both_sides_changed_stay_ours_until_a_rekey() {
     // The rules contradict each other too; these are what the two come to.
     groups(&repo, &[&["alice", "web1", "web2"], &["alice", "web1", "web2"], &["alice"]]);
     let run = repo.0.run(&["git", "resolve", YAML]).done();
-    run.says("the groups of keys: as ours has it; run `secretctl rekey secrets/db.yaml`");
+    run.says("the groups of keys: as one side has it; run `secretctl rekey secrets/db.yaml`");
     let document = DOCUMENT.replace("one", "CANARY-ours").replace("b: bb", "b: cc");
     assert_eq!(repo.document(YAML), document);
     let readers = |who: [&str; 4]| who.map(|who| repo.reads(YAML, who));
     let all = ["alice", "web1", "web2", "stranger"];
-    assert_eq!(readers(all), [true, true, false, false]);
+    // Not as ours has it: who is in two of its groups would read with other groups than the rules say.
+    assert_eq!(readers(all), [true, false, true, false]);
     repo.0.run(&["rekey", "--check"]).ended(1);
     repo.0.run(&["rekey", YAML]).done();
     assert_eq!(readers(all), [true, true, true, false]);

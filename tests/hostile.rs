@@ -317,6 +317,111 @@ fn a_link_out_of_the_repository_is_no_way_round_the_rules() {
     }
 }
 
+/// A link can be committed, to a file or folder outside that is there or is not yet.
+#[test]
+fn no_command_writes_out_of_the_repository_through_its_links() {
+    let fleet = Fleet::with(&[DB]);
+    let outside = fleet.root().join("outside");
+    fs::create_dir(&outside).unwrap();
+    fs::write(outside.join("file"), "mine").unwrap();
+    symlink("../outside/file", fleet.path("file")).unwrap();
+    symlink("../outside/new", fleet.path("new.yaml")).unwrap();
+    symlink("not/../../outside/new", fleet.path("odd")).unwrap();
+    symlink("../outside", fleet.path("folder")).unwrap();
+    symlink("../../outside", fleet.path("secrets/folder")).unwrap();
+    symlink("../../outside/new", fleet.path("secrets/new.age")).unwrap();
+    symlink("../../outside/new", fleet.path("secrets/new.yaml")).unwrap();
+    let alice = fleet.public("alice");
+    let key = alice.as_str();
+    let state = || {
+        let files = common::files_below(&outside);
+        files.into_iter().map(|file| (identity_of(&file), file)).collect::<Vec<_>>()
+    };
+    let before = state();
+    for arguments in [
+        &["decrypt", DB, "-o", "file"][..],
+        &["decrypt", DB, "-o", "odd"],
+        &["decrypt", DB, "-o", "./secrets/../new.yaml"],
+        &["decrypt", DB, "-o", "folder/new"],
+        &["encrypt", "-r", key, "-o", "file"],
+        &["encrypt", "-r", key, "-o", "folder/more/new"],
+        &["encrypt", "-r", key, "--type", "sops", "-o", "new.yaml"],
+        &["encrypt", "-o", "secrets/new.age"],
+        &["encrypt", "-o", "secrets/new.yaml"],
+        &["edit", "secrets/new.age"],
+        &["edit", "secrets/new.yaml"],
+        &["edit", "secrets/folder/new.age"],
+    ] {
+        let run = refused(&fleet, |fleet| fleet.feed(arguments, b"a: b\n"));
+        assert!(
+            run.stderr.contains("leads out of the repository"),
+            "{arguments:?}: {}",
+            run.stderr
+        );
+        assert!(before == state(), "{arguments:?}");
+    }
+    // The rules themselves.
+    let rules = outside.join("secretctl.yaml");
+    fs::rename(fleet.path("secretctl.yaml"), &rules).unwrap();
+    symlink(&rules, fleet.path("secretctl.yaml")).unwrap();
+    let before = state();
+    refused(&fleet, |fleet| fleet.run(&["host", "add", "db1", "-r", key, "--no-rekey"]))
+        .says("leads out of the repository");
+    assert!(before == state());
+}
+
+#[test]
+fn links_inside_of_the_repository_and_of_no_repository_are_followed() {
+    let fleet = Fleet::with(&[DB]);
+    fs::create_dir(fleet.path("kept")).unwrap();
+    symlink("../kept", fleet.path("secrets/folder")).unwrap();
+    symlink("../kept/new.age", fleet.path("secrets/new.age")).unwrap();
+    symlink("kept/plain", fleet.path("plain")).unwrap();
+    fleet.put("secrets/folder/a.age", b"a");
+    fleet.put("secrets/new.age", b"new");
+    fleet.run(&["decrypt", DB, "-o", "plain"]).done();
+    assert_eq!(fs::read(fleet.path("kept/plain")).unwrap(), DB.as_bytes());
+    assert_eq!(fleet.open("kept/a.age", "web1").unwrap(), b"a");
+    assert_eq!(fleet.open("kept/new.age", "web1").unwrap(), b"new");
+    // The way to the repository may be one, and so may what is in none.
+    symlink(fleet.path("."), fleet.root().join("way")).unwrap();
+    let file = fleet.root().join("way/secrets/b.age");
+    fleet.put(file.to_str().unwrap(), b"b");
+    assert_eq!(fleet.open("secrets/b.age", "web1").unwrap(), b"b");
+    symlink("tmp/out", fleet.root().join("out")).unwrap();
+    let out = fleet.root().join("out");
+    fleet.run(&["decrypt", DB, "-o", out.to_str().unwrap()]).done();
+    assert_eq!(fs::read(fleet.root().join("tmp/out")).unwrap(), DB.as_bytes());
+}
+
+#[test]
+fn rules_in_nix_name_no_file_of_another_repository() {
+    if !common::is_there("nix-instantiate") {
+        return;
+    }
+    let fleet = Fleet::new();
+    fs::remove_file(fleet.path("secretctl.yaml")).unwrap();
+    fs::create_dir_all(fleet.root().join("other/.git")).unwrap();
+    let (alice, web1) = (fleet.public("alice"), fleet.public("web1"));
+    let file = fleet.root().join("other/a.age");
+    let file = file.to_str().unwrap();
+    fleet.feed(&["encrypt", "-r", &alice, "-o", file], b"theirs").done();
+    fleet.feed(&["encrypt", "-r", &alice, "-o", "in.age"], b"ours").done();
+    let before = identity_of(Path::new(file));
+    for name in ["../../other/a.age", file] {
+        let rules = format!("{{ \"{name}\".publicKeys = [ \"{alice}\" \"{web1}\" ]; }}");
+        fs::write(fleet.path("secrets/secrets.nix"), rules).unwrap();
+        for arguments in [&["rekey"][..], &["rekey", "--force"]] {
+            refused(&fleet, |fleet| fleet.run(arguments)).says("leads out of the repository");
+        }
+        assert!(before == identity_of(Path::new(file)));
+    }
+    let rules = format!("{{ \"../in.age\".publicKeys = [ \"{alice}\" \"{web1}\" ]; }}");
+    fs::write(fleet.path("secrets/secrets.nix"), rules).unwrap();
+    fleet.run(&["rekey"]).done();
+    assert_eq!(fleet.open("in.age", "web1").unwrap(), b"ours");
+}
+
 #[test]
 fn a_file_that_nobody_may_write_is_left_alone() {
     let fleet = Fleet::with(&[DB, "secrets/a.age"]);
@@ -790,6 +895,42 @@ fn nix_of_others_is_not_run() {
                   for file in x.age work/x.age theirs/x.age; do \"$0\" decrypt $file; done; \
                   \"$0\" status; cd work; \"$0\" status; test ! -e ../ran";
     as_user(&fleet, VICTIM, script).unwrap().done();
+}
+
+/// That nothing opens a file is told without running the rules of whoever wrote it.
+#[test]
+fn who_only_decrypts_runs_no_rules() {
+    let fleet = Fleet::with(&[DB]);
+    fs::copy(fleet.path("secretctl.yaml"), fleet.root().join("rules")).unwrap();
+    fs::remove_file(fleet.path("secretctl.yaml")).unwrap();
+    for (name, text) in [
+        ("secrets.nix", "{ \"secrets/db.age\".publicKeys = [ ]; }"),
+        ("flake.nix", "{ outputs = _: { secretctl = { version = 1; }; }; }"),
+    ] {
+        fs::write(fleet.path(name), text).unwrap();
+    }
+    let ran = fleet.root().join("tmp/ran");
+    for name in ["nix", "nix-instantiate"] {
+        fleet.script(name, &format!("echo ran >>'{}'; exit 1", ran.display()));
+    }
+    let stranger = fleet.key("stranger");
+    let stranger = stranger.to_str().unwrap();
+    for arguments in [
+        &["decrypt", "-i", stranger, DB][..],
+        &["decrypt", "-i", stranger, DB, "-o", "out"],
+        &["get", "-i", stranger, DB, "/a"],
+        &["exec", "-i", stranger, DB, "--", "true"],
+        &["exec", "-i", stranger, "--file", DB, "--", "cat", "{}"],
+    ] {
+        refused(&fleet, |fleet| fleet.run(arguments)).says("cannot decrypt `secrets/db.age`");
+        assert!(!ran.exists(), "{arguments:?}");
+    }
+    fleet.run(&["status"]).ended(2);
+    assert!(ran.exists());
+    // Rules that are data are read.
+    fs::copy(fleet.root().join("rules"), fleet.path("secretctl.yaml")).unwrap();
+    refused(&fleet, |fleet| fleet.run(&["decrypt", "-i", stranger, DB]))
+        .says("alice, ssh-ed25519 SHA256:");
 }
 
 #[test]

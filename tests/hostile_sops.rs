@@ -155,7 +155,34 @@ fn who_is_put_into_a_file_without_rules_does_not_get_its_new_key_in_silence() {
 fn a_file_does_not_decide_what_a_command_runs() {
     let fleet = desk();
     let script = fleet.script("evil", "echo evil");
-    for name in ["LD_PRELOAD", "PATH", "BASH_ENV", "BASH_FUNC_true%%", "GLIBC_TUNABLES"] {
+    for name in [
+        "LD_PRELOAD",
+        "PATH",
+        "HOME",
+        "IFS",
+        "BASH_ENV",
+        "BASH_FUNC_true%%",
+        "PROMPT_COMMAND",
+        "GLIBC_TUNABLES",
+        "GCONV_PATH",
+        "NODE_OPTIONS",
+        "PERL5OPT",
+        "PERLLIB",
+        "PYTHONPATH",
+        "RUBYOPT",
+        "JAVA_TOOL_OPTIONS",
+        "_JAVA_OPTIONS",
+        "JDK_JAVA_OPTIONS",
+        "GIT_SSH_COMMAND",
+        "LESSOPEN",
+        "EDITOR",
+        "OPENSSL_CONF",
+        "SSL_CERT_FILE",
+        "https_proxy",
+        "ALL_PROXY",
+        "CURL_CA_BUNDLE",
+        "XDG_CONFIG_HOME",
+    ] {
         let text = format!("fine: x\n{name}: {}\n", script.display());
         fleet.feed(&["encrypt", "-o", "secrets/env.yaml"], text.as_bytes()).done();
         let run = fleet.run(&["exec", "secrets/env.yaml", "--", "bash", "-c", "true"]).ended(2);
@@ -166,6 +193,34 @@ fn a_file_does_not_decide_what_a_command_runs() {
     let text = format!("BASH_ENV: {}\n", script.display());
     fleet.feed(&["encrypt", "-o", "secrets/env.yaml"], text.as_bytes()).done();
     fleet.run(&arguments).done();
+    let text = "NODE_ENV: production\nPROXY: x\nGITHUB_TOKEN: y\nDATABASE_URL: z\n";
+    fleet.feed(&["encrypt", "-o", "secrets/env.yaml"], text.as_bytes()).done();
+    fleet.run(&["exec", "secrets/env.yaml", "--", "true"]).done();
+}
+
+#[test]
+fn sops_writes_no_file_out_of_a_repository_through_its_links() {
+    let fleet = desk();
+    let outside = fleet.root().join("outside.yaml");
+    fs::write(&outside, "mine: 1\n").unwrap();
+    fs::write(fleet.path("plain.yaml"), "a: b\n").unwrap();
+    symlink(&outside, fleet.path("link.yaml")).unwrap();
+    symlink("../new.yaml", fleet.path("new.yaml")).unwrap();
+    let out = |name| ["encrypt", "--output", name, "plain.yaml"];
+    for arguments in [
+        &out("link.yaml")[..],
+        &out("new.yaml"),
+        &["encrypt", "-i", "link.yaml"],
+        &["decrypt", "--output", "link.yaml", FILE],
+    ] {
+        refused(&fleet, |fleet| sops(fleet, arguments)).says("leads out of the repository");
+        assert_eq!(fs::read_to_string(&outside).unwrap(), "mine: 1\n", "{arguments:?}");
+        assert!(!fleet.root().join("new.yaml").exists());
+    }
+    // Outside of a repository it does as sops does.
+    fs::remove_dir_all(fleet.path(".git")).unwrap();
+    sops(&fleet, &["encrypt", "-i", "link.yaml"]).done();
+    assert!(fs::read_to_string(&outside).unwrap().contains("ENC["));
 }
 
 // -- time and memory -------------------------------------------------------------------------
@@ -256,6 +311,21 @@ fn lists_without_end_do_not_take_the_memory() {
         let run = finish(fleet.around("/bin/sh".as_ref(), &arguments), b"").ended(2);
         run.says("the document has too many values");
     }
+}
+
+/// Expressions of which each is small enough, and all of them are not.
+#[test]
+fn large_expressions_of_rules_together_do_not_take_the_memory() {
+    let fleet = desk();
+    let rule = |number: usize| {
+        format!("  - path_regex: ^{number}((a{{1,900}}){{1,9}}){{1,2}}$\n    age: {}\n", "AGE")
+    };
+    let rules = (0..500).map(rule).collect::<String>().replace("AGE", &fleet.public("alice"));
+    fs::write(fleet.path(".sops.yaml"), format!("creation_rules:\n{rules}")).unwrap();
+    let limited = "ulimit -d 500000 && exec \"$0\" \"$@\"";
+    let arguments = ["-c", limited, PROGRAM, "encrypt", "-o", "secrets/new.yaml"];
+    let run = finish(fleet.around("/bin/sh".as_ref(), &arguments), b"a: b\n").ended(2);
+    run.says(".sops.yaml:").says("has no room: with those before it");
 }
 
 // -- words in our mouth ----------------------------------------------------------------------

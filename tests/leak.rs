@@ -255,7 +255,19 @@ fn a_scan_shows_and_leaves_no_secret() {
     let ground = tempfile::tempdir().unwrap();
     let text = format!("a: {SECRET}\nb: {SECRET}\n");
     fs::write(ground.path().join("leak"), &text).unwrap();
-    fs::write(ground.path().join("cut.gz"), b"\x1f\x8b\x08\0\0\0\0\0\0\x03").unwrap();
+    // Names have it, too: of a finding, of what cannot be looked at, of a member.
+    let named = ground.path().join(format!("at-{SECRET}-x"));
+    fs::create_dir(&named).unwrap();
+    for name in ["cut.gz".to_owned(), format!("cut-{SECRET}.gz")] {
+        fs::write(named.join(name), b"\x1f\x8b\x08\0\0\0\0\0\0\x03").unwrap();
+    }
+    let member = ground.path().join("member");
+    fs::write(&member, format!("GARBAGE\n{SECRET}")).unwrap();
+    let tar = std::process::Command::new("tar")
+        .args(["-cf", "all.tar", &format!("--transform=s,member,in-{SECRET},"), "member"])
+        .current_dir(ground.path())
+        .status();
+    assert!(tar.unwrap().success());
     let ground = ground.path().to_str().unwrap();
     let state = fleet.root().join("state");
     for more in [
@@ -340,11 +352,27 @@ fn children_see_no_secret_in_arguments_or_environment() {
     command.env("SECRETCTL_ASKPASS", &askpass).env("EDITOR", &editor);
     let run = finish(command, b"").done();
     coop.silent(&["edit"], &run);
+    assert_eq!(fleet.open(DB, "web1").unwrap(), format!("password: {NEW}\n").as_bytes());
+    // A private key in our own environment is for us.
+    let identity = std::str::from_utf8(&coop.canaries[5]).unwrap();
+    let dump = fleet.script("dump", &dump);
+    for (edit_dir, arguments) in [
+        ("", &["edit", DB][..]),
+        ("shared", &["edit", DB]),
+        ("", &["exec", "--file", DB, "--", dump.to_str().unwrap(), "{}"]),
+    ] {
+        let before = fs::read(&seen).unwrap().len();
+        let mut command = fleet.command(arguments);
+        command.env("SOPS_AGE_KEY", identity).env("EDITOR", &editor);
+        command.env("SECRETCTL_EDIT_DIR", edit_dir);
+        let run = finish(command, b"").done();
+        coop.silent(arguments, &run);
+        assert!(fs::read(&seen).unwrap().len() > before + 100, "{arguments:?}");
+    }
     let dumped = fs::read(&seen).unwrap();
     assert!(dumped.len() > 100);
     coop.clean("arguments and environment", &dumped);
     coop.files_are_clean();
-    assert_eq!(fleet.open(DB, "web1").unwrap(), format!("password: {NEW}\n").as_bytes());
 }
 
 /// An edit whose editor has changed the file and sleeps.

@@ -252,6 +252,29 @@ fn keys_are_found_where_impermanence_keeps_them() {
 }
 
 #[test]
+fn a_scan_is_told_odd_names_and_gpg_may_lock_its_home() {
+    let odd = "[ { secretctl = {
+      package = { type = \"derivation\"; name = \"x\"; outPath = \"/opt/x\"; };
+      identities = [ \"/var/lib/my keys/100%\" ]; gnupg.home = \"/root/gnu pg\";
+      scan = { enable = true; trustedKeys = [ \"it's:$HOME %h\" ]; };
+    }; } ]";
+    for nix in versions() {
+        let out = nix.value(&format!("{}.out", nixos(odd)));
+        let unit = out["units"]["secretctl-scan.service"].as_str().unwrap();
+        for line in [
+            "RequiresMountsFor=\"/var/lib/my keys/100%%\"",
+            "RequiresMountsFor=\"/root/gnu pg\"",
+            "ReadWritePaths=\"-/root/gnu pg\"",
+        ] {
+            assert!(unit.lines().any(|other| other == line), "{line}\n{unit}");
+        }
+        let start = line(unit, "ExecStart=");
+        assert!(start.ends_with(" \"--trusted-key=it's:$$HOME %%h\""), "{start}");
+        assert!(start.starts_with("ExecStart=/opt/x/bin/secretctl scan --manifest /"), "{start}");
+    }
+}
+
+#[test]
 fn the_switch_is_checked_where_the_release_can() {
     let checks = "({ lib, pkgs, ... }: { options.system.preSwitchChecks = lib.mkOption { type = \
                   lib.types.attrsOf lib.types.str; default = { }; }; })";
@@ -355,6 +378,73 @@ fn the_tests_in_virtual_machines_evaluate() {
         for (name, script) in tests {
             assert!(script.as_str().unwrap().contains("machine.wait_for_unit("), "{name}");
         }
+    }
+}
+
+/// What only a key service opens has a unit of its own, which nothing local waits for.
+#[test]
+fn secrets_of_key_services_come_with_the_network() {
+    let remote = "password: ENC[AES256_GCM,data:AA==,iv:AA==,tag:AA==,type:str]\nsops:\n    hc_vault:\n        \
+                  - enc: vault:v1:AA==\n    version: 3.13.3\n";
+    let base = "secretctl.package = { type = \"derivation\"; name = \"x\"; outPath = \"/opt/x\"; }; \
+                services.openssh.enable = true;";
+    let on = "secretctl.keyServices.enable = true;";
+    for nix in versions() {
+        let file = nix.folder().join("remote.yaml");
+        fs::write(&file, remote).unwrap();
+        let file = file.display();
+        let local = project("testdata/age/age-1.3.2-post-quantum.age");
+        let of = |face: &str, more: &str| {
+            let wiring = if face.is_empty() { "nixos.nix" } else { "compat/sops.nix" };
+            let module = format!("[ ({{ ... }}: {{ {base} {more} }}) ]");
+            format!("{}.out", evaluated("nixos", wiring, &module))
+        };
+        let secret = |more: &str| format!("secretctl.secrets.far = {{ file = {file}; {more} }};");
+        let value = nix.value(&format!(
+            "{{ off = {}; on = {}; early = {}; credential = {}; local = {}; token = {}; face = {}; }}",
+            of("", &secret("")),
+            of("", &format!("{} {on}", secret(""))),
+            of("", &format!("{} {on}", secret("early = true;"))),
+            of("", &format!("{on} secretctl.services.a.secrets.far.file = {file};")),
+            of("", &format!("secretctl.secrets.near.file = {local};")),
+            of("", &format!("{on} secretctl.keyServices.environment.VAULT_TOKEN = \"x\";")),
+            of(
+                "sops",
+                &format!(
+                    "sops.defaultSopsFile = {file}; sops.secrets.password = {{ }}; sops.environment.VAULT_ADDR = \"https://v\";"
+                )
+            ),
+        ));
+        let only = |case: &str, text: &str| {
+            let messages = texts(&value[case]["assertions"]);
+            assert!(messages.len() == 1 && messages[0].contains(text), "{case}: {messages:?}");
+        };
+        only("off", "set `secretctl.keyServices.enable = true`");
+        only("early", "before there is a network");
+        only("credential", "not asked when a service starts");
+        only("token", "`secretctl.keyServices.environmentFiles`");
+        assert_eq!(value["local"]["manifest"]["keyServices"], false);
+        assert!(value["local"]["units"].get("secretctl-network.service").is_none());
+        for case in ["on", "face"] {
+            let out = &value[case];
+            assert_eq!(texts(&out["assertions"]), [""; 0], "{case}");
+            assert_eq!(out["manifest"]["keyServices"], true);
+            let unit = out["units"]["secretctl-network.service"].as_str().unwrap();
+            assert!(line(unit, "Wants=").contains("network-online.target"), "{unit}");
+            for after in ["network-online.target", "secretctl.service"] {
+                assert!(line(unit, "After=").contains(after), "{unit}");
+            }
+            assert!(line(unit, "ExecStart=").contains(" activate --network "), "{unit}");
+            assert!(unit.contains("RestrictAddressFamilies=AF_INET\n"), "{unit}");
+            assert!(!unit.contains("IPAddressDeny"), "{unit}");
+            // Nothing else knows of the network.
+            for (name, text) in out["units"].as_object().unwrap() {
+                let waits = text.as_str().unwrap().contains("network");
+                assert!(!waits || name.starts_with("secretctl-network"), "{name}: {text}");
+            }
+        }
+        let unit = value["face"]["units"]["secretctl-network.service"].as_str().unwrap();
+        assert!(unit.contains("VAULT_ADDR=https://v"), "{unit}");
     }
 }
 

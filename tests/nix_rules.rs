@@ -62,7 +62,16 @@ impl Repository {
 fn request<'a>(start: &'a Path, wanted: Wanted<'a>, options: &'a [String]) -> Request<'a> {
     // Where the store is closed to the user, sources go into one below this folder.
     let cache = Some(Path::new(env!("CARGO_TARGET_TMPDIR")));
-    Request { start, here: start, explicit: None, base: None, wanted, nix_options: options, cache }
+    Request {
+        start,
+        here: start,
+        explicit: None,
+        base: None,
+        wanted,
+        nix_options: options,
+        cache,
+        evaluate: true,
+    }
 }
 
 fn readers(set: &RuleSet, file: &Path) -> Vec<String> {
@@ -509,6 +518,25 @@ fn a_host_without_a_public_key_is_named() {
     let options = nixpkgs.options();
     let error = load(&request(repository.folder.path(), Wanted::All, &options)).unwrap_err();
     assert!(error.to_string().contains("no public key is known of idle"), "{error}");
+}
+
+#[test]
+fn rules_of_a_flake_do_not_build() {
+    if nix_is_missing() {
+        return;
+    }
+    let system = if cfg!(target_arch = "aarch64") { "aarch64-linux" } else { "x86_64-linux" };
+    let repository = Repository::new().with(
+        "flake.nix",
+        &r#"{ outputs = _: { secretctl = import (derivation {
+          name = "x"; system = "SYSTEM"; builder = "/bin/sh";
+          args = [ "-c" "echo '{ version = 1; }' >$out" ];
+        }); }; }"#
+            .replace("SYSTEM", system),
+    );
+    fs::remove_dir(repository.path(".git")).unwrap();
+    let error = load(&request(repository.folder.path(), Wanted::All, &[])).unwrap_err();
+    assert!(error.to_string().contains("import-from-derivation"), "{error}");
 }
 
 #[test]

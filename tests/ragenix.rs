@@ -71,11 +71,17 @@ fn a_new_file_is_made_of_stdin() {
     assert_eq!(edit(&desk, "cat", &["-e", "later.age"], b"").ok().out.get(..5), Some("piped"));
 }
 
+/// A home without keys.
+fn elsewhere(desk: &Desk) -> String {
+    desk.root().join("elsewhere").to_str().unwrap().to_owned()
+}
+
 #[test]
 fn stdin_replaces_a_file_that_cannot_be_read() {
     let Some(desk) = fleet() else { return };
     let ours = desk.ours("ragenix");
-    let nobody = [("EDITOR", " - "), ("HOME", "/nowhere")];
+    let home = elsewhere(&desk);
+    let nobody = [("EDITOR", " - "), ("HOME", home.as_str())];
     desk.run_with(&ours, &["-e", "a.age"], &nobody, b"replaced").ok();
     assert_eq!(desk.content("a.age"), "replaced");
 }
@@ -119,16 +125,16 @@ fn named_identities_are_added_to_the_default_ones() {
     let ours = desk.ours("ragenix");
     desk.write("secrets.nix", r#"{ "b/token.age".publicKeys = [ "<STRANGER>" ]; }"#);
     let greedy = ["-r", "-i", "keys/stranger", "secrets.nix"];
-    let ran = desk.run_with(&ours, &greedy, &[("HOME", "/nowhere")], b"");
+    let ran = desk.run_with(&ours, &greedy, &[("HOME", &elsewhere(&desk))], b"");
     assert!(ran.code == 1 && ran.err.contains("`secrets.nix` is no identity"), "{ran:?}");
-    desk.run_with(&ours, &greedy[..3], &[("HOME", "/nowhere")], b"").ok();
+    desk.run_with(&ours, &greedy[..3], &[("HOME", &elsewhere(&desk))], b"").ok();
 }
 
 #[test]
 fn without_any_identity_a_rekey_is_refused() {
     let Some(desk) = fleet() else { return };
     let before = desk.snapshot();
-    let ran = desk.run_with(&desk.ours("ragenix"), &["-r"], &[("HOME", "/nowhere")], b"");
+    let ran = desk.run_with(&desk.ours("ragenix"), &["-r"], &[("HOME", &elsewhere(&desk))], b"");
     assert!(ran.err.contains("No usable identity or identities"), "{ran:?}");
     assert_eq!((ran.code, ran.out.as_str(), desk.snapshot()), (1, "", before));
 }
@@ -140,7 +146,7 @@ fn identities_that_fit_nothing_change_nothing() {
     desk.write("two", "# nothing\n");
     let before = desk.snapshot();
     let arguments = ["-r", "-i", "one", "two"];
-    let ran = desk.run_with(&desk.ours("ragenix"), &arguments, &[("HOME", "/nowhere")], b"");
+    let ran = desk.run_with(&desk.ours("ragenix"), &arguments, &[("HOME", &elsewhere(&desk))], b"");
     assert!(ran.code == 1 && ran.err.contains("No matching keys found"), "{ran:?}");
     assert_eq!(desk.snapshot(), before);
 }

@@ -17,6 +17,7 @@
 
 mod common;
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, Permissions};
 use std::io::{Seek, SeekFrom, Write};
 use std::os::unix::fs::{FileExt, PermissionsExt, symlink};
@@ -283,6 +284,59 @@ fn every_container_without_the_secret_is_clean() {
     assert_eq!((report.code, report.places(), report.gaps()), (0, vec![], vec![]));
 }
 
+/// The corpus that `scripts/bench recall` compares programs with: its forms are written by other code.
+#[test]
+fn every_form_of_the_corpus_is_found_and_no_decoy() {
+    if !is_there("python3") {
+        return;
+    }
+    let ground = Ground::new();
+    let corpus = ground.path("corpus");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/leak-corpus");
+    let made = Command::new(script).arg(&corpus).output().unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let named = |path: &str| corpus.join(path).display().to_string();
+    let known = |place: &str| {
+        let run = ground.run(&["--json", "--secret-file", &named("secrets"), &named(place)]);
+        Report::of(&run)
+    };
+    let report = known("leaks");
+    let found: BTreeSet<PathBuf> = report
+        .all("finding")
+        .iter()
+        .map(|finding| {
+            let file = PathBuf::from(finding["files"][0].as_str().unwrap());
+            // Of the secret that leaked there, not of another.
+            let secret = Path::new(finding["secrets"][0]["file"].as_str().unwrap());
+            let kind = file.strip_prefix(corpus.join("leaks")).unwrap().iter().next();
+            assert_eq!(secret.file_name(), kind, "{finding}");
+            file
+        })
+        .collect();
+    let leaks = files_below(&corpus.join("leaks"));
+    let missed: Vec<_> = leaks.difference(&found).collect();
+    assert!(missed.is_empty() && leaks.len() > 120, "{missed:?}");
+    assert_eq!(report.gaps(), []);
+    let decoys =
+        [known("decoys"), Report::of(&ground.run(&["--json", "--heuristics", &named("decoys")]))];
+    for report in decoys {
+        assert_eq!((report.code, report.places(), report.gaps()), (0, vec![], vec![]));
+    }
+}
+
+fn files_below(folder: &Path) -> BTreeSet<PathBuf> {
+    let mut files = BTreeSet::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(files_below(&path));
+        } else {
+            files.insert(path);
+        }
+    }
+    files
+}
+
 #[test]
 fn git_history_is_looked_through() {
     if !is_there("git") {
@@ -347,13 +401,15 @@ fn a_secret_is_found_at_every_edge_of_a_buffer() {
 
 #[test]
 fn limits_end_what_grows_and_make_the_run_incomplete() {
-    if !is_there("gzip") || !is_there("bzip2") {
+    if !["gzip", "bzip2", "zip"].into_iter().all(is_there) {
         return;
     }
     let ground = Ground::new();
     ground.make(
         "rm plain.txt; head -c 200000000 /dev/zero | bzip2 > ratio
          head -c 3000000 /dev/urandom | gzip > bytes
+         head -c 3000000 /dev/zero > zeros; zip -qm inner.zip zeros
+         for i in 1 2 3 4 5; do cp inner.zip $i.zip; done; zip -qm bomb ?.zip inner.zip
          cp bytes deep; for i in 1 2 3 4 5 6; do gzip -n deep; mv deep.gz deep; done",
     );
     let run = ground.run(&["--json", "../ground", "--max-depth", "5", "--max-expanded", "2"]);
@@ -365,6 +421,8 @@ fn limits_end_what_grows_and_make_the_run_incomplete() {
         gaps.iter().find(|(place, _)| *place == path).map(|(_, why)| why.clone()).unwrap()
     };
     assert_eq!(why("bytes"), "limit-bytes");
+    // What comes out of all members of all depths counts.
+    assert_eq!(why("bomb.zip"), "limit-bytes");
     assert!(run.stderr.contains("the scan is not complete"), "{}", run.stderr);
     assert!(run.stderr.contains("ground/bytes"), "{}", run.stderr);
     let report = Report::of(&ground.run(&["--json", "../ground", "--max-depth", "5"]));
@@ -399,6 +457,97 @@ fn damage_is_a_gap_and_what_merely_looks_alike_is_none() {
     assert_eq!(report.code, 2);
     assert_eq!(damaged.len(), 2, "{damaged:?}");
     assert!(damaged.iter().all(|(_, why)| why == "damaged"), "{damaged:?}");
+}
+
+/// A secret in one of these would not be found, so a run that met one is not clean.
+#[test]
+fn what_is_not_taken_apart_is_named() {
+    let ground = Ground::new();
+    ground.write("a.7z", b"7z\xbc\xaf\x27\x1c\0\x04rest");
+    ground.write("a.rar", b"Rar!\x1a\x07\x01\0rest");
+    ground.write("disk.qcow2", b"QFI\xfb\0\0\0\x03rest");
+    let mut erofs = vec![0; 4096];
+    erofs[1024..1028].copy_from_slice(b"\xe2\xe1\xf5\xe0");
+    ground.write("image.erofs", &erofs);
+    let mut expected = vec!["a.7z", "a.rar", "disk.qcow2", "image.erofs"];
+    // by the real programs, inside of other containers too
+    for (program, script, name) in [
+        ("lz4", "lz4 -q plain.txt a.lz4; gzip -n a.lz4", "a.lz4.gz"),
+        (
+            "mkfs.ext4",
+            "PATH=$PATH:/sbin:/usr/sbin; head -c 1M /dev/zero > ext4; mkfs.ext4 -qF ext4",
+            "ext4",
+        ),
+    ] {
+        if is_there(program) || Path::new("/usr/sbin").join(program).exists() {
+            ground.make(script);
+            expected.push(name);
+        }
+    }
+    let _none = fs::remove_file(ground.path("plain.txt"));
+    expected.sort_unstable();
+    let report = ground.scan();
+    let mut gaps = report.gaps();
+    gaps.sort();
+    let expected: Vec<_> = expected
+        .iter()
+        .map(|name| (ground.path(name).display().to_string(), "unknown-format".to_owned()))
+        .collect();
+    assert_eq!((report.code, gaps), (2, expected));
+}
+
+#[test]
+fn what_stands_around_a_secret_does_not_hide_it() {
+    let ground = Ground::new();
+    let drv = |text: &str| text.replace("SECRET", SECRET).into_bytes();
+    ground.write("more.drv", &drv("Derive([],[],[],\"x\",\"y\",[],[])\npassword=SECRET"));
+    ground.write("version.drv", &drv("DrvWithVersion(\"SECRET\",[],[],[],\"x\",\"y\",[],[])"));
+    let report = ground.scan();
+    assert_eq!((report.code, report.places().len()), (1, 2), "{:?}", report.places());
+    // What was not looked at in an archive stays a gap when the archive ends in something else.
+    ground
+        .make("gzip -c plain.txt | head -c 200 >m.gz; tar -cf t.tar m.gz; rm plain.txt m.gz *.drv");
+    let mut tar = fs::read(ground.path("t.tar")).unwrap();
+    tar.truncate(1024);
+    tar.extend([b'x'; 512]);
+    fs::write(ground.path("t.tar"), tar).unwrap();
+    let report = ground.scan();
+    assert_eq!((report.code, report.gaps().len()), (2, 2), "{:?}", report.gaps());
+}
+
+#[test]
+fn logs_are_a_folder_that_is_there_or_a_part_of_one() {
+    let ground = Ground::new();
+    ground.write("log/drvs/ab/cd-x.drv", SECRET.as_bytes());
+    for part in ["log", "log/drvs", "log/drvs/ab"] {
+        let folder = format!("../ground/{part}");
+        assert_eq!(ground.run(&["--logs", &folder]).code, 1, "{part}");
+    }
+    let run = ground.run(&["--logs", "../ground/none"]);
+    assert!(run.code == 2 && run.stderr.contains("ground/none"), "{}", run.stderr);
+}
+
+#[test]
+fn no_name_steers_a_terminal_or_makes_a_link() {
+    let ground = Ground::new();
+    ground.write("a\u{9b}2J\u{202e}\u{7f}[click](x)", SECRET.as_bytes());
+    for kind in ["--json", "--sarif"] {
+        let run = ground.run(&[kind, "../ground"]);
+        let text = String::from_utf8(run.stdout).unwrap();
+        assert!(!text.contains(['\u{9b}', '\u{202e}', '\u{7f}']), "{text}");
+        let value: Value = serde_json::from_str(text.lines().next().unwrap())
+            .or_else(|_| serde_json::from_str(&text))
+            .unwrap();
+        if kind == "--json" {
+            assert!(value["place"].as_str().unwrap().contains('\u{9b}'), "{value}");
+        }
+    }
+    let zip = "mkdir in; echo SECRET >'in/[click](x)'; tar -cf t.tar in; rm -r in plain.txt";
+    ground.make(&zip.replace("SECRET", SECRET));
+    let run = ground.run(&["--sarif", "../ground/t.tar"]);
+    let value: Value = serde_json::from_slice(&run.stdout).unwrap();
+    let message = value["runs"][0]["results"][0]["message"]["text"].as_str().unwrap();
+    assert!(message.contains("\\[click\\]"), "{message}");
 }
 
 #[test]
@@ -670,6 +819,24 @@ fn what_is_about_to_be_committed_is_searched() {
     let run = ground.run(&["--staged"]).ended(1);
     let text = String::from_utf8_lossy(&run.stdout).into_owned();
     assert!(text.contains("app.nix\n  at     line 2"), "{text}");
+    // As the hook of docs/how-to/scan.md, which git itself runs.
+    let hook = ground.fleet.path(".git/hooks/pre-commit");
+    fs::write(&hook, format!("#!/bin/sh\nexec {PROGRAM} scan --staged --memory none\n")).unwrap();
+    fs::set_permissions(&hook, Permissions::from_mode(0o755)).unwrap();
+    let commit = || {
+        let arguments = ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "one"];
+        let mut git = ground.fleet.around(Path::new("git"), &arguments);
+        git.env("SECRETCTL_IDENTITY", ground.fleet.key("alice"));
+        git.output().unwrap()
+    };
+    let refused = commit();
+    let said = [refused.stdout, refused.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    assert!(!refused.status.success() && said.contains("app.nix"), "{said}");
+    assert!(!said.contains(SECRET));
+    git(&["add", "app.nix"]);
+    let done = commit();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
 }
 
 #[test]

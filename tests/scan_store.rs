@@ -15,6 +15,8 @@
 )]
 
 mod common;
+#[path = "docs/recipes.rs"]
+mod recipes;
 
 use std::collections::BTreeSet;
 use std::fs::{self, Permissions};
@@ -507,6 +509,67 @@ fn nothing_is_pushed_that_holds_a_secret() {
         let output = push(&clean);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         assert_eq!(fs::read_dir(cache.join("nar")).unwrap().count(), 1);
+    }
+}
+
+/// The jobs of docs/how-to/scan.md, with the program on the `PATH` in place of the one that Nix would fetch:
+/// they hold no secret but a pack of fingerprints and its key.
+#[test]
+fn the_recipes_for_continuous_integration_find_a_leak() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/how-to/scan.md");
+    let page = fs::read_to_string(page).unwrap();
+    for stand in stands() {
+        let fleet = &stand.fleet;
+        let public = fleet.public("web1");
+        let make = ["scan", "--make-pack", "scan.pack", "--pack-recipient", &public];
+        let made =
+            stand.around(Path::new(PROGRAM), &make).current_dir(fleet.path(".")).output().unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        // Like `nix`, but for what it would run of us.
+        let tools = stand.root("tools");
+        fs::create_dir_all(&tools).unwrap();
+        let nix = stand.nix.display();
+        let script = format!(
+            "#!/bin/sh\nfor word; do [ \"$word\" != run ] || ours=1; done\n[ -n \"$ours\" ] || exec {nix} \"$@\"\n\
+             while [ \"$1\" != -- ]; do shift; done; shift\nexec {PROGRAM} \"$@\"\n"
+        );
+        fs::write(tools.join("nix"), script).unwrap();
+        fs::set_permissions(tools.join("nix"), Permissions::from_mode(0o755)).unwrap();
+        let path = format!("{}:{}", tools.display(), std::env::var("PATH").unwrap());
+        for (title, shell, report) in
+            [("**On GitHub**", "bash", "leaks.sarif"), ("**On GitLab**", "sh", "leaks.ndjson")]
+        {
+            let commands = recipes::commands(recipes::section(&page, title));
+            assert_eq!(commands.len(), 2, "{commands:?}");
+            for (content, code) in [("echo fine", 0), ("echo SECRET", 1)] {
+                let expression = whole(&format!("mk \"app\" \"{content} > $out\" {{ }}"))
+                    .replace("builtins.currentSystem", "\"x86_64-linux\"");
+                let job = tempfile::tempdir().unwrap();
+                let flake = format!(
+                    "{{ outputs = _: {{ packages.x86_64-linux.default = {expression}; }}; }}"
+                );
+                fs::write(job.path().join("flake.nix"), flake).unwrap();
+                for name in ["scan.pack", "scan.pack.key.age"] {
+                    fs::copy(fleet.path(name), job.path().join(name)).unwrap();
+                }
+                let mut command = stand.around(Path::new(shell), &["-ec", &commands.join("\n")]);
+                let key = fs::read_to_string(fleet.key("web1")).unwrap();
+                let output = command
+                    .current_dir(job.path())
+                    .env("PATH", &path)
+                    .env("RUNNER_TEMP", job.path())
+                    .env("CI_KEY", key)
+                    .env("CI_AGE_KEY", fleet.key("web1"))
+                    .env_remove("SECRETCTL_IDENTITY")
+                    .output()
+                    .unwrap();
+                let said = String::from_utf8_lossy(&output.stderr);
+                assert_eq!(output.status.code(), Some(code), "{title}, {content}: {said}");
+                let report = fs::read_to_string(job.path().join(report)).unwrap();
+                assert_eq!(report.contains("-app"), code == 1, "{title}: {report}");
+                assert!(!report.contains(SECRET));
+            }
+        }
     }
 }
 

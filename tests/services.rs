@@ -1,6 +1,6 @@
 //! Key services, as they are asked and as they answer: AWS KMS as moto has it and the transit engine
 //! of `OpenBao`, with the real sops both ways; the others by servers that check the exact request;
-//! and servers that mean harm.
+//! the sources of credentials, at the very addresses of the clouds; and servers that mean harm.
 //!
 //! `SECRETCTL_TEST_MOTO` names `moto_server`, `SECRETCTL_TEST_BAO` the program `bao`.
 
@@ -24,13 +24,23 @@ mod aws;
 mod azure;
 #[path = "services/bench.rs"]
 mod bench;
+#[path = "services/cloud.rs"]
+mod cloud;
+#[path = "services/credentials.rs"]
+mod credentials;
 #[path = "services/gcp.rs"]
 mod gcp;
 #[path = "services/hostile.rs"]
 mod hostile;
 #[path = "services/huawei.rs"]
 mod huawei;
+#[path = "services/machine.rs"]
+mod machine;
+#[path = "services/refusals.rs"]
+mod refusals;
 #[path = "services/server.rs"]
 mod server;
+#[path = "services/tls.rs"]
+mod tls;
 #[path = "services/vault.rs"]
 mod vault;

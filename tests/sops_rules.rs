@@ -77,7 +77,16 @@ impl Repository {
 }
 
 fn request<'a>(start: &'a Path, here: &'a Path, wanted: Wanted<'a>) -> Request<'a> {
-    Request { start, here, explicit: None, base: None, wanted, nix_options: &[], cache: None }
+    Request {
+        start,
+        here,
+        explicit: None,
+        base: None,
+        wanted,
+        nix_options: &[],
+        cache: None,
+        evaluate: true,
+    }
 }
 
 fn filled(text: &str) -> String {

@@ -356,6 +356,10 @@ fn a_failing_secret_keeps_its_last_value_and_fails_the_unit() {
     each(|Life { boot, .. }| {
         boot.failed("switch-3");
         boot.is("unit-3", "failed");
+        boot.has("failed-3", &["secretctl.service"]);
+        // It was reached, and whoever needs it goes on with the last values.
+        boot.is("target-3", "active");
+        boot.succeeded("needs-3");
         boot.is("linked-3", CANARY);
         boot.failed("failing-3");
         // The others are as they should be.
@@ -382,14 +386,43 @@ fn a_reboot_puts_everything_in_place_again() {
 #[test]
 fn the_services_are_hardened() {
     each(|Life { boot, .. }| {
-        for unit in ["secretctl-early", "secretctl", "secretctl-credentials"] {
+        for unit in ["secretctl-early", "secretctl", "secretctl-credentials", "secretctl-scan"] {
             let text = boot.get(&format!("security-{unit}"));
             let (_, level) = text.rsplit_once(": ").unwrap();
             let level: f64 = level.split(' ').next().unwrap().parse().unwrap();
             assert!(level < 2.5, "{unit}: {text}");
         }
+        // What they hold in memory is not swapped.
+        boot.is("swap", "0");
         // Whoever installs the secrets could not mount anything.
         boot.is("secretctl-capabilities", "cap_chown cap_dac_override cap_fowner");
+    });
+}
+
+#[test]
+fn the_store_is_looked_through_and_a_leak_fails_the_unit() {
+    each(|Life { boot, .. }| {
+        boot.has("scan-timer", &["OnCalendar=*-*-* 00:00:00", "next_elapse="]);
+        boot.is("scan-timer-active", "active");
+        boot.is("scan-clean", "0");
+        boot.is("scan-clean-state", "inactive");
+        boot.is("scan-memory", "600 root\n700 root");
+        for leak in ["scan-leak", "scan-leak-boot"] {
+            boot.is(leak, "1");
+            boot.is(&format!("{leak}-state"), "failed");
+        }
+        boot.has(
+            "scan-log",
+            &[
+                "leak: the secret `/srv/plain.age`",
+                "0c7n7yp4lmrlzyjdvh1jmjrdglqccyj8-app.conf",
+                "leak: the secret `/srv/all.yaml`",
+                "/boot/initrd",
+            ],
+        );
+        boot.is("scan-damaged", "2");
+        boot.is("scan-damaged-state", "failed");
+        boot.is("scan-again", "0");
     });
 }
 
@@ -405,12 +438,11 @@ fn the_text_of_the_units_is_rated_well() {
     for (more, most) in [("", "24"), (programs, "27")] {
         let out = evaluated_with(1, more);
         let folder = tempfile::tempdir().unwrap();
-        for unit in
-            ["secretctl-early.service", "secretctl.service", "secretctl-credentials.service"]
-        {
-            let Some(text) = out["units"][unit].as_str() else { continue };
+        for unit in ["secretctl-early", "secretctl", "secretctl-credentials", "secretctl-scan"] {
+            let unit = format!("{unit}.service");
+            let Some(text) = out["units"][&unit].as_str() else { continue };
             let text = text.replace("/opt/secretctl/bin/secretctl", "/bin/true");
-            let file = folder.path().join(unit);
+            let file = folder.path().join(&unit);
             std::fs::write(&file, text).unwrap();
             let output = std::process::Command::new("systemd-analyze")
                 .args(["security", "--offline=true", "--no-pager", "--threshold", most])

@@ -10,6 +10,7 @@ let
     toString
     unsafeDiscardStringContext
     ;
+  sources = import ../sources.nix { inherit lib; };
   digits = text: match "0*([0-9]+)" text;
 in
 rec {
@@ -24,6 +25,19 @@ rec {
       fromJSON (head (digits name))
     else
       name;
+
+  # Whether only a key service opens the file of a secret of sops.
+  needsService =
+    secret:
+    sources.needsService {
+      inherit (secret) format;
+      file = secret.sopsFile;
+    };
+  # Variables that key services take.
+  isOfService =
+    name:
+    match "(AWS|AZURE|BAO|GOOGLE|HUAWEICLOUD|IDENTITY|SOPS_GCP_KMS|VAULT)_.*|SOPS_HC_VAULT_ALLOWLIST|(HTTPS?|ALL|NO)_PROXY|(NIX_)?SSL_CERT_FILE" name
+    != null;
 
   isOctal = mode: match "0?[0-7]{3}" mode != null;
   # A mode that an assertion refuses must not end the evaluation before it is reported.

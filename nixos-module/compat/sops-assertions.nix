@@ -18,16 +18,26 @@ let
   isInStore =
     file: builtins.isPath file || lib.hasPrefix "${builtins.storeDir}/" (builtins.unsafeDiscardStringContext "${file}");
 
-  # The names of recipients that an age or SSH key fits, as every format of sops writes them.
-  hasAgeReader =
-    text:
-    builtins.replaceStrings [ "age1" "ssh-ed25519 " "ssh-rsa " ] [ "" "" "" ] text != text;
+  hasAny = parts: text: builtins.replaceStrings parts (map (_: "") parts) text != text;
+  # The names of recipients that an age or SSH key fits, and what is wrapped for PGP, as every format of sops
+  # writes them.
+  usable = [
+    "age1"
+    "ssh-ed25519 "
+    "ssh-rsa "
+  ]
+  ++ lib.optional hasPgpKeys "BEGIN PGP MESSAGE";
+  # Any that was added may be one.
+  hasPgpKeys =
+    cfg.gnupg.home != null
+    || cfg.gnupg.sshKeyPaths != [ ]
+    || lib.subtractLists keyPaths config.secretctl.identities != [ ];
   onlyForeignReaders =
     file:
     cfg.validateSopsFiles
     && isInStore file
     && builtins.pathExists file
-    && !hasAgeReader (builtins.readFile file);
+    && !hasAny usable (builtins.readFile file);
 
   bothGiven =
     option: name: number: names: numbers:
@@ -60,11 +70,13 @@ let
           + "when the system is built: write it as a path of Nix, or set `sops.validateSopsFiles = false`";
       }
       {
-        assertion = !(cfg.gnupg.home == null && onlyForeignReaders file);
+        assertion = !onlyForeignReaders file || isNixos && common.needsService secret;
         message =
-          "`${option}.sopsFile` can be opened by keys of PGP or of key services alone, and SSH keys are not made "
-          + "keys of PGP here: add the age key of this host to `.sops.yaml` (`secretctl host add NAME --scan "
-          + "ADDRESS` prints it) and run `secretctl rekey`, or set `sops.gnupg.home`";
+          "`${option}.sopsFile` can be opened by key services alone, which are not asked here"
+          + lib.optionalString (!hasPgpKeys) ", or by keys of PGP, of which this machine has none"
+          + ": add the age key of this host to `.sops.yaml` (`secretctl host add NAME --scan ADDRESS` prints it) and "
+          + "run `secretctl rekey`"
+          + lib.optionalString (!hasPgpKeys) ", or set `sops.gnupg.sshKeyPaths` or `sops.gnupg.home`";
       }
     ]
     ++ lib.optional (!isHome) {
@@ -92,7 +104,8 @@ let
     SOPS_AGE_KEY = "a file, named by `sops.age.keyFile`: here it would be in the store";
   };
   ofVariable = name: {
-    assertion = builtins.elem name known;
+    assertion = builtins.elem name known
+      || isNixos && config.secretctl.keyServices.enable && common.isOfService name;
     message =
       "`sops.environment.${quoted name}` has no effect, since no sops is run: "
       + (if insteadOf ? ${name} then "use ${insteadOf.${name}}" else "remove it");

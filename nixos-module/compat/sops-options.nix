@@ -421,8 +421,8 @@ in
       default = hostKeys "rsa";
       defaultText = keysText "rsa";
       description = ''
-        Private SSH keys on the machine that decrypt. They are not made keys of PGP: a file that
-        only such a key could open is refused.
+        Private SSH keys on the machine that decrypt, those of kind rsa also as the keys of PGP that
+        `ssh-to-pgp` makes of them. `gpg` is not needed for it.
       '';
       example = [ "/etc/ssh/ssh_host_rsa_key" ];
     };

@@ -166,6 +166,17 @@ in
             secret = secret.name;
           }
         ) cfg.secrets;
+      }
+      // lib.optionalAttrs isNixos {
+        # sops-nix asks services without being told
+        keyServices = {
+          enable = lib.mkDefault (
+            cfg.validateSopsFiles && builtins.any common.needsService (builtins.attrValues cfg.secrets)
+          );
+          environment = lib.filterAttrs (name: _: common.isOfService name) (
+            lib.mapAttrs (_: value: "${value}") cfg.environment
+          );
+        };
       };
       sops.environment = lib.mkIf (cfg.gnupg.home != null || cfg.gnupg.sshKeyPaths != [ ]) {
         SOPS_GPG_EXEC = lib.mkDefault "${cfg.gnupg.package}/bin/gpg";

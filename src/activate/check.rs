@@ -19,7 +19,7 @@ use crate::format::age::readers as listed;
 use crate::format::sops::metadata::{Metadata, WrappedKey};
 use crate::format::sops::store::{Step, Store};
 use crate::key::Recipient;
-use crate::key::ssh::age_recipient;
+use crate::key::ssh::{age_recipient, pgp_fingerprint};
 use crate::key::wrapping::WrappingKind;
 
 /// What was found.
@@ -188,8 +188,11 @@ enum Reads {
 struct Host {
     /// Each also as the age key that `ssh-to-age` makes of it.
     keys: Vec<Recipient>,
+    /// Those that `ssh-to-pgp` makes of them.
+    pgp: Vec<String>,
     gnupg: bool,
     plugins: bool,
+    services: bool,
 }
 
 impl Host {
@@ -198,8 +201,15 @@ impl Host {
         let given: Vec<Recipient> =
             given.filter_map(|key| Recipient::parse(key.trim()).ok()).collect();
         let derived: Vec<Recipient> = given.iter().filter_map(age_recipient).collect();
+        let pgp = given.iter().filter_map(pgp_fingerprint).map(|one| one.to_string()).collect();
         let keys = given.into_iter().chain(derived).collect();
-        Self { keys, gnupg: manifest.gnupg.is_some(), plugins: !manifest.plugins.is_empty() }
+        Self {
+            keys,
+            pgp,
+            gnupg: manifest.gnupg.is_some(),
+            plugins: !manifest.plugins.is_empty(),
+            services: manifest.key_services,
+        }
     }
 
     /// From the header: SSH keys by their tags, others by the list of readers, where there is one.
@@ -233,12 +243,15 @@ impl Host {
         }
         let ours = |entry: &WrappedKey| {
             entry.key.recipient().is_some_and(|recipient| self.keys.contains(recipient))
+                || entry.key.kind() == WrappingKind::Pgp
+                    && self.pgp.iter().any(|one| one.eq_ignore_ascii_case(&entry.key.name()))
         };
         let perhaps = |entry: &WrappedKey| {
             let plugin = entry.key.recipient().is_some_and(|one| one.plugin().is_some());
             ours(entry)
                 || self.gnupg && entry.key.kind() == WrappingKind::Pgp
                 || self.plugins && plugin
+                || self.services && !entry.key.kind().is_local()
         };
         let groups = |test: &dyn Fn(&WrappedKey) -> bool| {
             metadata.groups.iter().filter(|group| group.iter().any(test)).count()

@@ -6,17 +6,21 @@
 //! credential and starts the unit, so a connection must never be closed without an answer: what is
 //! refused gets more bytes than systemd accepts, and the unit fails (`answer`).
 //!
+//! A unit that is in the hands of somebody else can ask and not read. So no thread waits for who is
+//! refused, and each unit has a share of the threads and of the connections that are kept.
+//!
 //! Knows no manifest: whoever serves gives the function that opens. systemd.exec(5),
 //! `LoadCredential=`.
 
 mod answer;
 mod asker;
 
+use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::os::fd::BorrowedFd;
 use std::os::unix::net::UnixListener;
 use std::panic::AssertUnwindSafe;
-use std::sync::mpsc::{self, Receiver};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -24,7 +28,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::plaintext::Plaintext;
 pub use answer::MAX_CREDENTIAL;
-use answer::{Connection, Parked, Sent};
+use answer::{Connection, Sent, Unread};
 pub use asker::{Asker, Host, Unproven};
 
 /// Bounds of one run.
@@ -34,7 +38,7 @@ pub struct Limits {
     pub idle: Duration,
     /// How long an asker may take to read its answer before it gets no more of it.
     pub patience: Duration,
-    /// How many are answered at once; others wait in the socket.
+    /// How many are answered at once, a quarter of them for one unit; others wait in the socket.
     pub at_once: usize,
 }
 
@@ -45,6 +49,8 @@ pub enum Denied {
     NotGranted,
     /// It could not be decrypted; whoever opens has told why.
     Failed,
+    /// The unit has more connections that it does not read than it may.
+    Crowded,
 }
 
 /// What happened, for the log.
@@ -90,55 +96,81 @@ pub fn serve(
     serving: Serving<'_>,
 ) -> io::Result<()> {
     listener.set_nonblocking(true)?;
-    let work = Work::new();
-    let (askers, taken) = mpsc::channel::<(Busy<'_>, Connection)>();
+    let (ready, taken) = mpsc::channel();
+    let work = Work::new(ready, serving.limits.at_once);
     let taken = Mutex::new(taken);
     std::thread::scope(|scope| {
-        let (mut threads, mut stopping) = (0_usize, false);
-        // Moved in, so that the threads end with this loop.
-        let askers = askers;
-        while let Some(wait) = work.wait(serving.limits, stopping) {
-            let mut room = !stopping && work.parked() < MAX_PARKED;
-            // A connection is taken only when a thread is free for it: it could not be given back.
-            if room && work.busy() >= threads {
-                let spawned = (threads < serving.limits.at_once).then(|| {
-                    let thread = std::thread::Builder::new();
-                    thread.spawn_scoped(scope, || work_off(&taken, serving))
-                });
-                match spawned {
-                    Some(Ok(_)) => threads = threads.saturating_add(1),
-                    Some(Err(error)) if threads == 0 => return Err(error),
-                    Some(Err(_)) | None => room = false,
-                }
-            }
-            let listener = room.then_some(listener);
-            let Some(listener) = wait_for(listener, stop, wait, &mut stopping)? else { continue };
-            match listener.accept() {
-                Ok((stream, address)) => {
-                    let connection = Connection::new(stream, address);
-                    // Does not fail as long as there is a thread.
-                    let _kept = askers.send((work.begin(), connection));
-                }
-                Err(error) if is_passing(&error) => {}
-                Err(error) => {
-                    (serving.tell)(&Event::NoConnection(error));
-                    // Too many open files, say: others have to end first.
-                    std::thread::sleep(STEP);
-                }
-            }
-        }
-        Ok(())
+        let start = || {
+            let thread = std::thread::Builder::new();
+            thread.spawn_scoped(scope, || work_off(&taken, &work, serving)).map(drop)
+        };
+        let served = take_in(listener, stop, serving, &work, &start);
+        work.end();
+        served
     })
 }
 
+/// Takes those who ask, and hands those who are proven to threads, which `start` starts.
+fn take_in(
+    listener: &UnixListener,
+    stop: BorrowedFd<'_>,
+    serving: Serving<'_>,
+    work: &Work,
+    start: &dyn Fn() -> io::Result<()>,
+) -> io::Result<()> {
+    let (mut unread, mut stopping) = (Vec::new(), false);
+    while let Some(wait) = work.wait(&mut unread, serving.limits.idle, stopping) {
+        // A connection is taken only when a thread is free for it: it could not be given back.
+        let room = !stopping && work.has_room(start)?;
+        let listener = room.then_some(listener);
+        let Some(listener) = wait_for(listener, stop, &unread, wait, &mut stopping)? else {
+            continue;
+        };
+        match listener.accept() {
+            Ok((stream, address)) => match serving.host.prove(&stream, &address) {
+                Ok(asker) => admit(
+                    Job { asker, connection: Connection::new(stream) },
+                    &unread,
+                    work,
+                    serving,
+                ),
+                Err(unproven) => {
+                    (serving.tell)(&Event::Unproven(unproven));
+                    work.keep(None, Connection::new(stream).refuse());
+                }
+            },
+            Err(error) if is_passing(&error) => {}
+            Err(error) => {
+                (serving.tell)(&Event::NoConnection(error));
+                // Too many open files, say: others have to end first.
+                std::thread::sleep(STEP);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Has an asker answered, unless its unit has too many others that are not.
+fn admit(job: Job, unread: &[Kept], work: &Work, serving: Serving<'_>) {
+    let of_unit = |kept: &&Kept| kept.of(Some(&job.asker.unit)) && !kept.unread.is_refusal();
+    let half = unread.iter().filter(of_unit).count();
+    if half.saturating_add(work.of(&job.asker.unit)) < MOST_OF_ONE {
+        return work.add(job);
+    }
+    let unit = job.asker.unit.clone();
+    (serving.tell)(&Event::Refused(job.asker, Denied::Crowded));
+    work.keep(Some(unit), job.connection.refuse());
+}
+
 /// One thread: answers one asker after the other.
-fn work_off(taken: &Mutex<Receiver<(Busy<'_>, Connection)>>, serving: Serving<'_>) {
+fn work_off(taken: &Mutex<Receiver<Job>>, work: &Work, serving: Serving<'_>) {
     loop {
         let next = taken.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok((busy, connection)) = next else { return };
+        let Ok(Job { asker, connection }) = next else { return };
+        let busy = Busy { work, unit: asker.unit.clone() };
         // What breaks on one file is no reason to leave the others without an answer; the
         // connection is refused when it is dropped.
-        let answer = AssertUnwindSafe(move || busy.answer(connection, serving));
+        let answer = AssertUnwindSafe(move || busy.answer(asker, connection, serving));
         let _told_by_the_hook = std::panic::catch_unwind(answer);
     }
 }
@@ -147,23 +179,26 @@ fn work_off(taken: &Mutex<Receiver<(Busy<'_>, Connection)>>, serving: Serving<'_
 fn wait_for<'l>(
     listener: Option<&'l UnixListener>,
     stop: BorrowedFd<'_>,
+    unread: &[Kept],
     wait: Duration,
     stopping: &mut bool,
 ) -> io::Result<Option<&'l UnixListener>> {
     let wait = Timespec::try_from(wait).unwrap_or(Timespec { tv_sec: 1, tv_nsec: 0 });
-    let mut watched = Vec::with_capacity(2);
+    let mut watched = Vec::with_capacity(unread.len().saturating_add(2));
     watched.extend(listener.map(|listener| PollFd::new(listener, PollFlags::IN)));
     if !*stopping {
         watched.push(PollFd::from_borrowed_fd(stop, PollFlags::IN));
     }
+    let first = watched.len();
+    watched.extend(unread.iter().map(|kept| kept.unread.watched()));
     match poll(&mut watched, Some(&wait)) {
         Ok(_) => {}
         Err(rustix::io::Errno::INTR) => return Ok(None),
         Err(error) => return Err(error.into()),
     }
-    let mut happened = watched.iter().map(|one| !one.revents().is_empty());
+    let mut happened = watched.iter().take(first).map(|one| !one.revents().is_empty());
     let asked = listener.filter(|_| happened.next().unwrap_or(false));
-    *stopping |= happened.next().unwrap_or(false);
+    *stopping = *stopping || happened.next().unwrap_or(false);
     Ok(asked.filter(|_| !*stopping))
 }
 
@@ -175,62 +210,150 @@ fn is_passing(error: &io::Error) -> bool {
     )
 }
 
+/// An asker that is proven.
+struct Job {
+    asker: Asker,
+    connection: Connection,
+}
+
+/// A connection that nobody reads from.
+struct Kept {
+    /// The unit that asked, if it could prove that.
+    unit: Option<String>,
+    unread: Unread,
+}
+
+impl Kept {
+    fn of(&self, unit: Option<&str>) -> bool {
+        self.unit.as_deref() == unit
+    }
+}
+
+/// What the threads share.
 struct Work(Mutex<State>);
 
 struct State {
-    busy: usize,
-    parked: Vec<Parked>,
+    /// To the threads, until the end.
+    ready: Option<Sender<Job>>,
+    threads: usize,
+    at_once: usize,
+    /// The units that threads are busy with.
+    busy: Vec<String>,
+    /// Those whose units have their share of the threads.
+    waiting: VecDeque<Job>,
+    /// What is to be kept, until the one thread takes it that keeps all.
+    kept: Vec<Kept>,
     last: Instant,
 }
 
 impl Work {
-    fn new() -> Self {
-        Self(Mutex::new(State { busy: 0, parked: Vec::new(), last: Instant::now() }))
+    fn new(ready: Sender<Job>, at_once: usize) -> Self {
+        Self(Mutex::new(State {
+            ready: Some(ready),
+            threads: 0,
+            at_once,
+            busy: Vec::new(),
+            waiting: VecDeque::new(),
+            kept: Vec::new(),
+            last: Instant::now(),
+        }))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn busy(&self) -> usize {
-        self.state().busy
-    }
-
-    fn parked(&self) -> usize {
-        self.state().parked.len()
-    }
-
-    /// How long to wait for the next asker; `None` when the run is over.
-    fn wait(&self, limits: Limits, stopping: bool) -> Option<Duration> {
+    /// How long to wait for the next asker; `None` when the run is over. Those who do not read get
+    /// on as far as they want.
+    fn wait(&self, unread: &mut Vec<Kept>, idle: Duration, stopping: bool) -> Option<Duration> {
         let mut state = self.state();
-        state.parked.retain(Parked::is_there);
-        if state.busy > 0 || !state.parked.is_empty() {
+        unread.append(&mut state.kept);
+        unread.retain_mut(|kept| kept.unread.go_on());
+        thin_out(unread);
+        if !(state.busy.is_empty() && state.waiting.is_empty() && unread.is_empty()) {
             return Some(STEP);
         }
-        let left = limits.idle.saturating_sub(state.last.elapsed());
+        let left = idle.saturating_sub(state.last.elapsed());
         (!stopping && !left.is_zero()).then_some(left)
     }
 
-    fn begin(&self) -> Busy<'_> {
+    /// Whether a thread is free, which is started if need be.
+    fn has_room(&self, start: &dyn Fn() -> io::Result<()>) -> io::Result<bool> {
         let mut state = self.state();
-        state.busy = state.busy.saturating_add(1);
-        Busy(self)
+        if state.busy.len() < state.threads {
+            return Ok(true);
+        }
+        if state.threads >= state.at_once {
+            return Ok(false);
+        }
+        match start() {
+            Ok(()) => state.threads = state.threads.saturating_add(1),
+            Err(error) if state.threads == 0 => return Err(error),
+            Err(_) => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// How many of a unit are being answered or wait for that.
+    fn of(&self, unit: &str) -> usize {
+        let state = self.state();
+        let busy = state.busy.iter().filter(|busy| *busy == unit).count();
+        let waiting = state.waiting.iter().filter(|job| job.asker.unit == unit).count();
+        busy.saturating_add(waiting)
+    }
+
+    fn add(&self, job: Job) {
+        let mut state = self.state();
+        state.waiting.push_back(job);
+        state.hand_on();
+    }
+
+    fn keep(&self, unit: Option<String>, unread: Option<Unread>) {
+        self.state().kept.extend(unread.map(|unread| Kept { unit, unread }));
+    }
+
+    /// The threads end with what they have.
+    fn end(&self) {
+        self.state().ready = None;
     }
 }
 
-/// Counts as work until it is dropped.
-struct Busy<'a>(&'a Work);
+impl State {
+    /// To free threads, whoever's unit has not its share of them yet.
+    fn hand_on(&mut self) {
+        let share = (self.at_once / 4).max(1);
+        while self.busy.len() < self.threads {
+            let busy_with = |unit: &str| self.busy.iter().filter(|busy| *busy == unit).count();
+            let next = self.waiting.iter().position(|job| busy_with(&job.asker.unit) < share);
+            let Some(job) = next.and_then(|next| self.waiting.remove(next)) else { return };
+            self.busy.push(job.asker.unit.clone());
+            // Does not fail as long as there is a thread.
+            let _kept = self.ready.as_ref().map(|ready| ready.send(job));
+        }
+    }
+}
+
+/// Ends the oldest refusals of those who have too many: systemd reads one at once.
+fn thin_out(unread: &mut Vec<Kept>) {
+    let alike = |unread: &[Kept], unit: Option<&str>| {
+        unread.iter().filter(|kept| kept.of(unit) && kept.unread.is_refusal()).count()
+    };
+    while let Some(oldest) = unread.iter().position(|kept| {
+        kept.unread.is_refusal() && alike(unread, kept.unit.as_deref()) > MOST_OF_ONE
+    }) {
+        unread.remove(oldest);
+    }
+}
+
+/// A thread that answers an asker of a unit, until it is dropped.
+struct Busy<'a> {
+    work: &'a Work,
+    unit: String,
+}
 
 impl Busy<'_> {
-    fn answer(self, connection: Connection, serving: Serving<'_>) {
-        let Serving { host, limits, open, tell } = serving;
-        let asker = match host.prove(connection.stream(), connection.address()) {
-            Ok(asker) => asker,
-            Err(unproven) => {
-                tell(&Event::Unproven(unproven));
-                return self.refuse(connection, limits);
-            }
-        };
+    fn answer(self, asker: Asker, connection: Connection, serving: Serving<'_>) {
+        let Serving { limits, open, tell, .. } = serving;
         let event = match open(&asker) {
             Ok(secret) if secret.len() > MAX_CREDENTIAL => Event::TooLarge(asker),
             Err(denied) => Event::Refused(asker, denied),
@@ -241,8 +364,8 @@ impl Busy<'_> {
                 tell(&match sent {
                     Sent::All => Event::Given(asker),
                     Sent::Gone => Event::Gone(asker),
-                    Sent::Slow(parked) => {
-                        self.park(parked);
+                    Sent::Slow(unread) => {
+                        self.keep(Some(unread));
                         Event::Slow(asker)
                     }
                 });
@@ -250,32 +373,29 @@ impl Busy<'_> {
             }
         };
         tell(&event);
-        self.refuse(connection, limits);
+        self.keep(connection.refuse());
     }
 
-    fn refuse(&self, connection: Connection, limits: Limits) {
-        if let Sent::Slow(parked) = connection.refuse(limits.patience) {
-            self.park(parked);
-        }
-    }
-
-    fn park(&self, parked: Parked) {
-        self.0.state().parked.push(parked);
+    fn keep(&self, unread: Option<Unread>) {
+        self.work.keep(Some(self.unit.clone()), unread);
     }
 }
 
 impl Drop for Busy<'_> {
     fn drop(&mut self) {
-        let mut state = self.0.state();
-        state.busy = state.busy.saturating_sub(1);
+        let mut state = self.work.state();
+        if let Some(busy) = state.busy.iter().position(|busy| *busy == self.unit) {
+            state.busy.swap_remove(busy);
+        }
         state.last = Instant::now();
+        state.hand_on();
     }
 }
 
 /// How often is looked whether those who are busy have ended.
 const STEP: Duration = Duration::from_millis(50);
-/// Most connections that nobody reads from.
-const MAX_PARKED: usize = 256;
+/// Most connections of a unit, or of all who prove nothing, that wait or are kept.
+const MOST_OF_ONE: usize = 64;
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,7 @@
 //! What hangs on a store elsewhere in the file system: links to its secrets, and copies of them.
-//! Put in place after the new generation is, removed when it is no longer wanted, and never over
-//! anything that is somebody else's.
+//! Put in place after the new generation is, removed when it is no longer wanted. A link is never put over
+//! anything that is somebody else's. A copy is what the configuration wants to be that file, so it is put over
+//! a regular file whoever made it, and over nothing else.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Component, Path, PathBuf};
@@ -63,7 +64,8 @@ impl Outside<'_> {
                 if there == target {
                     let owned = owner.is_none_or(|owner| owner == (stat.st_uid, stat.st_gid));
                     if !owned && !self.dry {
-                        folder.own_link(name, owner).map_err(problem("set the owner of"))?;
+                        let given = folder.own_link(name, target, owner);
+                        given.map_err(problem("set the owner of"))?;
                     }
                     return Ok(());
                 }

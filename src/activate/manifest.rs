@@ -53,6 +53,9 @@ pub struct Manifest {
     /// How `gpg` is run; it is not where this is null.
     #[serde(default)]
     pub gnupg: Option<Gnupg>,
+    /// Whether key services may be asked over the network, with `--network`.
+    #[serde(default)]
+    pub key_services: bool,
     /// Public keys of this machine, which `--check` looks for among the readers; none where they
     /// are not known.
     #[serde(default)]

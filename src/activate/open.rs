@@ -1,6 +1,6 @@
 //! Opens what a manifest names: each file is read once and its key found once, however many values
-//! of it are wanted, and files are opened side by side. Nobody is asked for anything, and no key
-//! service is.
+//! of it are wanted, and files are opened side by side. Nobody is asked for anything, and key
+//! services only where the caller hands some in.
 
 mod problem;
 
@@ -22,7 +22,7 @@ use crate::format::sops::data_key::{self, DataKey, DecryptionOrder};
 use crate::format::sops::file::{self, MacCheck, SopsFile, Writer};
 use crate::format::sops::store::{Layout, Store};
 use crate::format::sops::unlock::{self, MAX_FILE, UnlockError};
-use crate::fsx::read_plaintext;
+use crate::fsx::read_committed_plaintext;
 use crate::key::keyring::{self, Keyring, Sealed, Tried, Unopened};
 use crate::key::service::Services;
 use crate::key::{Allowed, NoAsk, Pgp, Plugins};
@@ -80,7 +80,8 @@ pub fn open_with_keys(
     manifest: &Manifest,
     source: &Source,
 ) -> (Result<Plaintext, OpenProblem>, Vec<Tried>) {
-    let mut opened = open_all(manifest, &BTreeSet::from([source.clone()]));
+    let sources = BTreeSet::from([source.clone()]);
+    let mut opened = open_all(manifest, &sources, Services::off());
     let value = opened.values.remove(source).unwrap_or_else(|| {
         let file = opened.files.remove(&(source.file.clone(), source.format));
         Err(file.and_then(Result::err).unwrap_or(OpenProblem::NotAsked))
@@ -88,8 +89,9 @@ pub fn open_with_keys(
     (value, opened.tried)
 }
 
-/// Opens sources with the private keys of the manifest.
-pub fn open_all(manifest: &Manifest, sources: &BTreeSet<Source>) -> Opened {
+/// Opens sources with the private keys of the manifest, and what those do not open through key
+/// services that may be asked.
+pub fn open_all(manifest: &Manifest, sources: &BTreeSet<Source>, services: Services) -> Opened {
     let mut wanted: BTreeMap<FileId, Vec<Option<&Key>>> = BTreeMap::new();
     for source in sources {
         let file = (source.file.clone(), source.format);
@@ -117,7 +119,7 @@ pub fn open_all(manifest: &Manifest, sources: &BTreeSet<Source>) -> Opened {
         allowed.add_program(&plugin.name, plugin.program.as_path());
     }
     let plugins = Plugins { allowed: &allowed, path: OsStr::new(""), ask: &NoAsk };
-    let mut keys = keys(manifest, plugins);
+    let mut keys = keys(manifest, plugins, services);
     let keys_found = find_keys(&ready, &mut keys, &counters);
 
     let work: Vec<_> = ready.into_iter().zip(keys_found).collect();
@@ -167,7 +169,7 @@ impl Counters {
 }
 
 /// The private keys of a manifest, none of which has been read yet.
-fn keys<'p>(manifest: &Manifest, plugins: Plugins<'p>) -> Keys<'p> {
+fn keys<'p>(manifest: &Manifest, plugins: Plugins<'p>, services: Services) -> Keys<'p> {
     let named =
         |one: &super::manifest::Identity| keyring::Source::named(one.file.as_path().to_owned());
     let sources = manifest.identities.iter().map(named).collect();
@@ -176,9 +178,9 @@ fn keys<'p>(manifest: &Manifest, plugins: Plugins<'p>) -> Keys<'p> {
         None => Pgp::off(),
     };
     Keys {
-        keyring: Keyring::new(sources, plugins),
+        keyring: Keyring::new(sources, plugins).with_pgp(),
         pgp,
-        services: Services::off(),
+        services,
         order: DecryptionOrder::default(),
     }
 }
@@ -193,7 +195,7 @@ pub(super) enum Text {
 
 /// Reads a file and finds out what it is.
 pub(super) fn read(path: &Path, format: Format) -> Result<Text, OpenProblem> {
-    let text = read_plaintext(path, MAX_FILE).map_err(OpenProblem::Read)?;
+    let text = read_committed_plaintext(path, MAX_FILE).map_err(OpenProblem::Read)?;
     #[expect(clippy::disallowed_methods, reason = "an age file is no plaintext")]
     let age = Encrypted::read(text.expose()).and_then(|file| file.into_whole(MAX_FILE as u64));
     let store = match (age, format) {

@@ -1,12 +1,12 @@
 //! From a manifest and opened values to what is put in place, store by store. Pure: decides and does
 //! nothing. A secret that cannot be had does not hold up the others: its last good value stays.
 
-use super::Name;
 use super::accounts::Accounts;
 use super::manifest::{self, Manifest, Mode, Owner, Secret, Template, Unit, paths};
 use super::target::{Content, Piece, StoreSpec, Target};
-use super::template::TemplateError;
+use super::template::{TemplateError, Wanted};
 use super::values::{self, ValueProblem, Values, When, Work};
+use super::{Name, OpenProblem};
 use crate::plaintext::Plaintext;
 
 /// What is to be decided about.
@@ -29,6 +29,8 @@ pub struct Plan<'a, 'm> {
     pub stores: Vec<StorePlan<'m>>,
     /// What cannot be done.
     pub problems: Vec<PlanProblem<'a, 'm>>,
+    /// What only a key service opens, and is left to the run that asks it.
+    pub waiting: Vec<Subject<'m>>,
     /// Owners that are not known yet.
     pub deferred: Vec<Deferred<'m>>,
 }
@@ -65,6 +67,8 @@ pub enum Subject<'m> {
 pub enum Why<'a, 'm> {
     /// Its source was not opened, which [`super::Opened`] tells more of.
     Source,
+    /// A key service has to be asked for it, which is done when there is a network.
+    Network,
     /// What comes behind opening failed.
     Value(&'a ValueProblem),
     /// The template cannot be filled in.
@@ -183,7 +187,12 @@ fn folder_group(
 
 /// Decides.
 pub fn plan<'a, 'm>(request: &Request<'a, 'm>) -> Plan<'a, 'm> {
-    let mut plan = Plan { stores: Vec::new(), problems: Vec::new(), deferred: Vec::new() };
+    let mut plan = Plan {
+        stores: Vec::new(),
+        problems: Vec::new(),
+        waiting: Vec::new(),
+        deferred: Vec::new(),
+    };
     for (name, store) in &request.manifest.stores {
         // Root's where the group is not known: everybody may pass through the folders anyway.
         let early = request.when == When::Early;
@@ -201,11 +210,19 @@ pub fn plan<'a, 'm>(request: &Request<'a, 'm>) -> Plan<'a, 'm> {
     }
     for secret in &request.work.secrets {
         let value = request.values.value(secret).map(values::copy);
-        let value = value.map_err(|why| why.map_or(Why::Source, Why::Value));
-        plan.add(request, Subject::Secret(secret), value);
+        let what = Subject::Secret(secret);
+        let unopened = || if request.waits(what, secret) { Why::Network } else { Why::Source };
+        let value = value.map_err(|why| why.map_or_else(unopened, Why::Value));
+        plan.add(request, what, value);
     }
     for (template, parsed) in &request.work.templates {
+        let what = Subject::Template(template);
+        let waits = |wanted: Wanted| {
+            let secret = request.manifest.secret(&wanted.store, &wanted.name);
+            secret.is_some_and(|secret| request.waits(what, secret))
+        };
         let value = match parsed {
+            Ok(parsed) if parsed.wanted().any(waits) => Err(Why::Network),
             Ok(parsed) => {
                 let find = |store: &str, name: &Name| {
                     let secret = request.manifest.secret(store, name)?;
@@ -215,9 +232,19 @@ pub fn plan<'a, 'm>(request: &Request<'a, 'm>) -> Plan<'a, 'm> {
             }
             Err(problem) => Err(Why::Value(problem)),
         };
-        plan.add(request, Subject::Template(template), value);
+        plan.add(request, what, value);
     }
     plan
+}
+
+impl<'m> Request<'_, 'm> {
+    /// Whether something waits for a secret that a key service has to open.
+    fn waits(&self, what: Subject<'m>, secret: &'m Secret) -> bool {
+        let store = self.manifest.stores.get(what.store());
+        store.is_some_and(|store| self.when.may_wait(self.manifest, store.phase))
+            && matches!(self.values.value(secret), Err(None))
+            && self.values.opened.value(&secret.source()).is_err_and(OpenProblem::awaits_service)
+    }
 }
 
 impl<'a, 'm> Plan<'a, 'm> {
@@ -230,13 +257,18 @@ impl<'a, 'm> Plan<'a, 'm> {
         let owners = self.owners(request, what);
         let (content, owners) = match (value, owners) {
             (Ok(value), Ok(owners)) => (Content::Bytes(value), owners),
+            (Err(Why::Network), Ok(owners)) => {
+                self.waiting.push(what);
+                (Content::Keep, owners)
+            }
             (Err(why), Ok(owners)) => {
                 self.problems.push(PlanProblem { what, why });
                 (Content::Keep, owners)
             }
             // Whatever access it gives today, it goes on giving.
             (value, Err(why)) => {
-                self.problems.extend(value.err().map(|why| PlanProblem { what, why }));
+                let other = value.err().filter(|why| !matches!(why, Why::Network));
+                self.problems.extend(other.map(|why| PlanProblem { what, why }));
                 self.problems.push(PlanProblem { what, why });
                 (Content::KeepAsIs, (0, 0))
             }

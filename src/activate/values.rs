@@ -10,26 +10,36 @@ use super::Name;
 use super::manifest::{Manifest, Phase, Secret, Source, Template};
 use super::open::{Opened, open_all};
 use super::template::{Parsed, TemplateError};
-use crate::fsx::{Folders, read_limited};
+use crate::fsx::{Folders, read_committed};
+use crate::key::service::Services;
 use crate::plaintext::Plaintext;
 use crate::process::transform::{TransformError, transform};
 
-/// Which half of starting up this is.
+/// Which part of starting up this is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum When {
     /// Before users exist.
     Early,
     /// When users exist.
     Normal,
+    /// When there is a network: all of [`When::Normal`] again, and key services are asked.
+    Network,
 }
 
 impl When {
     /// Whether a store is filled now.
     pub fn fills(self, phase: Phase) -> bool {
         match (self, phase) {
-            (_, Phase::Both) | (Self::Early, Phase::Early) | (Self::Normal, Phase::Normal) => true,
-            (Self::Early, Phase::Normal) | (Self::Normal, Phase::Early) => false,
+            (_, Phase::Both)
+            | (Self::Early, Phase::Early)
+            | (Self::Normal | Self::Network, Phase::Normal) => true,
+            (Self::Early, Phase::Normal) | (Self::Normal | Self::Network, Phase::Early) => false,
         }
+    }
+
+    /// Whether what is not opened now may be once there is a network.
+    pub fn may_wait(self, manifest: &Manifest, phase: Phase) -> bool {
+        manifest.key_services && self != Self::Network && Self::Network.fills(phase)
     }
 }
 
@@ -81,7 +91,7 @@ pub(super) fn parse(template: &Template, manifest: &Manifest) -> Result<Parsed, 
     let parsed = match (&template.content, &template.file) {
         (Some(content), _) => Parsed::parse(content.as_bytes(), manifest),
         (None, Some(file)) => {
-            let text = read_limited(file.as_path(), MAX_TEMPLATE).map_err(|source| {
+            let text = read_committed(file.as_path(), MAX_TEMPLATE).map_err(|source| {
                 ValueProblem::TemplateFile { file: file.as_path().to_owned(), source }
             })?;
             Parsed::parse(&text, manifest)
@@ -101,8 +111,13 @@ pub struct Values<'m> {
 
 impl<'m> Values<'m> {
     /// Opens everything that a phase needs and has it transformed.
-    pub fn of(manifest: &'m Manifest, work: &Work<'m>, folders: &Folders) -> Self {
-        let opened = open_all(manifest, &work.sources(manifest));
+    pub fn of(
+        manifest: &'m Manifest,
+        work: &Work<'m>,
+        folders: &Folders,
+        services: Services,
+    ) -> Self {
+        let opened = open_all(manifest, &work.sources(manifest), services);
         let mut other = BTreeMap::new();
         for secret in work.needed() {
             let test = secret.test_value.as_ref().filter(|_| manifest.test_values);

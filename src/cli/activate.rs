@@ -14,7 +14,7 @@ use crate::activate::values::When;
 /// Put the secrets of a manifest in place on this machine
 ///
 /// Meant for the units that the `NixOS` module makes. Decrypts with the private keys that the manifest
-/// names and asks nobody. A secret that cannot be decrypted keeps its last good value, and the others
+/// names and asks nobody, but with `--network` key services. A secret that cannot be decrypted keeps its last good value, and the others
 /// are installed. Exit codes: 0 all in place; 1 some were kept or are missing; 2 nothing was changed.
 #[derive(Debug, Args)]
 pub(crate) struct Activate {
@@ -23,12 +23,16 @@ pub(crate) struct Activate {
     /// Fill the stores that are needed before users exist, and no others
     #[arg(long)]
     early: bool,
+    /// Fill the other stores once more, and ask key services for what no key of this machine opens,
+    /// if the manifest allows it
+    #[arg(long, conflicts_with = "early")]
+    network: bool,
     /// Decrypt everything and say what would change; write nothing
     #[arg(long)]
     dry_run: bool,
     /// Look at the manifest and its files without any private key, as at build time: everything is
     /// encrypted, the values are there, and this machine is among the readers
-    #[arg(long, conflicts_with_all = ["early", "dry_run"])]
+    #[arg(long, conflicts_with_all = ["early", "network", "dry_run"])]
     check: bool,
     /// Print a summary as JSON
     #[arg(long)]
@@ -50,10 +54,19 @@ impl Activate {
         if self.check {
             return self.run_check(&manifest, common);
         }
+        if self.network && !manifest.key_services {
+            return Err(Failure::new("the manifest does not allow key services")
+                .hint("set `secretctl.keyServices.enable`, or leave out `--network`")
+                .into());
+        }
         let log = Log::new(common);
         let run = Run {
             manifest: &manifest,
-            when: if self.early { When::Early } else { When::Normal },
+            when: match (self.early, self.network) {
+                (true, _) => When::Early,
+                (false, true) => When::Network,
+                (false, false) => When::Normal,
+            },
             dry: self.dry_run,
             root_owns_all: false,
         };

@@ -2,7 +2,7 @@
 //! environment once.
 
 use std::collections::BTreeSet;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::MetadataExt;
@@ -14,7 +14,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::Common;
-use super::explain::{Around, Failure, file_error, nix_string, replace_error};
+use super::explain::{Around, Failure, file_error, nix_string, problem, replace_error};
 use super::ui::{Terminal, clean, say, shown};
 use crate::format::keys::Keys;
 use crate::format::sops::data_key::DecryptionOrder;
@@ -27,8 +27,9 @@ use crate::key::{Allowed, Plugins};
 use crate::plaintext::Plaintext;
 use crate::process::Interrupts;
 use crate::rules::{self, RuleSet, RulesError, Source as RulesSource, Wanted, native_edit};
+use crate::work::links::leads_out;
 use crate::work::sops;
-use crate::work::{Expected, FileError, Job, everybody, rotate};
+use crate::work::{Expected, FileError, Job, Problem, everybody, rotate};
 
 /// Options and environment, resolved.
 pub(crate) struct Context {
@@ -109,21 +110,9 @@ impl Context {
     /// What opens secret files, with nothing loaded yet.
     pub(crate) fn keys(&self) -> Keys<'_> {
         let pgp = Pgp::from_environment(&variable);
-        let services = Services::new(self.surroundings());
+        let (path, trusting) = (self.path.clone(), self.trusting);
+        let services = Services::new(move || surroundings(&path, trusting));
         Keys { keyring: self.keyring(), pgp, services, order: self.order.clone() }
-    }
-
-    /// What key services find around them.
-    fn surroundings(&self) -> Surroundings {
-        let text = |(name, value): (OsString, OsString)| {
-            Some((name.into_string().ok()?, value.into_string().ok()?))
-        };
-        Surroundings {
-            variables: std::env::vars_os().filter_map(text).collect(),
-            home: variable("HOME").map(PathBuf::from),
-            path: self.path.clone(),
-            trusting: self.trusting,
-        }
     }
 
     /// The same with another order of decryption than that of the environment.
@@ -147,10 +136,15 @@ impl Context {
             Wanted::File(file) => file.parent().unwrap_or(&self.here),
             Wanted::All => &self.here,
         };
-        self.rules_from(start, wanted)
+        self.rules_from(start, wanted, true)
     }
 
-    fn rules_from(&self, start: &Path, wanted: Wanted<'_>) -> Result<RuleSet, RulesError> {
+    fn rules_from(
+        &self,
+        start: &Path,
+        wanted: Wanted<'_>,
+        evaluate: bool,
+    ) -> Result<RuleSet, RulesError> {
         let request = rules::Request {
             start,
             here: &self.here,
@@ -159,6 +153,7 @@ impl Context {
             wanted,
             nix_options: &self.nix_args,
             cache: self.cache.as_deref(),
+            evaluate,
         };
         let rules = rules::load(&request)?;
         for note in &rules.notes {
@@ -198,7 +193,7 @@ impl Context {
     /// may name somebody whom only another rule knows.
     fn job_among_all(&self, file: &Path) -> Result<(RuleSet, Job), Failure> {
         let path = self.absolute(file);
-        match self.rules_from(path.parent().unwrap_or(&self.here), Wanted::All) {
+        match self.rules_from(path.parent().unwrap_or(&self.here), Wanted::All, true) {
             Ok(rules) if rules.problems.is_empty() => {
                 if let Ok(Some((source, rule))) = rules.for_file(&path) {
                     let job = Job::new(path, source, rule);
@@ -211,7 +206,8 @@ impl Context {
     }
 
     /// Who is to read a file, for the message that nothing opens it. Problems do not matter.
-    /// Whoever only decrypts a file of somebody else does not mean to run their rules.
+    /// Whoever only decrypts a file of somebody else does not mean to run their rules, so that Nix is not
+    /// asked.
     pub(crate) fn needs(&self, file: &Path) -> Vec<Expected> {
         let path = self.absolute(file);
         let folder = path.parent().and_then(|folder| std::fs::metadata(folder).ok());
@@ -219,14 +215,32 @@ impl Context {
         if self.rules.is_none() && folder.is_none_or(|folder| ![0, me].contains(&folder.uid())) {
             return Vec::new();
         }
-        self.job(file).map(|(_, job)| job.expected.to_vec()).unwrap_or_default()
+        let start = path.parent().unwrap_or(&self.here);
+        let Ok(rules) = self.rules_from(start, Wanted::File(&path), false) else {
+            return Vec::new();
+        };
+        let found = rules.for_file(&path).ok().flatten();
+        found
+            .map(|(source, rule)| Job::new(path, source, rule).expected.to_vec())
+            .unwrap_or_default()
     }
 
-    /// Whether the rules make a file secret. Problems with them do not matter, and a rule of
-    /// `.sops.yaml` without `path_regex` makes nothing secret.
+    /// That the output of a command goes where its name says, and no link of the repository, or
+    /// without one of the folder of the rules, leads out of it.
+    pub(crate) fn stays_inside(&self, output: &Path) -> Result<(), Problem> {
+        match leads_out(output, self.rules_folder(output).as_deref()) {
+            Some(real) => Err(Problem::LeadsOut { real }),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether the rules make a file secret. Problems with them do not matter, none of Nix are run,
+    /// and a rule of `.sops.yaml` without `path_regex` makes nothing secret.
     pub(crate) fn is_secret(&self, file: &Path) -> bool {
         let path = self.absolute(file);
-        let Ok(rules) = self.try_rules(Wanted::File(&path)) else { return false };
+        let start = path.parent().unwrap_or(&self.here);
+        let rules = self.rules_from(start, Wanted::File(&path), false);
+        let Ok(rules) = rules else { return false };
         let found = rules.for_file(&path).ok().flatten();
         found.is_some_and(|(_, rule)| !matches!(rule.pattern, rules::Pattern::Every))
     }
@@ -320,8 +334,16 @@ pub(crate) fn rules_failure(error: &RulesError) -> Failure {
 
 /// Puts a rules file in place.
 pub(crate) fn write_rules(file: &Path, text: &str) -> Result<(), Failure> {
+    write(file, file.parent(), text.as_bytes())
+}
+
+/// Puts a file in place, if that is where its name says: in its repository, or without one in `base`.
+pub(crate) fn write(file: &Path, base: Option<&Path>, bytes: &[u8]) -> Result<(), Failure> {
+    if let Some(real) = leads_out(file, base) {
+        return Err(problem(&Problem::LeadsOut { real }, file, &Around::default()));
+    }
     let written = Staged::new(file).and_then(|mut staged| {
-        staged.put(text.as_bytes())?;
+        staged.put(bytes)?;
         staged.commit()
     });
     written.map_err(|error| replace_error(&error))
@@ -394,6 +416,20 @@ fn sops_sources() -> (Vec<Source>, Vec<Source>) {
 /// An environment variable that is set and not empty.
 pub(crate) fn variable(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())
+}
+
+/// What key services find around them; `trusting` says whether credentials go to any address that
+/// a file names.
+pub(crate) fn surroundings(path: &OsStr, trusting: bool) -> Surroundings {
+    let text = |(name, value): (OsString, OsString)| {
+        Some((name.into_string().ok()?, value.into_string().ok()?))
+    };
+    Surroundings {
+        variables: std::env::vars_os().filter_map(text).collect(),
+        home: variable("HOME").map(PathBuf::from),
+        path: path.to_owned(),
+        trusting,
+    }
 }
 
 /// Where results of Nix are remembered.

@@ -90,6 +90,10 @@ fn tell(log: &Log, event: &Event) {
             &Failure::new(format!("{}: the manifest does not grant it", without(asker)))
                 .hint("declare it under `secretctl.services` for this service"),
         ),
+        Event::Refused(asker, Denied::Crowded) => log.warn(&Failure::new(format!(
+            "{}: it has asked too often without reading the answer",
+            without(asker)
+        ))),
         // Told where it failed, or when the manifest was read.
         Event::Refused(_, Denied::Failed) => {}
         Event::TooLarge(asker) => log.error(&Failure::new(format!(

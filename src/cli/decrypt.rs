@@ -18,7 +18,7 @@ use crate::fsx::Staged;
 use crate::fsx::replace::Staging;
 use crate::key::keyring::Unopened;
 use crate::work::decrypt::{Kinds, decrypt};
-use crate::work::{Problem, secret};
+use crate::work::{Problem, secret, status};
 
 /// Decrypt a file
 ///
@@ -78,7 +78,7 @@ impl Decrypt {
             Some(path) => decrypt(open(path)?, &shown, &kinds, &mut keys, sink),
         };
         let result = match output {
-            Some(output) => to_file(output, &mut run),
+            Some(output) => context.stays_inside(output).and_then(|()| to_file(output, &mut run)),
             None => to_stdout(&mut run),
         };
         result.map(|()| Done::Clean).map_err(|error| {
@@ -109,11 +109,13 @@ fn keeps_secret(context: &Context, file: Option<&PathBuf>, output: &Path) -> Res
         ))
         .hint("name another file with `--output`; `secretctl edit` changes a secret file"));
     }
-    if context.is_secret(output) {
+    if context.is_secret(output) || there.is_some() && status::open(output).is_ok() {
         return Err(Failure::new(format!(
-            "`{shown}` is a secret file by the rules, and what is written to it would be in the open"
+            "`{shown}` is a secret file, and what is written to it would be in the open"
         ))
-        .hint("name another file with `--output`, or encrypt to it: `secretctl encrypt --output`"));
+        .hint(
+            "name another file with `--output`, or encrypt to it: `secretctl encrypt --output`",
+        ));
     }
     Ok(())
 }

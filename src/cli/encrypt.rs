@@ -182,6 +182,7 @@ impl Encrypt {
                 }
             }
             Some(output) => {
+                context.stays_inside(output)?;
                 let staging = Staging { create_parents: true, ..Staging::default() };
                 let mut staged = Staged::with(output, staging).map_err(Problem::Replace)?;
                 secret::encrypt_stream(&mut source, to, armor, &plugins, &mut staged)

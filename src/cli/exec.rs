@@ -162,7 +162,9 @@ impl Exec {
         let (program, arguments) =
             command.split_first().unwrap_or((const { &OsString::new() }, &[]));
         let pristine = self.pristine;
-        let request = ExecRequest { program, arguments, secrets, files, pristine, user };
+        let inherits_keys = false;
+        let request =
+            ExecRequest { program, arguments, secrets, files, pristine, inherits_keys, user };
         if self.same_process {
             return Err(failure(&request.replace()).into());
         }
@@ -214,12 +216,25 @@ impl Source {
     }
 }
 
-/// Whether a variable makes another program of a command: of the loader, or of the shells. Whoever
-/// can write to a secret file can put one there, and needs no key for it.
+/// Whether a variable makes common programs run other code, or trust or ask others: a list, which the
+/// page about the environment has too. Whoever can write to a secret file can put one there, and needs
+/// no key for it.
 fn takes_over(name: &str) -> bool {
-    ["LD_", "DYLD_", "GLIBC_", "BASH_FUNC_"].iter().any(|start| name.starts_with(start))
-        || ["PATH", "BASH_ENV", "ENV", "SHELLOPTS", "BASHOPTS", "PS4"].contains(&name)
+    let name = name.to_ascii_uppercase();
+    // `NODE_ENV` is in many files and names no code.
+    FAMILIES.split_whitespace().any(|start| name.starts_with(start)) && name != "NODE_ENV"
+        || name.ends_with("_PROXY")
+        || SINGLE.split_whitespace().any(|single| name == single)
 }
+
+/// How names begin: of the loader and its library, of languages and shells, of git, SSH and Nix.
+const FAMILIES: &str = "BASH_ CORECLR_ DOTNET_ DYLD_ GIT_ GLIBC_ JAVA_ JDK_ LD_ LESS LUA_ MALLOC_ NIX_ \
+    NODE_ NPM_CONFIG_ OPENSSL_ PERL PYTHON RUBY SSH_ SSL_CERT_ XDG_ _JAVA_";
+const SINGLE: &str = "AWS_CONFIG_FILE AWS_SHARED_CREDENTIALS_FILE BASHOPTS BROWSER CDPATH CLASSPATH \
+    CURL_CA_BUNDLE CURL_HOME EDITOR ENV FPATH GCONV_PATH GNUPGHOME GTK_MODULES HOME HOSTALIASES IFS \
+    KUBECONFIG LOCPATH MAKEFLAGS MANPAGER NLSPATH PAGER PATH PHPRC PHP_INI_SCAN_DIR PROMPT_COMMAND PS4 \
+    QT_PLUGIN_PATH REQUESTS_CA_BUNDLE RES_OPTIONS RUSTC_WRAPPER SHELL SHELLOPTS TERMINFO TMPDIR VISUAL \
+    ZDOTDIR";
 
 /// The content of a secret file.
 fn content(context: &Context, file: &Path) -> Result<Plaintext, Vec<Failure>> {

@@ -172,7 +172,7 @@ pub(crate) fn problem(problem: &Problem, path: &Path, around: &Around<'_>) -> Fa
         Problem::LeadsOut { real } => {
             Failure::new(format!("`{file}` leads out of the repository, to `{}`", shown(real)))
                 .hint(
-                    "change that file where its own rules are, or put it in the place of the link",
+                    "name that file where it is, under its own rules, or put one in the place of the link",
                 )
         }
         Problem::Input { path, error } => {

@@ -101,6 +101,11 @@ fn describe(entry: &Entry) -> String {
             None => "a key without a public form".to_owned(),
         },
         Entry::Plugin { name, .. } => format!("an identity of age-plugin-{name}"),
+        Entry::Pgp(keys) => {
+            let keys: Vec<String> =
+                keys.iter().map(|key| format!("PGP {}", key.fingerprint)).collect();
+            keys.join("\n")
+        }
         Entry::LockedSsh(key) => format!("{}  (behind a passphrase)", line(&key.recipient)),
         Entry::LockedFile(_) => "identities behind a passphrase".to_owned(),
     }
@@ -108,12 +113,14 @@ fn describe(entry: &Entry) -> String {
 
 fn line(recipient: &Recipient) -> String {
     let comment = recipient.comment().map(|c| format!(" {}", ui::clean(c))).unwrap_or_default();
-    match ssh::age_recipient(recipient) {
-        Some(age) => {
-            format!("{}{comment}\n  as age key: {}", recipient.canonical(), age.canonical())
-        }
-        None => format!("{}{comment}", recipient.canonical()),
+    let mut text = format!("{}{comment}", recipient.canonical());
+    if let Some(age) = ssh::age_recipient(recipient) {
+        let _infallible = write!(text, "\n  as age key: {}", age.canonical());
     }
+    if let Some(pgp) = ssh::pgp_fingerprint(recipient) {
+        let _infallible = write!(text, "\n  as PGP key: {pgp}");
+    }
+    text
 }
 
 fn convert_public(file: &Path) -> Result<String, Vec<Failure>> {
@@ -147,7 +154,7 @@ fn convert_private(context: &Context, file: &Path) -> Outcome {
             let key = key.open(&passphrase).map_err(|e| failure(&e.to_string()))?;
             Identity::Ssh(Box::new(key))
         }
-        Some(Entry::Plugin { .. } | Entry::LockedFile(_)) | None => {
+        Some(Entry::Plugin { .. } | Entry::Pgp(_) | Entry::LockedFile(_)) | None => {
             return Err(failure("it is no SSH private key").into());
         }
     };

@@ -186,28 +186,26 @@ fn parse(arguments: Vec<OsString>) -> Result<(Common, Command), clap::Error> {
 }
 
 fn run(common: &Common, command: Command) -> Outcome {
-    if let Command::Activate(command) = command {
-        return command.run(common);
-    }
-    let context = Context::new(common)?;
+    // only for those that look at what is around them
+    let context = || Context::new(common);
     match command {
+        Command::Init(init::Init {}) => init::Init::run(&context()?),
+        Command::Host(command) => command.run(&context()?),
+        Command::User(command) => command.run(&context()?),
+        Command::Edit(command) => command.run(&context()?),
+        Command::Encrypt(command) => command.run(&context()?),
+        Command::Decrypt(command) => command.run(&context()?),
+        Command::Get(command) => command.run(&context()?),
+        Command::Set(command) => command.run(&context()?),
+        Command::Unset(command) => command.run(&context()?),
+        Command::Rotate(command) => command.run(&context()?),
+        Command::Rekey(command) => command.run(&context()?),
+        Command::Status(command) => command.run(&context()?),
+        Command::Git(command) => command.run(&context()?),
+        Command::Scan(command) => command.run(&context()?),
+        Command::Exec(command) => command.run(&context()?),
+        Command::Keys(command) => command.run(&context()?),
         Command::Activate(command) => command.run(common),
-        Command::Init(init::Init {}) => init::Init::run(&context),
-        Command::Host(command) => command.run(&context),
-        Command::User(command) => command.run(&context),
-        Command::Edit(command) => command.run(&context),
-        Command::Encrypt(command) => command.run(&context),
-        Command::Decrypt(command) => command.run(&context),
-        Command::Get(command) => command.run(&context),
-        Command::Set(command) => command.run(&context),
-        Command::Unset(command) => command.run(&context),
-        Command::Rotate(command) => command.run(&context),
-        Command::Rekey(command) => command.run(&context),
-        Command::Status(command) => command.run(&context),
-        Command::Git(command) => command.run(&context),
-        Command::Scan(command) => command.run(&context),
-        Command::Exec(command) => command.run(&context),
-        Command::Keys(command) => command.run(&context),
         #[cfg(target_os = "linux")]
         Command::Credentials(command) => command.run(common),
         Command::Completions(command) => command.run(),

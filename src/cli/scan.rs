@@ -2,6 +2,7 @@
 
 mod allow;
 mod baseline;
+mod hide;
 mod known;
 mod machine;
 mod packs;
@@ -182,7 +183,8 @@ impl Scan {
         let identity =
             memory.as_ref().map(|memory| known::identity(&collected, memory.key(), &self.needles));
         let (needles, not_searched) = Needles::of(collected.known);
-        if needles.is_empty() && !self.needles.heuristics && pack.is_none() {
+        let has_entries = pack.as_ref().is_some_and(|loaded| !loaded.pack.is_empty());
+        if needles.is_empty() && !self.needles.heuristics && !has_entries {
             return Err(known::nothing(&collected.closed, &not_searched).into());
         }
         let matcher = Matcher::new(&needles, self.needles.heuristics);
@@ -214,6 +216,7 @@ impl Scan {
         told.closed = collected.closed;
         told.add_siblings(collected.siblings);
         told.judge(allow.as_ref(), baseline.as_ref());
+        hide::hide(&mut told, wanted);
         if let Some(file) = &self.report.write_baseline {
             baseline::write(file, &told)?;
         }

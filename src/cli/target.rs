@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::context::variable;
+use super::context::{surroundings, variable};
 use super::explain::{Failure, activate as explain};
 use super::{Common, ErrorFormat, ui};
 use crate::activate::accounts::{Accounts, System};
@@ -18,6 +18,7 @@ use crate::activate::units::{self, How};
 use crate::activate::values::{Values, When, Work};
 use crate::activate::{Hold, Name, Published, hold, publish};
 use crate::fsx::Folders;
+use crate::key::service::Services;
 
 /// The folder of this user's session.
 pub(super) fn runtime_folder() -> Option<PathBuf> {
@@ -127,9 +128,9 @@ impl<'m> Run<'m> {
         let system = System::default();
         let accounts: Option<&dyn Accounts> = (!self.root_owns_all).then_some(&system);
         let held = self.hold(accounts, log)?;
-        let values = Values::of(manifest, &work, &folders);
+        let values = Values::of(manifest, &work, &folders, self.services());
         let request = Request { manifest, work: &work, values: &values, when: self.when, accounts };
-        let Plan { stores, problems, deferred } = plan::plan(&request);
+        let Plan { stores, problems, waiting, deferred } = plan::plan(&request);
         if manifest.logging.keys {
             for line in explain::keys(&values.opened.tried) {
                 log.info(&line);
@@ -139,13 +140,17 @@ impl<'m> Run<'m> {
             // What is filled before users exist is filled again when they do.
             match self.when {
                 When::Early => log.info(&failure.headline),
-                When::Normal => log.warn(&failure),
+                When::Normal | When::Network => log.warn(&failure),
             }
+        }
+        if let Some(line) = explain::waiting(&waiting) {
+            log.info(&line);
         }
         let mut carried = Carried {
             dry: self.dry,
             stores: Vec::new(),
             counts: values.opened.counts,
+            waits: !waiting.is_empty(),
             unfinished: false,
         };
         let mut broken: Vec<Failure> = Vec::new();
@@ -173,6 +178,17 @@ impl<'m> Run<'m> {
             log.error(failure);
         }
         Ok(carried)
+    }
+
+    /// The key services of this run.
+    fn services(&self) -> Services {
+        match self.when {
+            When::Early | When::Normal => Services::off(),
+            When::Network => Services::new(|| {
+                let path = variable("PATH").unwrap_or_default();
+                surroundings(&path, false)
+            }),
+        }
     }
 
     /// Takes the locks of the stores, before anything is opened.
@@ -262,6 +278,7 @@ pub(super) struct Carried<'m> {
     /// Each store.
     pub(super) stores: Vec<Store<'m>>,
     counts: Counts,
+    waits: bool,
     unfinished: bool,
 }
 
@@ -269,6 +286,11 @@ impl Carried<'_> {
     /// Whether something that is required is not in place as it should be.
     pub(super) fn is_unfinished(&self) -> bool {
         self.unfinished
+    }
+
+    /// Whether something is left to the run that asks key services.
+    pub(super) fn waits_for_network(&self) -> bool {
+        self.waits
     }
 
     /// A line for each kind of change of each store.

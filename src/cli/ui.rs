@@ -193,6 +193,22 @@ pub(crate) fn fail(failure: &Failure, json: bool) {
     }
 }
 
+/// JSON in which nothing steers a terminal: neither DEL, nor controls of the second
+/// set, nor what turns the direction of the text.
+pub(crate) fn plain_json(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    for c in text.chars() {
+        let steers = matches!(c, '\u{7f}'..='\u{9f}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}'
+            | '\u{2066}'..='\u{2069}');
+        if steers {
+            let _infallible = write!(plain, "\\u{:04x}", u32::from(c));
+        } else {
+            plain.push(c);
+        }
+    }
+    plain
+}
+
 /// The error of writing to stdout.
 pub(crate) fn stdout_failure(error: &io::Error) -> Failure {
     Failure::new(format!("cannot write to standard output: {error}"))

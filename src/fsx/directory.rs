@@ -100,6 +100,11 @@ impl Directory {
         Ok(self.filesystem()? != Kind::Other)
     }
 
+    /// Whether a program says what is in it.
+    pub(super) fn is_fuse(&self) -> io::Result<bool> {
+        system::is_fuse(&self.0)
+    }
+
     /// The descriptor, for system calls that are not here.
     pub(super) fn descriptor(&self) -> &OwnedFd {
         &self.0
@@ -188,16 +193,19 @@ impl Directory {
         owner: Option<(u32, u32)>,
     ) -> io::Result<()> {
         rustix::fs::symlinkat(target, &self.0, name)?;
-        self.own_link(name, owner)
+        self.own_link(name, target, owner)
     }
 
-    /// Gives a link to a user and group.
-    pub fn own_link(&self, name: &OsStr, owner: Option<(u32, u32)>) -> io::Result<()> {
-        if let Some((user, group)) = ids(owner)? {
-            let flags = AtFlags::SYMLINK_NOFOLLOW;
-            rustix::fs::chownat(&self.0, name, Some(user), Some(group), flags)?;
-        }
-        Ok(())
+    /// Gives a link that leads to `target` to a user and group, and nothing else that has got its
+    /// name meanwhile: `InvalidInput` then.
+    pub fn own_link(
+        &self,
+        name: &OsStr,
+        target: &Path,
+        owner: Option<(u32, u32)>,
+    ) -> io::Result<()> {
+        let Some((user, group)) = ids(owner)? else { return Ok(()) };
+        system::own_link(&self.0, name, target, (user, group))
     }
 
     /// Gives an entry another name here, over whatever file or link has it.
@@ -373,6 +381,28 @@ mod tests {
         let error =
             open(temp.path()).put(OsStr::new("x"), &Plaintext::default(), attributes, false);
         assert_eq!(error.unwrap_err().kind(), io::ErrorKind::InvalidInput);
+    }
+
+    #[test]
+    fn what_took_the_place_of_a_link_is_given_to_nobody() {
+        if !rustix::process::geteuid().is_root() {
+            println!("skipped: only root gives files away");
+            return;
+        }
+        let temp = tempfile::tempdir().unwrap();
+        let at = |name: &str| temp.path().join(name);
+        fs::write(at("file"), "of root").unwrap();
+        fs::create_dir(at("folder")).unwrap();
+        symlink("/else", at("elsewhere")).unwrap();
+        let (folder, target) = (open(temp.path()), Path::new("/target"));
+        for name in ["file", "folder", "elsewhere"] {
+            let error = folder.own_link(OsStr::new(name), target, Some((4711, 4712)));
+            assert_eq!(error.unwrap_err().kind(), io::ErrorKind::InvalidInput, "{name}");
+            assert_eq!(fs::symlink_metadata(at(name)).unwrap().uid(), 0, "{name}");
+        }
+        folder.put_link(OsStr::new("link"), target, Some((4711, 4712))).unwrap();
+        let link = fs::symlink_metadata(at("link")).unwrap();
+        assert_eq!((link.uid(), link.gid()), (4711, 4712));
     }
 
     #[test]

@@ -291,6 +291,10 @@ fn open(path: &Path) -> Result<File, LockError> {
     let stat = rustix::fs::fstat(&file).map_err(problem)?;
     let parent = rustix::fs::stat(path.parent().unwrap_or(path)).map_err(problem)?;
     let us = rustix::process::geteuid();
+    // What has a second name may be any file of root's that somebody else gave this one.
+    if us.is_root() && stat.st_nlink != 1 {
+        return Err(LockError::Foreign { path: path.to_owned() });
+    }
     // Root works in the repositories of others; what it makes there is to stay theirs.
     if us.is_root() && stat.st_uid == 0 && parent.st_uid != 0 {
         let (owner, group) = (Uid::from_raw(parent.st_uid), Gid::from_raw(parent.st_gid));
@@ -439,6 +443,21 @@ mod tests {
         let mode = rustix::fs::Mode::from_raw_mode(0o600);
         rustix::fs::mknodat(rustix::fs::CWD, at.join("lock"), FileType::Fifo, mode, 0).unwrap();
         assert!(matches!(take(0, &mut told), Err(LockError::Foreign { .. })));
+    }
+
+    #[test]
+    fn a_second_name_of_a_file_is_no_lock_of_root() {
+        if !rustix::process::geteuid().is_root() {
+            println!("skipped: only root has more to lose than the lock");
+            return;
+        }
+        let root = repository();
+        let precious = root.path().join("precious");
+        std::fs::write(&precious, "content").unwrap();
+        std::fs::hard_link(&precious, root.path().join(".git/secretctl.lock")).unwrap();
+        let error = Lock::acquire(root.path(), "x", &folders(root.path()), &mut |_| ());
+        assert!(matches!(error, Err(LockError::Foreign { .. })), "{error:?}");
+        assert_eq!(std::fs::read(precious).unwrap(), b"content");
     }
 
     #[test]

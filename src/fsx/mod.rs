@@ -19,7 +19,7 @@ pub use lock::{Lock, LockError};
 pub use mount::{Memory, MountError, Mounted, mount, probe};
 pub use private_dir::{Folder, PrivateDir, PrivateDirError};
 pub use reach::{ReachError, Way, reach};
-pub use read::{read_limited, read_plaintext};
+pub use read::{read_committed, read_committed_plaintext, read_limited, read_plaintext};
 pub use replace::{LastFolder, ReplaceError, Staged, Staging, commit_all, sweep};
 
 /// The folders of the system that this room may put things into.

@@ -232,20 +232,13 @@ fn wanted_type(wanted: Memory) -> Option<&'static str> {
 
 /// Whether the tmpfs that a file is on is mounted with `noswap`, as far as `/proc` tells.
 fn is_unswapped(stat: &Stat) -> bool {
-    let device = format!("{}:{}", rustix::fs::major(stat.st_dev), rustix::fs::minor(stat.st_dev));
+    let device = super::system::device_numbers(stat);
     let mounts = super::read_limited(Path::new("/proc/self/mountinfo"), 16 << 20);
     let mounts = String::from_utf8_lossy(&mounts.unwrap_or_default()).into_owned();
     mounts.lines().any(|line| {
-        options_of(line, &device)
+        super::reach::options_of(line, &device)
             .is_some_and(|options| options.split(',').any(|option| option == "noswap"))
     })
-}
-
-/// The options of the file system of a line of mountinfo, if it is that of the device.
-fn options_of<'a>(line: &'a str, device: &str) -> Option<&'a str> {
-    let (mount, filesystem) = line.split_once(" - ")?;
-    (mount.split(' ').nth(2)? == device).then_some(())?;
-    filesystem.split(' ').nth(2)
 }
 
 /// Why there is no place for secrets.
@@ -428,7 +421,7 @@ impl std::error::Error for MountError {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::fsx::reach::options_of;
 
     #[test]
     fn options_are_those_of_the_device() {

@@ -8,6 +8,7 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs::{DirBuilder, File};
 use std::io::{self, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -231,19 +232,36 @@ fn locked(path: &Path) -> Result<Folder, Errno> {
     if is_there { Ok(folder) } else { Err(Errno::NOENT) }
 }
 
-/// Removes folders of killed processes: ours, private, and locked by nobody.
+/// Removes folders of killed processes: private, locked by nobody, and ours or, for root, given to a child
+/// of another user.
 fn sweep(base: &Path) {
+    let us = rustix::process::geteuid();
     for entry in std::fs::read_dir(base).into_iter().flatten().flatten() {
         let name = entry.file_name();
         let random = name.as_bytes().strip_prefix(PREFIX.as_bytes());
         if random.is_none_or(|random| random.len() != 16) {
             continue;
         }
-        let Ok(folder) = Folder::open(&entry.path()) else { continue };
-        if rustix::fs::flock(&folder.0, FlockOperation::NonBlockingLockExclusive).is_ok() {
-            let _gone = std::fs::remove_dir_all(entry.path());
+        let Ok(folder) = rustix::fs::open(entry.path(), FOLDER, Mode::empty()) else { continue };
+        let Ok(stat) = rustix::fs::fstat(&folder) else { continue };
+        let ours = stat.st_uid == us.as_raw();
+        if system::permissions(&stat) & OTHERS != 0
+            || !(ours || us.is_root())
+            || rustix::fs::flock(&folder, FlockOperation::NonBlockingLockExclusive).is_err()
+        {
+            continue;
         }
+        let _gone = if ours { std::fs::remove_dir_all(entry.path()) } else { empty(&folder) };
+        let _with_what_is_left = std::fs::remove_dir(entry.path());
     }
+}
+
+/// Removes the files of a folder. Its owner could do the same: what is in folders in there need not be theirs.
+fn empty(folder: &OwnedFd) -> io::Result<()> {
+    for entry in rustix::fs::Dir::read_from(folder)? {
+        let _stays = rustix::fs::unlinkat(folder, entry?.file_name(), AtFlags::empty());
+    }
+    Ok(())
 }
 
 const FOLDER: OFlags =
@@ -306,6 +324,34 @@ mod tests {
         assert!(!left.exists());
         let _second = PrivateDir::create(&places, false).unwrap();
         assert!(used.path().exists());
+    }
+
+    #[test]
+    fn root_removes_what_was_given_to_a_child_of_another_user() {
+        if !rustix::process::geteuid().is_root() {
+            println!("skipped: only root gives folders away");
+            return;
+        }
+        let base = tempfile::tempdir_in("/dev/shm").unwrap();
+        let folder = |name: &str| {
+            let path = base.path().join(format!("secretctl-{name}"));
+            DirBuilder::new().mode(0o700).create(&path).unwrap();
+            std::fs::write(path.join("x"), "x").unwrap();
+            std::os::unix::fs::chown(&path, Some(4711), Some(4711)).unwrap();
+            path
+        };
+        let (left, used) = (folder("aaaaaaaaaaaaaaaa"), folder("bbbbbbbbbbbbbbbb"));
+        let (theirs, other) = (folder("cccccccccccccccc"), folder("not-random"));
+        // What root put there, and they moved.
+        std::fs::create_dir(theirs.join("of-root")).unwrap();
+        std::fs::write(theirs.join("of-root/precious"), "x").unwrap();
+        let lock = File::open(&used).unwrap();
+        rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).unwrap();
+        sweep(base.path());
+        assert!(!left.exists());
+        for stays in [used.join("x"), theirs.join("of-root/precious"), other.join("x")] {
+            assert!(stays.exists(), "{}", stays.display());
+        }
     }
 
     #[test]

@@ -3,6 +3,9 @@
 //!
 //! A link is trusted in a folder that only root and we can write to. Anybody else's link is
 //! followed only into a folder that is theirs too, where they could have put things themselves.
+//!
+//! Where a program of another user makes up what a file system shows (FUSE), it makes up owners too: no
+//! folder there is guarded, and no link there is followed.
 
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
@@ -14,6 +17,7 @@ use rustix::fs::Stat;
 use rustix::io::Errno;
 
 use super::directory::{Attributes, Directory, is_folder, is_link};
+use super::system;
 
 /// How to go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,7 +63,7 @@ pub fn reach(folder: &Path, way: Way) -> Result<Directory, ReachError> {
         }
     }
     let stat = walk.here.stat().map_err(|e| ReachError::io(&walk.at, e))?;
-    if way.guarded && !users.guard(&stat) {
+    if way.guarded && (!users.guard(&stat) || walk.is_made_up(&stat, users)?) {
         return Err(ReachError::Unguarded { folder: walk.at });
     }
     Ok(walk.here)
@@ -91,7 +95,8 @@ impl Walk {
         let shown = path.clone();
         let problem = |e| ReachError::io(&shown, e);
         let around = self.here.stat().map_err(problem)?;
-        if way.guarded && !users.guard(&around) {
+        let made_up = self.is_made_up(&around, users)?;
+        if way.guarded && (made_up || !users.guard(&around)) {
             return Err(ReachError::Unguarded { folder: self.at.clone() });
         }
         match self.here.look(name).map_err(problem)? {
@@ -101,6 +106,9 @@ impl Walk {
                 self.here = made.map_err(|e| ReachError::making(&path, e))?;
             }
             None => return Err(ReachError::Missing { folder: path }),
+            Some(stat) if is_link(&stat) && made_up => {
+                return Err(ReachError::Planted { link: path });
+            }
             Some(stat) if is_link(&stat) => {
                 self.links = self.links.saturating_add(1);
                 if self.links > MOST_LINKS {
@@ -128,6 +136,18 @@ impl Walk {
         }
         self.at = path;
         Ok(())
+    }
+
+    /// Whether a program of another user says what is in this folder and whose it is.
+    fn is_made_up(&self, here: &Stat, users: Users) -> Result<bool, ReachError> {
+        let problem = |e| ReachError::io(&self.at, e);
+        if !self.here.is_fuse().map_err(problem)? {
+            return Ok(false);
+        }
+        let mounts = super::read_limited(Path::new("/proc/self/mountinfo"), 16 << 20);
+        let mounts = String::from_utf8_lossy(&mounts.map_err(problem)?).into_owned();
+        let user = serving_user(&mounts, &system::device_numbers(here));
+        Ok(!user.is_some_and(|user| users.trusts(user)))
     }
 
     fn prepend(&mut self, path: &Path) {
@@ -305,6 +325,21 @@ impl std::error::Error for ReachError {
     }
 }
 
+/// Whose program serves the FUSE file system with these numbers, by lines of mountinfo.
+fn serving_user(mounts: &str, device: &str) -> Option<u32> {
+    let options = mounts.lines().find_map(|line| options_of(line, device))?;
+    let user = options.split(',').find_map(|option| option.strip_prefix("user_id="));
+    // Without it no program of this machine does: the host of a virtual machine, by virtiofs.
+    user.map_or(Some(0), |user| user.parse().ok())
+}
+
+/// The options of the file system of a line of mountinfo, if it is that of the device.
+pub(super) fn options_of<'a>(line: &'a str, device: &str) -> Option<&'a str> {
+    let (mount, filesystem) = line.split_once(" - ")?;
+    (mount.split(' ').nth(2)? == device).then_some(())?;
+    filesystem.split(' ').nth(2)
+}
+
 fn quoted(path: &Path) -> String {
     shell_words::quote(&path.to_string_lossy()).into_owned()
 }
@@ -347,6 +382,19 @@ mod tests {
         fs::write(root.join("file"), "").unwrap();
         assert!(matches!(lead(&root.join("file/x"), MAKE), Err(ReachError::NotAFolder { .. })));
         assert!(matches!(lead(Path::new("a"), MAKE), Err(ReachError::NotAbsolute { .. })));
+    }
+
+    #[test]
+    fn whose_program_makes_up_a_file_system_is_known() {
+        let mounts = "30 25 0:26 / /home rw shared:1 - ext4 /dev/sda1 rw,user_id=7\n\
+                      31 30 0:41 / /home/a/mnt rw,nosuid - fuse.sshfs a@b: rw,user_id=1001,group_id=100,allow_other\n\
+                      32 30 0:42 / /pool rw - fuse.mergerfs a:b rw,user_id=0,group_id=0,allow_other\n\
+                      33 30 0:43 / /host rw - virtiofs host rw\n";
+        for (device, user) in
+            [("0:41", Some(1001)), ("0:42", Some(0)), ("0:43", Some(0)), ("0:4", None)]
+        {
+            assert_eq!(serving_user(mounts, device), user, "{device}");
+        }
     }
 
     #[test]

@@ -1,10 +1,13 @@
 //! Whole files into memory, never more than a limit. FIFOs, `/dev/stdin` and process
-//! substitutions are read like files; folders and disks are not.
+//! substitutions are read like files where the user names them, and are an error where a repository
+//! does, whose links lead anywhere; folders and disks are never read.
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
+
+use rustix::fs::{Mode, OFlags};
 
 use crate::plaintext::Plaintext;
 
@@ -13,7 +16,27 @@ use crate::plaintext::Plaintext;
 /// # Errors
 /// `FileTooLarge` when there are more than `limit` bytes, or what the system says.
 pub fn read_limited(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
-    let (file, size) = open(path, limit)?;
+    whole(open(path, limit)?, limit)
+}
+
+/// As [`read_limited`], of a file that somebody else may have named or made a link to.
+///
+/// # Errors
+/// The same; `InvalidInput` for what is no regular file, which may keep us waiting, and `WouldBlock` where a
+/// regular one does, as some in `/proc` do.
+pub fn read_committed(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
+    whole(open_regular(path, limit)?, limit)
+}
+
+/// As [`read_committed`], of a file that holds secrets.
+///
+/// # Errors
+/// The same.
+pub fn read_committed_plaintext(path: &Path, limit: usize) -> io::Result<Plaintext> {
+    Plaintext::read_from(&mut open_regular(path, limit)?.0, limit)
+}
+
+fn whole((file, size): (File, usize), limit: usize) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::with_capacity(size);
     let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
     file.take(most).read_to_end(&mut bytes)?;
@@ -33,7 +56,25 @@ pub fn read_plaintext(path: &Path, limit: usize) -> io::Result<Plaintext> {
 }
 
 fn open(path: &Path, limit: usize) -> io::Result<(File, usize)> {
-    let file = File::open(path)?;
+    sized(File::open(path)?, limit)
+}
+
+fn open_regular(path: &Path, limit: usize) -> io::Result<(File, usize)> {
+    let check = |is_file: bool| {
+        let error = || io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file");
+        is_file.then_some(()).ok_or_else(error)
+    };
+    // Merely opening a device can do something: look first.
+    let metadata = std::fs::metadata(path)?;
+    check(metadata.is_file() || metadata.is_dir())?;
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+    let opened = sized(file, limit)?;
+    check(opened.0.metadata()?.is_file())?;
+    Ok(opened)
+}
+
+fn sized(file: File, limit: usize) -> io::Result<(File, usize)> {
     let metadata = file.metadata()?;
     if metadata.is_dir() {
         return Err(io::ErrorKind::IsADirectory.into());
@@ -82,6 +123,24 @@ mod tests {
         });
         assert_eq!(read_limited(&path, 100).unwrap(), b"through the pipe");
         writer.join().unwrap().unwrap();
+    }
+
+    #[test]
+    fn what_a_repository_names_keeps_nobody_waiting() {
+        let folder = tempfile::tempdir().unwrap();
+        let (pipe, link) = (folder.path().join("pipe"), folder.path().join("link"));
+        let mode = rustix::fs::Mode::from_raw_mode(0o600);
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        for target in [&pipe, Path::new("/dev/zero"), Path::new("/dev/ptmx")] {
+            std::os::unix::fs::symlink(target, &link).unwrap();
+            let error = read_committed_plaintext(&link, 100).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{target:?}");
+            assert_eq!(read_committed(&link, 100).unwrap_err().kind(), error.kind());
+            std::fs::remove_file(&link).unwrap();
+        }
+        std::fs::write(folder.path().join("file"), "file").unwrap();
+        std::os::unix::fs::symlink("file", &link).unwrap();
+        assert_eq!(read_committed(&link, 100).unwrap(), b"file");
     }
 
     #[test]

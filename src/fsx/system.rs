@@ -1,9 +1,15 @@
 //! The few calls and numbers in which Linux and macOS differ, for all who handle files.
 
+use std::ffi::OsStr;
 use std::io;
 use std::os::fd::AsFd;
+#[cfg(target_os = "linux")]
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
-use rustix::fs::{Mode, OFlags, Stat};
+#[cfg(target_os = "linux")]
+use rustix::fs::FileType;
+use rustix::fs::{AtFlags, Gid, Mode, OFlags, Stat, Uid};
 
 /// What a file lies on, as far as secrets care.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,6 +101,67 @@ pub(super) fn kind(file: impl AsFd) -> io::Result<Kind> {
 #[cfg(not(target_os = "linux"))]
 pub(super) fn kind(_file: impl AsFd) -> io::Result<Kind> {
     Ok(Kind::Other)
+}
+
+/// Whether what an open file or folder lies on is made up by a program.
+#[cfg(target_os = "linux")]
+pub(super) fn is_fuse(file: impl AsFd) -> io::Result<bool> {
+    // `FUSE_SUPER_MAGIC` of statfs(2)
+    Ok(rustix::fs::fstatfs(file)?.f_type == 0x6573_5546)
+}
+
+/// Whether what an open file or folder lies on is made up by a program: nothing there tells.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn is_fuse(_file: impl AsFd) -> io::Result<bool> {
+    Ok(false)
+}
+
+/// The numbers of the file system of a file as mountinfo has them.
+#[cfg(target_os = "linux")]
+pub(super) fn device_numbers(stat: &Stat) -> String {
+    format!("{}:{}", rustix::fs::major(stat.st_dev), rustix::fs::minor(stat.st_dev))
+}
+
+/// The numbers of the file system of a file; there is no mountinfo there.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn device_numbers(_stat: &Stat) -> String {
+    String::new()
+}
+
+/// Gives a link that leads to `target` to a user and group, and nothing else that has got its name
+/// meanwhile.
+#[cfg(target_os = "linux")]
+pub(super) fn own_link(
+    folder: impl AsFd,
+    name: &OsStr,
+    target: &Path,
+    (user, group): (Uid, Gid),
+) -> io::Result<()> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let link = rustix::fs::openat(folder, name, flags, Mode::empty())?;
+    let stat = rustix::fs::fstat(&link)?;
+    let is_link = FileType::from_raw_mode(stat.st_mode) == FileType::Symlink;
+    // A second name may be one in a folder of somebody else.
+    let alone = is_link && stat.st_nlink == 1;
+    if !alone
+        || rustix::fs::readlinkat(&link, "", Vec::new())?.as_bytes()
+            != target.as_os_str().as_bytes()
+    {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not the link any more"));
+    }
+    Ok(rustix::fs::chownat(&link, "", Some(user), Some(group), AtFlags::EMPTY_PATH)?)
+}
+
+/// Gives a link to a user and group. Nothing there holds a link.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn own_link(
+    folder: impl AsFd,
+    name: &OsStr,
+    _target: &Path,
+    (user, group): (Uid, Gid),
+) -> io::Result<()> {
+    let flags = AtFlags::SYMLINK_NOFOLLOW;
+    Ok(rustix::fs::chownat(folder, name, Some(user), Some(group), flags)?)
 }
 
 /// Fills `bytes` from the random source of the system.

@@ -9,6 +9,7 @@ use std::io::Read as _;
 use zeroize::Zeroizing;
 
 use super::hybrid::{self, HybridIdentity};
+use super::pgp::secret::{self, Exported, SecretKey};
 use super::recipient::is_plugin_name;
 use super::ssh::{self, Locked, LockedSsh, SshIdentity};
 use super::{Recipient, RecipientError, bech32};
@@ -50,6 +51,8 @@ pub enum Entry {
         /// The whole string.
         text: Plaintext,
     },
+    /// Keys of PGP, which open what sops wraps for them.
+    Pgp(Vec<SecretKey>),
     /// An OpenSSH key behind a passphrase.
     LockedSsh(Box<LockedSsh>),
     /// A file of identities that is itself encrypted, with a passphrase: age or PKCS#8.
@@ -85,6 +88,14 @@ impl Identity {
             Self::X25519(key) => Recipient::parse(&key.to_public().to_string()).ok(),
             Self::Hybrid(key) => Recipient::parse(&key.recipient()?).ok(),
             Self::Ssh(key) => Some(key.recipient.clone()),
+        }
+    }
+
+    /// The key of PGP that `ssh-to-pgp` makes of it.
+    pub(crate) fn pgp(&self) -> Option<SecretKey> {
+        match self {
+            Self::Ssh(key) => key.pgp(),
+            Self::X25519(_) | Self::Hybrid(_) => None,
         }
     }
 
@@ -163,7 +174,8 @@ pub fn wrap_with_passphrase(file_key: &FileKey, passphrase: &Plaintext) -> Optio
     age::Recipient::wrap_file_key(&recipient, file_key).ok().map(|(stanzas, _)| stanzas)
 }
 
-/// Reads an identity file: age identities a line each, or one SSH private key in PEM.
+/// Reads an identity file: age identities a line each, one SSH private key in PEM, or what
+/// `gpg --export-secret-keys` gives.
 ///
 /// # Errors
 /// [`IdentityError`], which never repeats the text.
@@ -175,6 +187,9 @@ pub fn parse(content: &Plaintext) -> Result<Vec<Entry>, IdentityError> {
     }
     if bytes.starts_with(b"age-encryption.org/") {
         return Ok(vec![Entry::LockedFile(LockedFile::Age(bytes.to_vec()))]);
+    }
+    if secret::is_exported(bytes) {
+        return exported(bytes).map(|keys| vec![Entry::Pgp(keys)]);
     }
     let text = std::str::from_utf8(bytes).map_err(|_| IdentityError::NoIdentity)?;
     if text.contains("-----BEGIN ") {
@@ -262,6 +277,17 @@ fn parse_line(line: &str) -> Result<Entry, IdentityError> {
     }
 }
 
+fn exported(bytes: &[u8]) -> Result<Vec<SecretKey>, IdentityError> {
+    let exported = Exported::read(bytes).map_err(|error| IdentityError::Malformed(error.0))?;
+    match exported {
+        Exported { keys, .. } if !keys.is_empty() => Ok(keys),
+        Exported { any_locked: true, .. } => Err(IdentityError::LockedPgp),
+        Exported { .. } => {
+            Err(IdentityError::Malformed("no PGP key in it is of a kind that decrypts here"))
+        }
+    }
+}
+
 fn crate_armor(bytes: &[u8]) -> bool {
     bytes.trim_ascii_start().starts_with(b"-----BEGIN AGE ENCRYPTED FILE-----")
 }
@@ -294,6 +320,8 @@ pub enum IdentityError {
     Unsupported(RecipientError),
     /// PEM of another kind.
     UnsupportedPem(String),
+    /// PGP keys behind a passphrase, or on a card.
+    LockedPgp,
     /// PEM with `DEK-Info`, whose key derivation is one round of MD5.
     EncryptedPem,
     /// The passphrase does not open it.
@@ -311,6 +339,10 @@ impl fmt::Display for IdentityError {
             Self::UnsupportedPem(label) => write!(f, "age has no use for a `{label}`"),
             Self::EncryptedPem => f.write_str(
                 "its old PEM encryption is not supported; `ssh-keygen -p -f FILE` converts it",
+            ),
+            Self::LockedPgp => f.write_str(
+                "the PGP keys in it are behind a passphrase or on a card: `gpg --edit-key KEY passwd` \
+                 takes the passphrase off before `gpg --export-secret-keys`",
             ),
             Self::WrongPassphrase => f.write_str("the passphrase does not open it"),
         }

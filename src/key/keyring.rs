@@ -16,6 +16,7 @@ use base64::prelude::BASE64_STANDARD_NO_PAD;
 use rayon::prelude::*;
 
 use super::identity::{self, Entry, Identity, IdentityError, LockedFile, Outcome};
+use super::pgp::secret::SecretKey;
 use super::plugin::{PluginFileError, Plugins};
 use super::recipient::Recipient;
 use super::ssh::LockedSsh;
@@ -71,6 +72,10 @@ pub struct Keyring<'a> {
     locked_ssh: Vec<(String, Box<LockedSsh>)>,
     locked_files: Vec<(String, LockedFile)>,
     plugin_identities: Vec<(String, Plaintext)>,
+    /// Keys of PGP, and how many of those that are ready were turned into such.
+    pgp: Vec<SecretKey>,
+    turned: usize,
+    reads_pgp: bool,
     passphrases: Vec<Plaintext>,
     tried: Vec<Tried>,
     name: fn(&Recipient) -> String,
@@ -92,6 +97,9 @@ impl<'a> Keyring<'a> {
             locked_ssh: Vec::new(),
             locked_files: Vec::new(),
             plugin_identities: Vec::new(),
+            pgp: Vec::new(),
+            turned: 0,
+            reads_pgp: false,
             passphrases: Vec::new(),
             tried: Vec::new(),
             name: Recipient::short,
@@ -102,6 +110,12 @@ impl<'a> Keyring<'a> {
     #[must_use]
     pub fn in_full(self) -> Self {
         Self { name: Recipient::full, ..self }
+    }
+
+    /// One whose identities are also used as keys of PGP, where there is no `gpg` to hold such.
+    #[must_use]
+    pub fn with_pgp(self) -> Self {
+        Self { reads_pgp: true, ..self }
     }
 
     /// What was tried so far.
@@ -144,6 +158,18 @@ impl<'a> Keyring<'a> {
     pub fn ready_identities(&mut self) -> &[Identity] {
         while self.load_next() {}
         &self.ready
+    }
+
+    /// Loads every source and gives the keys of PGP that are in them, or can be made of what is;
+    /// none where that is the business of `gpg`.
+    pub fn pgp_keys(&mut self) -> &[SecretKey] {
+        if self.reads_pgp {
+            while self.load_next() {}
+            let fresh = self.ready.get(self.turned..).unwrap_or_default();
+            self.pgp.extend(fresh.iter().filter_map(Identity::pgp));
+            self.turned = self.ready.len();
+        }
+        &self.pgp
     }
 
     /// Tries what needs nothing, loading one source after the other until all files are open.
@@ -197,6 +223,13 @@ impl<'a> Keyring<'a> {
                 Entry::Plugin { name, text } => {
                     names.push(format!("age-plugin-{name}"));
                     self.plugin_identities.push((name, text));
+                }
+                Entry::Pgp(keys) if self.reads_pgp => {
+                    names.extend(keys.iter().map(|key| format!("PGP {}", key.fingerprint)));
+                    self.pgp.extend(keys);
+                }
+                Entry::Pgp(_) => {
+                    names.push("keys of PGP, which only gpg uses here: import them".to_owned());
                 }
                 Entry::LockedSsh(key) => {
                     let name = (self.name)(&key.recipient);

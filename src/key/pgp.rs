@@ -1,11 +1,19 @@
 //! PGP keys, through the program `gpg`: the keys, their passphrases and what trust is made of are
-//! its own. Follows `pgp/keysource.go` of sops, whose arguments for `gpg` these are.
+//! its own. Follows `pgp/keysource.go` of sops, whose arguments for `gpg` these are. Where nobody is
+//! there, keys in files open messages without it ([`message`]).
+
+pub mod message;
+mod packet;
+pub mod secret;
+mod symmetric;
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
+use self::message::{OpenError, Work};
+use self::secret::SecretKey;
 use super::ask::UNATTENDED;
 use crate::plaintext::Plaintext;
 use crate::process::gpg::{GpgError, gpg};
@@ -80,11 +88,26 @@ impl Pgp {
         if text.is_empty() { Err(PgpError::Nothing) } else { Ok(text.to_owned()) }
     }
 
-    /// Decrypts an armored message with whatever key it is for.
+    /// Decrypts an armored message with one of these keys, else by `gpg` with whatever key it is for.
     ///
     /// # Errors
     /// [`PgpError`]; also where `gpg` gives nothing, as old ones do with what they do not know.
-    pub fn decrypt(&self, message: &str) -> Result<Plaintext, PgpError> {
+    pub fn decrypt(
+        &self,
+        message: &str,
+        ours: &[SecretKey],
+        work: &mut Work,
+    ) -> Result<Plaintext, PgpError> {
+        if !ours.is_empty() || matches!(self.way, Way::Off) {
+            match message::open(message, ours, work) {
+                Ok(secret) => return Ok(secret),
+                Err(error) if matches!(self.way, Way::Off) => {
+                    return Err(PgpError::Unopened(error));
+                }
+                // It may know another key.
+                Err(_) => {}
+            }
+        }
         let secret =
             self.run(&["--no-auto-key-retrieve", "-d"], &Plaintext::copy_of(message.as_bytes()))?;
         if secret.is_empty() { Err(PgpError::Nothing) } else { Ok(secret) }
@@ -126,6 +149,8 @@ pub enum PgpError {
     Nothing,
     /// `gpg` is not to be run here.
     Off,
+    /// The keys that are here do not open it.
+    Unopened(OpenError),
 }
 
 impl PgpError {
@@ -133,6 +158,7 @@ impl PgpError {
     pub fn remedy(&self) -> Option<&'static str> {
         match self {
             Self::Gpg(error) => error.remedy(),
+            Self::Unopened(error) => error.remedy(),
             Self::Fingerprint | Self::Nothing | Self::Off => None,
         }
     }
@@ -143,10 +169,8 @@ impl fmt::Display for PgpError {
         match self {
             Self::Fingerprint => f.write_str("the fingerprint is not one"),
             Self::Gpg(error) => error.fmt(f),
-            Self::Off => f.write_str(
-                "gpg is not run here, since the manifest has no `gnupg`; PGP keys that were made of SSH \
-                 keys are not known",
-            ),
+            Self::Off => f.write_str("gpg is not run here"),
+            Self::Unopened(error) => error.fmt(f),
             Self::Nothing => f.write_str(
                 "gpg gave nothing, without an error: it may be too old for the way of encryption",
             ),
@@ -158,7 +182,7 @@ impl std::error::Error for PgpError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Gpg(error) => Some(error),
-            Self::Fingerprint | Self::Nothing | Self::Off => None,
+            Self::Fingerprint | Self::Nothing | Self::Off | Self::Unopened(_) => None,
         }
     }
 }
@@ -168,6 +192,9 @@ const ATTENDED: Duration = Duration::from_mins(10);
 /// Most bytes of a message or of what was in it.
 const MOST: usize = 1 << 20;
 
+#[cfg(test)]
+#[path = "pgp/tests.rs"]
+mod reader_tests;
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
@@ -194,7 +221,7 @@ mod tests {
              BBBBCCCCDDDDEEEE! --no-encrypt-to\ncanary"
         );
         assert!(
-            pgp.decrypt("message")
+            pgp.decrypt("message", &[], &mut Work::default())
                 .unwrap()
                 .same_as(&Plaintext::copy_of(b"--no-auto-key-retrieve -d\nmessage\n"))
         );
@@ -204,13 +231,19 @@ mod tests {
     #[test]
     fn errors_are_the_last_line_and_nothing_is_one() {
         let (_folder, pgp) = stand_in("cat; echo note >&2; echo 'gpg: \x1b[1mno key' >&2; exit 2");
-        assert_eq!(pgp.decrypt("x").unwrap_err().to_string(), "gpg:  [1mno key");
+        assert_eq!(
+            pgp.decrypt("x", &[], &mut Work::default()).unwrap_err().to_string(),
+            "gpg:  [1mno key"
+        );
         let (_folder, pgp) = stand_in("exit 0");
-        assert!(matches!(pgp.decrypt("x"), Err(PgpError::Nothing)));
+        assert!(matches!(pgp.decrypt("x", &[], &mut Work::default()), Err(PgpError::Nothing)));
         let (_folder, pgp) = stand_in("yes");
-        let error = pgp.decrypt("x").unwrap_err();
+        let error = pgp.decrypt("x", &[], &mut Work::default()).unwrap_err();
         assert!(matches!(error, PgpError::Gpg(GpgError::Io { .. })), "{error}");
         let missing = Pgp::new(None, OsStr::new("/nonexistent"));
-        assert_eq!(missing.decrypt("x").unwrap_err().to_string(), "there is no program `gpg`");
+        assert_eq!(
+            missing.decrypt("x", &[], &mut Work::default()).unwrap_err().to_string(),
+            "there is no program `gpg`"
+        );
     }
 }

@@ -17,8 +17,9 @@ mod text;
 mod vault;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use super::wrapping::{WrappingKey, WrappingKind};
 use crate::plaintext::Plaintext;
@@ -30,7 +31,9 @@ pub use surroundings::Surroundings;
 #[derive(Default)]
 pub struct Services {
     /// None where no service is to be asked.
-    around: Option<Arc<Surroundings>>,
+    look: Option<Look>,
+    /// What was seen, once something was asked.
+    around: OnceLock<Arc<Surroundings>>,
     aws: aws::Aws,
     gcp: gcp::Gcp,
     azure: azure::Azure,
@@ -39,6 +42,9 @@ pub struct Services {
     /// What services unwrapped already, by all that is said of the key and by the ciphertext: with
     /// another encryption context or another role, the same ciphertext is another question.
     opened: Mutex<HashMap<Question, Plaintext>>,
+    /// Milliseconds that went into questions without a good answer: a file can name any number of
+    /// hosts that are silent, and is not to take as many times as long as one.
+    lost: AtomicU64,
 }
 
 /// What a service made of a data key or a share of one.
@@ -51,6 +57,9 @@ pub struct Wrapped {
     pub key: Option<WrappingKey>,
 }
 
+/// What looks around.
+type Look = Box<dyn Fn() -> Surroundings + Send + Sync>;
+
 /// All about a key, and a ciphertext.
 type Question = (String, String);
 
@@ -60,9 +69,9 @@ pub type ToWrap<'a> = (&'a WrappingKey, &'a Plaintext);
 pub type ToUnwrap<'a> = (&'a WrappingKey, &'a str);
 
 impl Services {
-    /// Services that may be asked, with what they find around them.
-    pub fn new(around: Surroundings) -> Self {
-        Self { around: Some(Arc::new(around)), ..Self::default() }
+    /// Services that may be asked; the first question looks around.
+    pub fn new(look: impl Fn() -> Surroundings + Send + Sync + 'static) -> Self {
+        Self { look: Some(Box::new(look)), ..Self::default() }
     }
 
     /// Services that are never asked.
@@ -75,7 +84,7 @@ impl Services {
     /// # Errors
     /// [`ServiceError`].
     pub fn available(&self, kind: WrappingKind) -> Result<(), ServiceError> {
-        if kind.is_local() { Ok(()) } else { self.around(kind).map(|_| ()) }
+        if kind.is_local() { Ok(()) } else { self.look(kind).map(|_| ()) }
     }
 
     /// Wraps with many keys; the answers are in their order.
@@ -135,7 +144,7 @@ impl Services {
     fn all<Job: Sync, Done: Send>(
         &self,
         jobs: &[Job],
-        key_of: impl Fn(&Job) -> &WrappingKey,
+        key_of: impl Fn(&Job) -> &WrappingKey + Sync,
         single: &(dyn Fn(&Job) -> Result<Done, ServiceError> + Sync),
         batch: &Batch<'_, Job, Done>,
     ) -> Vec<Result<Done, ServiceError>> {
@@ -152,14 +161,32 @@ impl Services {
         }
         let run = |(key, indexes): &(Option<vault::Key<'_>>, Vec<usize>)| {
             let of: Vec<&Job> = indexes.iter().filter_map(|index| jobs.get(*index)).collect();
-            let Some(key) = key else { return of.into_iter().map(single).collect() };
-            let kind = WrappingKind::HcVault;
-            let error = |trouble| ServiceError { kind, trouble };
-            let done = self.around(kind).and_then(|around| batch(key, &of, around).map_err(error));
-            match done {
-                Ok(done) => done.into_iter().map(|one| one.map_err(error)).collect(),
-                Err(error) => of.iter().map(|_| Err(error.clone())).collect::<Vec<_>>(),
+            if let Some(patience) = self.around.get().map(|around| around.patience())
+                && self.lost.load(Ordering::Relaxed) >= milliseconds(patience.saturating_mul(LOST))
+            {
+                let trouble = Trouble::Slow(patience);
+                let none = |job: &&Job| {
+                    Err(ServiceError { kind: key_of(job).kind(), trouble: trouble.clone() })
+                };
+                return of.iter().map(none).collect();
             }
+            let begin = Instant::now();
+            let done = match key {
+                None => of.into_iter().map(single).collect(),
+                Some(key) => {
+                    let kind = WrappingKind::HcVault;
+                    let error = |trouble| ServiceError { kind, trouble };
+                    let done = self.around(kind).and_then(|it| batch(key, &of, it).map_err(error));
+                    match done {
+                        Ok(done) => done.into_iter().map(|one| one.map_err(error)).collect(),
+                        Err(error) => of.iter().map(|_| Err(error.clone())).collect::<Vec<_>>(),
+                    }
+                }
+            };
+            if done.iter().all(Result::is_err) {
+                self.lost.fetch_add(milliseconds(begin.elapsed()), Ordering::Relaxed);
+            }
+            done
         };
         let done = side_by_side(&tasks, &run);
         let mut answers: Vec<(usize, Result<Done, ServiceError>)> = Vec::with_capacity(jobs.len());
@@ -170,8 +197,13 @@ impl Services {
         answers.into_iter().map(|(_, answer)| answer).collect()
     }
 
+    fn look(&self, kind: WrappingKind) -> Result<&Look, ServiceError> {
+        self.look.as_ref().ok_or(ServiceError { kind, trouble: Trouble::Off })
+    }
+
     fn around(&self, kind: WrappingKind) -> Result<&Arc<Surroundings>, ServiceError> {
-        self.around.as_ref().ok_or(ServiceError { kind, trouble: Trouble::Off })
+        let look = self.look(kind)?;
+        Ok(self.around.get_or_init(|| Arc::new(look())))
     }
 
     fn wrap_one(&self, key: &WrappingKey, secret: &Plaintext) -> Result<Wrapped, ServiceError> {
@@ -279,6 +311,10 @@ fn copy(secret: &Plaintext) -> Plaintext {
     Plaintext::copy_of(secret.expose())
 }
 
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
 fn aws_key(key: &WrappingKey) -> Option<aws::Key<'_>> {
     let WrappingKey::Kms { arn, role, context, aws_profile } = key else { return None };
     Some(aws::Key { arn, role: role.as_deref(), context, profile: aws_profile })
@@ -292,5 +328,8 @@ fn vault_key(key: &WrappingKey) -> Option<vault::Key<'_>> {
 const NO_KEY: Trouble = Trouble::Name("this program does not know the service");
 /// Questions that are out at the same time.
 const THREADS: usize = 16;
+/// As many times the patience for one question is lost at the most: half of what all threads can
+/// lose while they wait once.
+const LOST: u32 = 8;
 /// What one request to a Vault holds at the most.
 const BATCH: usize = 200;

@@ -1,5 +1,5 @@
-//! SSH private keys: OpenSSH, PKCS#8 and PKCS#1 to what the `age` crate uses, and ssh-ed25519 to
-//! X25519 as ssh-to-age has it.
+//! SSH private keys: OpenSSH, PKCS#8 and PKCS#1 to what the `age` crate uses, ssh-ed25519 to
+//! X25519 as ssh-to-age has it, and ssh-rsa to PGP as ssh-to-pgp has it.
 
 use age_core::format::Stanza;
 use age_core::secrecy::ExposeSecret;
@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 
 use super::ed25519::{self, Ed25519Identity};
 use super::identity::{IdentityError, Outcome};
+use super::pgp::secret::{Fingerprint, SecretKey};
 use super::{Recipient, bech32, identity};
 
 /// An SSH private key ready for use.
@@ -25,11 +26,9 @@ pub struct SshIdentity {
 
 enum Key {
     /// Also as X25519, for files written by way of ssh-to-age.
-    Ed25519 {
-        key: Ed25519Identity,
-        derived: Box<age::x25519::Identity>,
-    },
-    Rsa(Box<age::ssh::Identity>),
+    Ed25519 { key: Ed25519Identity, derived: Box<age::x25519::Identity> },
+    /// Also as a PGP key, for files written by way of ssh-to-pgp.
+    Rsa { key: Box<age::ssh::Identity>, pair: Box<RsaKeypair> },
 }
 
 impl SshIdentity {
@@ -44,9 +43,10 @@ impl SshIdentity {
             let key = Ed25519Identity::new(&seed, public).ok_or(BROKEN)?;
             Key::Ed25519 { key, derived: Box::new(derived) }
         } else {
+            let pair = Box::new(key.key_data().rsa().ok_or(BROKEN)?.clone());
             let text = key.to_openssh(LineEnding::LF).map_err(|_| BROKEN)?;
             let key = age::ssh::Identity::from_buffer(text.as_bytes(), None);
-            Key::Rsa(Box::new(key.map_err(|_| BROKEN)?))
+            Key::Rsa { key: Box::new(key.map_err(|_| BROKEN)?), pair }
         };
         Ok(Self { recipient, key })
     }
@@ -59,7 +59,9 @@ impl SshIdentity {
             Key::Ed25519 { derived, .. } => {
                 identity::outcome(age::Identity::unwrap_stanza(derived.as_ref(), stanza))
             }
-            Key::Rsa(key) => identity::outcome(age::Identity::unwrap_stanza(key.as_ref(), stanza)),
+            Key::Rsa { key, .. } => {
+                identity::outcome(age::Identity::unwrap_stanza(key.as_ref(), stanza))
+            }
         }
     }
 
@@ -67,7 +69,20 @@ impl SshIdentity {
     pub(crate) fn derived(&self) -> Option<&age::x25519::Identity> {
         match &self.key {
             Key::Ed25519 { derived, .. } => Some(derived),
-            Key::Rsa(_) => None,
+            Key::Rsa { .. } => None,
+        }
+    }
+
+    /// The PGP key that `ssh-to-pgp` makes of an RSA key.
+    pub(crate) fn pgp(&self) -> Option<SecretKey> {
+        match &self.key {
+            Key::Rsa { pair, .. } => {
+                let RsaKeypair { public, private } = pair.as_ref();
+                let numbers = [&public.n, &public.e, &private.d, &private.p, &private.q];
+                let numbers = numbers.map(|number| number.as_positive_bytes().unwrap_or_default());
+                SecretKey::of_ssh_rsa(numbers)
+            }
+            Key::Ed25519 { .. } => None,
         }
     }
 }
@@ -193,6 +208,14 @@ pub fn age_recipient(recipient: &Recipient) -> Option<Recipient> {
     }
     let text = bech32::encode("age", point.to_montgomery().as_bytes())?;
     Recipient::parse(&text).ok()
+}
+
+/// The fingerprint of the PGP key that `ssh-to-pgp` makes of an ssh-rsa recipient; `None` for other
+/// kinds of keys.
+pub fn pgp_fingerprint(recipient: &Recipient) -> Option<Fingerprint> {
+    let key = ssh_key::PublicKey::from_openssh(recipient.canonical()).ok()?;
+    let key = key.key_data().rsa()?;
+    Fingerprint::of_ssh_rsa(key.n.as_positive_bytes()?, key.e.as_positive_bytes()?)
 }
 
 /// The text of an X25519 identity.

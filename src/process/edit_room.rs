@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ExitCode, ExitStatus};
 use std::time::{Duration, Instant};
 
-use super::{Editor, Interrupts, command};
+use super::{Editor, Interrupts, KEYS, command};
 use crate::fsx::private_dir::plain_name;
 use crate::fsx::{Folder, Folders, PrivateDir, PrivateDirError, namespace};
 use crate::plaintext::Plaintext;
@@ -121,6 +121,7 @@ impl<'a> EditSession<'a> {
         let status = command(editor.program())
             .args(editor.arguments())
             .arg(private.path().join(&name))
+            .env_remove(KEYS)
             .status();
         let status = status.map_err(|e| EditError::NotStarted {
             name: self.editor_name(),
@@ -278,6 +279,7 @@ impl Room {
             .arg(plain_name(request.file_name))
             .arg(request.editor.program())
             .args(request.editor.arguments())
+            .env_remove(KEYS)
             .spawn();
         let Ok(mut child) = started else { return Ok(None) };
         let inside = Path::new("/proc").join(child.id().to_string()).join("root");

@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rustix::process::{Pid, Signal};
 
 use super::interrupts::Sender;
-use super::{Account, Interrupts, SecretFile, command, find_program};
+use super::{Account, Interrupts, KEYS, SecretFile, command, find_program};
 use crate::plaintext::Plaintext;
 
 /// What to run, and with what.
@@ -32,6 +32,8 @@ pub struct ExecRequest<'a> {
     pub files: &'a [SecretFile],
     /// Whether the variables are all of its environment.
     pub pristine: bool,
+    /// Whether it inherits `SOPS_AGE_KEY`, as sops has it.
+    pub inherits_keys: bool,
     /// Another user to run it as.
     pub user: Option<&'a Account>,
 }
@@ -86,6 +88,9 @@ impl ExecRequest<'_> {
         command.arg0(self.program).args(self.arguments);
         if self.pristine {
             command.env_clear();
+        }
+        if !self.inherits_keys {
+            command.env_remove(KEYS);
         }
         if let Some(user) = self.user {
             command.env("HOME", &user.home).env("USER", &user.name).env("LOGNAME", &user.name);

@@ -120,3 +120,29 @@ impl std::error::Error for GpgError {
 }
 
 const ENVIRONMENT: [&str; 4] = ["GNUPGHOME", "GPG_*", "PINENTRY_*", "SSH_TTY"];
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+    use std::time::Instant;
+
+    use super::*;
+
+    #[test]
+    fn a_gpg_that_hangs_is_ended_with_its_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let (program, id) = (folder.path().join("gpg"), folder.path().join("id"));
+        let script = format!("#!/bin/sh\necho $$ >{}\nexec sleep 1000\n", id.display());
+        std::fs::write(&program, script).unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let (begin, patience) = (Instant::now(), Duration::from_secs(2));
+        let path = std::env::var_os("PATH").unwrap();
+        let error = gpg(program.as_os_str(), &path, &[], &Plaintext::default(), 10, patience);
+        let error = error.unwrap_err();
+        assert!(matches!(&error, GpgError::TimedOut { after, .. } if *after == patience));
+        assert!(error.to_string().ends_with("gave no answer within 2 seconds"), "{error}");
+        assert!(begin.elapsed() >= patience && begin.elapsed() < Duration::from_secs(100));
+        let id = std::fs::read_to_string(id).unwrap();
+        assert!(!std::path::Path::new("/proc").join(id.trim()).exists());
+    }
+}

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use super::{command, locate, pipe};
+use super::{KEYS, command, locate, pipe};
 use crate::plaintext::Plaintext;
 
 /// Runs a command line, its words split as a shell splits them, and gives what it prints, at most
@@ -31,7 +31,7 @@ pub fn identity_command(
     let file = locate(OsStr::new(program), path)
         .ok_or_else(|| CommandError::NotFound { program: name() })?;
     let mut command = command(&file);
-    command.args(args).env_remove("SOPS_AGE_KEY");
+    command.args(args).env_remove(KEYS);
     match recipient {
         Some(recipient) => command.env("SOPS_AGE_RECIPIENT", recipient),
         None => command.env_remove("SOPS_AGE_RECIPIENT"),
@@ -53,7 +53,7 @@ pub fn credential_command(
     let file = locate(OsStr::new(program), path)
         .ok_or_else(|| CommandError::NotFound { program: name() })?;
     let mut command = command(&file);
-    command.args(args).env_remove("SOPS_AGE_KEY");
+    command.args(args).env_remove(KEYS);
     run(command, program, 1 << 20)
 }
 

@@ -102,6 +102,8 @@ fn command(program: &Path) -> Command {
     Command::new(program)
 }
 
+/// The variable of sops that holds private keys themselves: no child needs it but one that is told so.
+const KEYS: &str = "SOPS_AGE_KEY";
 const COMMON: [&str; 20] = [
     "DBUS_SESSION_BUS_ADDRESS",
     "DISPLAY",

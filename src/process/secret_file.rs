@@ -9,7 +9,8 @@
 //!
 //! Where this process is killed before a folder is removed, a helper does it: the same program started
 //! again as `__tidy`, which waits for the end of a pipe that only this process holds open. Where
-//! both are killed, the next [`PrivateDir`] sweeps it.
+//! both are killed, the next [`PrivateDir`] of the same user in the same place sweeps it; one that was given
+//! to another user, that of root.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;

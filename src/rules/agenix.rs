@@ -122,27 +122,26 @@ pub fn load(
     cache: Option<&Path>,
 ) -> Result<(Rules, Vec<RulesError>), RulesError> {
     let file = clean(file);
-    let mut reading = Reading {
-        file: &file,
-        options: nix_options,
-        memory: Memory::of(&file, EXPRESSION, nix_options, cache),
-        rules: Rules::new(Source::Agenix, file.clone(), clean(base)),
-        keys: Keys::default(),
-        readers: HashMap::new(),
-        problems: Vec::new(),
-        processes: 0,
-    };
+    let mut reading = Reading::new(&file, base, nix_options, cache);
     match wanted {
         Wanted::All => reading.all()?,
         Wanted::File(path) => reading.one(path)?,
     }
-    let Reading { rules, problems, .. } = reading;
-    let problems = if problems.is_empty() {
-        Vec::new()
-    } else {
-        vec![RulesError::Problems { file, problems }]
-    };
-    Ok((rules, problems))
+    Ok(reading.end())
+}
+
+/// As [`load`], but nothing is evaluated: all rules as they are remembered, or `None`.
+pub fn remembered(
+    file: &Path,
+    base: &Path,
+    nix_options: &[String],
+    cache: Option<&Path>,
+) -> Option<(Rules, Vec<RulesError>)> {
+    let file = clean(file);
+    let mut reading = Reading::new(&file, base, nix_options, cache);
+    let known = reading.recall()?;
+    reading.take(known);
+    Some(reading.end())
 }
 
 struct Reading<'a> {
@@ -157,7 +156,27 @@ struct Reading<'a> {
     processes: usize,
 }
 
-impl Reading<'_> {
+impl<'a> Reading<'a> {
+    fn new(file: &'a Path, base: &Path, options: &'a [String], cache: Option<&Path>) -> Self {
+        Self {
+            file,
+            options,
+            memory: Memory::of(file, EXPRESSION, options, cache),
+            rules: Rules::new(Source::Agenix, file.to_owned(), clean(base)),
+            keys: Keys::default(),
+            readers: HashMap::new(),
+            problems: Vec::new(),
+            processes: 0,
+        }
+    }
+
+    fn end(self) -> (Rules, Vec<RulesError>) {
+        let Self { file, rules, problems, .. } = self;
+        let file = file.to_owned();
+        let problems = (!problems.is_empty()).then_some(RulesError::Problems { file, problems });
+        (rules, Vec::from_iter(problems))
+    }
+
     fn all(&mut self) -> Result<(), RulesError> {
         if let Some(attributes) = self.recall() {
             self.take(attributes);

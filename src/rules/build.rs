@@ -6,7 +6,7 @@ use std::path::{Component, Path};
 
 use globset::GlobBuilder;
 
-use crate::go_regex;
+use crate::go_regex::Expressions;
 use crate::key::wrapping::WrappingKey;
 use crate::key::{Recipient, RecipientError};
 use crate::place::Place;
@@ -110,6 +110,7 @@ pub(super) fn resolve(
         names: HashMap::new(),
         bare: HashMap::new(),
         spread: HashMap::new(),
+        expressions: Expressions::default(),
         problems: Vec::new(),
     };
     build.readers(&document.users, ReaderKind::User);
@@ -159,6 +160,7 @@ struct Build {
     bare: HashMap<String, usize>,
     /// The readers of the groups that were worked out already.
     spread: HashMap<usize, Vec<usize>>,
+    expressions: Expressions,
     problems: Vec<Problem>,
 }
 
@@ -330,7 +332,7 @@ impl Build {
             self.say(place, ProblemKind::NoReaders { path: path.clone() });
         }
         let selector = secret.selector.as_ref().map(|(kind, said)| {
-            if let (true, Err(why)) = (kind.is_regex(), go_regex::compile(&said.text)) {
+            if let (true, Err(why)) = (kind.is_regex(), self.expressions.compile(&said.text)) {
                 let text = said.text.clone();
                 self.say(&said.place, ProblemKind::BadRegex { text, why });
             }

@@ -49,6 +49,9 @@ pub struct Request<'a> {
     /// Folder for results of Nix, used where they are known to be still true, and for a store
     /// of sources where the user may not use the store of the machine.
     pub cache: Option<&'a Path>,
+    /// Whether Nix may be run. Where not, rules in Nix are passed over, unless what they came to is in
+    /// the cache.
+    pub evaluate: bool,
 }
 
 /// The rules of every source that was found.
@@ -320,6 +323,9 @@ impl RuleSet {
             self.sources.push(native::load(&file)?);
         } else if file.file_name().is_some_and(|name| name == flake::FILE_NAME) {
             let key = cache::Key::of_flake(&file, request);
+            if !request.evaluate && key.as_ref().and_then(cache::Key::read).is_none() {
+                return Ok(());
+            }
             let store = request.cache.map(|cache| cache.join("store"));
             let (rules, notes) =
                 flake::load_cached(&file, request.nix_options, key.as_ref(), store.as_deref())?;
@@ -328,8 +334,15 @@ impl RuleSet {
         } else if extension == "nix" {
             let own = file.parent().unwrap_or(Path::new("/"));
             let base = request.base.unwrap_or(own);
-            let Request { wanted, nix_options, cache, .. } = *request;
-            let (rules, problems) = agenix::load(&file, base, wanted, nix_options, cache)?;
+            let Request { wanted, nix_options, cache, evaluate, .. } = *request;
+            let (rules, problems) = if evaluate {
+                agenix::load(&file, base, wanted, nix_options, cache)?
+            } else {
+                match agenix::remembered(&file, base, nix_options, cache) {
+                    Some(known) => known,
+                    None => return Ok(()),
+                }
+            };
             self.sources.push(rules);
             self.problems.extend(problems);
         } else {

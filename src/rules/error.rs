@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::go_regex::NO_ROOM;
 use crate::key::RecipientError;
 use crate::place::Place;
 use crate::process::capture::ProcessError;
@@ -444,6 +445,9 @@ impl ProblemKind {
                  for sops files"
                     .to_owned(),
             ),
+            Self::BadRegex { why: NO_ROOM, .. } => {
+                Some("write simpler expressions, without large repetitions".to_owned())
+            }
             Self::BadRegex { .. } => {
                 Some("it must be a regular expression as Go has them (RE2)".to_owned())
             }

@@ -140,6 +140,10 @@ fn evaluate(
         "--option",
         "pure-eval",
         "true",
+        // Rules need no builds.
+        "--option",
+        "allow-import-from-derivation",
+        "false",
         "--apply",
         NOT_A_PACKAGE,
     ];

@@ -8,7 +8,7 @@ mod keys;
 
 use std::path::Path;
 
-use crate::go_regex;
+use crate::go_regex::Expressions;
 use crate::place::Place;
 
 use super::build::{Keys, nearest, unique};
@@ -95,6 +95,7 @@ pub fn parse(text: &str, file: &Path) -> Result<SopsYaml, RulesError> {
         rules: Rules::new(Source::Sops, file.to_owned(), base.to_owned()),
         ranks: Vec::new(),
         keys: Keys::default(),
+        expressions: Expressions::default(),
     };
     let (mut has_rules, mut destinations) = (false, None);
     let fields = root.as_ref().map(|root| sops.root(root)).unwrap_or_default();
@@ -131,6 +132,7 @@ struct Sops<'a> {
     /// How good the names of the readers are.
     ranks: Vec<Rank>,
     keys: Keys,
+    expressions: Expressions,
 }
 
 impl Sops<'_> {
@@ -211,7 +213,7 @@ impl Sops<'_> {
         if said.text.is_empty() {
             return Pattern::Every;
         }
-        match go_regex::compile(&said.text) {
+        match self.expressions.compile(&said.text) {
             Ok(regex) => Pattern::Regex(regex),
             Err(why) => {
                 self.reading.say(node, ProblemKind::BadRegex { text: said.text, why });
@@ -232,7 +234,7 @@ impl Sops<'_> {
                 self.reading.say(node, ProblemKind::Selectors { first, second });
                 continue;
             }
-            if let (true, Err(why)) = (kind.is_regex(), go_regex::compile(&said.text)) {
+            if let (true, Err(why)) = (kind.is_regex(), self.expressions.compile(&said.text)) {
                 self.reading.say(node, ProblemKind::BadRegex { text: said.text.clone(), why });
             }
             chosen = Some(Selector { kind, text: said.text });

@@ -17,6 +17,8 @@ const DASHES: &[u8] = b"-----";
 const LABEL: usize = 40;
 /// Most lines of headers.
 const HEADERS: usize = 8;
+/// Bytes of a key that nobody meets by chance.
+const ENOUGH: usize = 12;
 
 /// A block in armor.
 pub(super) struct Block<'a> {
@@ -99,6 +101,27 @@ impl Block<'_> {
             Some(der::Key::Encrypted(sealed)) => Kind::Sealed(sealed),
             None => Kind::Unknown,
         }
+    }
+
+    /// The line of the armor that holds most of a part of the body, where that is enough to know the
+    /// part by; `text` is what the block stands in.
+    pub(super) fn line_of<'t>(&self, text: &'t [u8], part: &[u8]) -> Option<&'t [u8]> {
+        let start = find(&self.body, part)?;
+        let wanted = start..start.saturating_add(part.len());
+        let mut digits = 0_usize;
+        let lines = text.get(self.range.clone())?.split(|byte| *byte == b'\n');
+        let overlaps = lines.map(<[u8]>::trim_ascii).filter_map(|line| {
+            // the ends of the armor, and its headers
+            if line.starts_with(b"-----") || line.contains(&b':') {
+                return None;
+            }
+            let begin = digits.saturating_mul(3) / 4;
+            digits = digits.saturating_add(line.len());
+            let end = (digits.saturating_mul(3) / 4).min(wanted.end);
+            Some((end.saturating_sub(begin.max(wanted.start)), line))
+        });
+        let (most, line) = overlaps.max_by_key(|(length, _)| *length)?;
+        (most >= ENOUGH).then_some(line)
     }
 }
 

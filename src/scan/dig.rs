@@ -13,7 +13,7 @@ use super::container::packed::{self, Guard};
 use super::container::random::{Held, Random};
 use super::container::zip::{self, Packing};
 use super::container::{
-    HEAD, Kind, Trouble, ar, cpio, git_pack, nar, sniff, sqlite, squashfs, tar,
+    HEAD, Kind, Trouble, ar, cpio, git_pack, nar, sealed_format, sniff, sqlite, squashfs, tar,
 };
 use super::eyes::{Eyes, Wanted};
 use super::finding::Step;
@@ -28,6 +28,8 @@ pub(crate) struct Shared<'m> {
     pub(crate) wanted: Wanted<'m>,
     /// How far containers are taken apart.
     pub(crate) limits: Limits,
+    /// Bytes that are read of a file at once, and those that are made of a member.
+    pub(crate) buffers: (usize, usize),
     /// Held by the one thread whose decoder needs much memory.
     lane: Mutex<()>,
 }
@@ -35,7 +37,7 @@ pub(crate) struct Shared<'m> {
 impl<'m> Shared<'m> {
     /// For one run.
     pub(crate) fn new(wanted: Wanted<'m>, limits: Limits) -> Self {
-        Self { wanted, limits, lane: Mutex::default() }
+        Self { wanted, limits, buffers: (256 << 10, 64 << 10), lane: Mutex::default() }
     }
 }
 
@@ -125,7 +127,8 @@ impl<'m> Digger<'m> {
     }
 
     fn kit(&mut self) -> Kit<'m> {
-        let size = if self.chain.is_empty() { LARGE_BUFFER } else { SMALL_BUFFER };
+        let (of_file, of_member) = self.shared.buffers;
+        let size = if self.chain.is_empty() { of_file } else { of_member };
         let new = || Kit::new(size, Eyes::new(self.shared.wanted));
         self.kits.pop().unwrap_or_else(new)
     }
@@ -147,15 +150,12 @@ impl<'m> Digger<'m> {
                 self.gap(Why::Limit(Limit::Depth));
                 return Ok(());
             }
-            let before = self.gaps.len();
             match self.open(kind, level, random) {
                 Ok(()) if kind.is_followed() => {}
                 Ok(()) | Err(Trouble::Told) => return Ok(()),
                 Err(Trouble::Read(error)) if level.has_failed() => return Err(error),
-                Err(_) if kind.is_vague() => {
-                    self.gaps.truncate(before);
-                    return Ok(());
-                }
+                // gaps of what was in it stay
+                Err(_) if kind.is_vague() => return Ok(()),
                 Err(Trouble::NotThis) => return Ok(()),
                 Err(Trouble::Limit(limit)) => {
                     self.gap(Why::Limit(limit));
@@ -183,6 +183,9 @@ impl<'m> Digger<'m> {
                 }
                 level.skip(zeros as u64)?;
             }
+        }
+        if let Some(format) = sealed_format(level.peek(HEAD)?) {
+            self.gap(Why::Format(format));
         }
         Ok(())
     }
@@ -470,10 +473,6 @@ fn only_deepest(found: Vec<Dug>) -> Vec<Dug> {
     found.iter().filter(kept).cloned().collect()
 }
 
-/// Bytes that are read of a file at once.
-const LARGE_BUFFER: usize = 256 << 10;
-/// Bytes that are made of a member at once.
-const SMALL_BUFFER: usize = 64 << 10;
 /// A decoder with a smaller window may run beside any others.
 const LIGHT: u64 = 8 << 20;
 /// KiB that the decoder of xz counts beside its dictionary.

@@ -53,6 +53,8 @@ pub enum Why {
     Sealed,
     /// It is packed in a way that is not known here.
     Unknown(u16),
+    /// It packs files in a format that is not taken apart here.
+    Format(&'static str),
     /// What takes it apart has stopped by an error of its own.
     Stopped,
     /// Folders are too deep in folders.
@@ -72,6 +74,7 @@ impl Why {
             Self::Damaged(..) => "damaged",
             Self::Sealed => "password",
             Self::Unknown(_) => "unknown-packing",
+            Self::Format(_) => "unknown-format",
             Self::Stopped => "stopped",
             Self::TooDeep => "too-deep",
         }
@@ -92,6 +95,9 @@ impl fmt::Display for Why {
             Self::Damaged(kind, what) => write!(f, "it is damaged {kind}: {what}"),
             Self::Sealed => f.write_str("it is behind a password"),
             Self::Unknown(method) => write!(f, "it is packed with method {method}, not known here"),
+            Self::Format(name) => {
+                write!(f, "{name} is not taken apart, only its bytes were searched")
+            }
             Self::Stopped => f.write_str("what takes it apart has stopped by an error of its own"),
             Self::TooDeep => f.write_str("folders are nested too deep"),
         }

@@ -103,7 +103,9 @@ impl Plan {
 
     /// Every build log of a store. They never change.
     pub fn add_logs(&mut self, logs: &Path, filter: &Filter<'_>) {
+        // the folder of all, or `drvs` in it, or a part of that
         let drvs = logs.join("drvs");
+        let drvs = if drvs.is_dir() { drvs } else { logs.to_owned() };
         let mut folders = vec![drvs.clone()];
         while let Some(folder) = folders.pop() {
             let entries = match std::fs::read_dir(&folder) {

@@ -107,15 +107,29 @@ impl Parts {
             found = true;
             rest.extend(text.as_bytes().get(at..begin).unwrap_or_default());
             at = block.range.end;
-            match block.kind() {
+            let secret = match block.kind() {
                 Kind::Private(private) => {
-                    for (name, part) in private {
+                    for (name, part) in &private {
                         self.push(&join(path, name), Ok(part));
                     }
+                    private.first().map(|(_, part)| *part)
                 }
-                Kind::Sealed(sealed) => self.push(&join(path, "encrypted key"), Ok(sealed)),
-                Kind::Public => self.push(path, Err(Why::Public)),
-                Kind::Unknown => self.push(&join(path, "key"), Ok(&block.body)),
+                Kind::Sealed(sealed) => {
+                    self.push(&join(path, "encrypted key"), Ok(sealed));
+                    Some(sealed)
+                }
+                Kind::Public => {
+                    self.push(path, Err(Why::Public));
+                    None
+                }
+                Kind::Unknown => {
+                    self.push(&join(path, "key"), Ok(&block.body));
+                    Some(block.body.as_slice())
+                }
+            };
+            // a key in armor leaks as a text, too: in Base64 once more, in UTF-16
+            if let Some(line) = secret.and_then(|part| block.line_of(text.as_bytes(), part)) {
+                self.push(&join(path, "armored key"), Ok(line));
             }
         }
         rest.extend(text.as_bytes().get(at..).unwrap_or_default());

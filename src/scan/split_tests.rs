@@ -92,6 +92,7 @@ fn keys_are_reduced_to_their_private_part() {
         split(&file(name))
             .into_iter()
             .filter_map(|(path, value)| Some((path, value.ok()?)))
+            .filter(|(path, _)| path != "armored key")
             .collect()
     };
     let bytes = |number: &rsa::BigUint| number.to_bytes_be();
@@ -141,6 +142,31 @@ fn keys_are_reduced_to_their_private_part() {
     assert!(!find("rsa.pkcs8.pem").iter().any(|(_, part)| *part == modulus));
     for name in ["certificate.pem", "rsa.public.pem", "gpg.public.asc", "openssh.ed25519.pub"] {
         assert_eq!(find(name), [], "{name}");
+    }
+}
+
+/// The text of a key is met where it was encoded once more; no line of it that others share.
+#[test]
+fn the_most_secret_line_of_armor_is_looked_for() {
+    for (name, numbers) in [
+        ("openssh.ed25519", 4..=4),
+        ("ec.pkcs8.pem", 2..=2),
+        ("rsa.pkcs8.pem", 6..=12),
+        ("rsa.encrypted-pkcs8.pem", 2..=28),
+    ] {
+        for text in
+            [file(name), file(name).replace('\n', "\r\n"), format!("a text\n  {}", file(name))]
+        {
+            let lines: Vec<&str> =
+                text.lines().skip_while(|line| !line.contains("-----")).collect();
+            let of_armor = |(path, value): (String, Result<Vec<u8>, Why>)| {
+                (path == "armored key").then(|| String::from_utf8(value.unwrap()).unwrap())
+            };
+            let found: Vec<String> = split(&text).into_iter().filter_map(of_armor).collect();
+            assert_eq!(found.len(), 1, "{name}");
+            let number = lines.iter().position(|line| *line == found[0]).unwrap();
+            assert!(numbers.contains(&number), "{name}: {number}");
+        }
     }
 }
 

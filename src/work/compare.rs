@@ -10,7 +10,7 @@ use base64::prelude::BASE64_STANDARD_NO_PAD;
 use super::Expected;
 use crate::format::age::readers::{self, Fingerprint};
 use crate::format::sops::metadata::Metadata;
-use crate::key::wrapping::{WrappingKey, on_one_line};
+use crate::key::wrapping::{WrappingKey, WrappingKind, on_one_line};
 use crate::rules::sops::{NamedKey, SopsReaders};
 
 /// Somebody who can read a file although the rules do not say so.
@@ -100,16 +100,22 @@ pub fn compare_sops(
 ) -> Comparison {
     let names =
         |keys: &[WrappingKey]| -> BTreeSet<String> { keys.iter().map(WrappingKey::name).collect() };
-    let present = metadata.wrapping_keys();
-    let present: Vec<BTreeSet<String>> = present.iter().map(|group| names(group)).collect();
-    let wanted = |group: &Vec<NamedKey>| group.iter().map(|named| named.key.name()).collect();
+    let there = metadata.wrapping_keys();
+    let present: Vec<BTreeSet<String>> = there.iter().map(|group| names(group)).collect();
+    // A key of Azure that the rules name without a version is the one that the file has.
+    let name_of = |key: &WrappingKey| {
+        let azure = key.kind() == WrappingKind::AzureKv;
+        let same = there.iter().flatten().find(|one| azure && one.same(key));
+        same.unwrap_or(key).name()
+    };
+    let wanted = |group: &Vec<NamedKey>| group.iter().map(|named| name_of(&named.key)).collect();
     let wanted: Vec<BTreeSet<String>> = readers.groups.iter().map(wanted).collect();
     let all_present: BTreeSet<&String> = present.iter().flatten().collect();
     let all_wanted: BTreeSet<&String> = wanted.iter().flatten().collect();
 
     let mut comparison = Comparison::default();
     for named in readers.groups.iter().flatten() {
-        if all_present.contains(&named.key.name()) {
+        if all_present.contains(&name_of(&named.key)) {
             continue;
         }
         let reader = |e: &&Expected| Some(&e.recipient) == named.key.recipient();

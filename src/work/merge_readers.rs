@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::format::sops::metadata::Metadata;
 use crate::key::wrapping::WrappingKey;
+use crate::rules::SopsReaders;
 
 /// The data key of the result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +44,11 @@ impl Readers {
         Self { groups: metadata.wrapping_keys(), threshold: metadata.shamir_threshold }
     }
 
+    /// Those of a rule.
+    pub fn by_rule(rule: &SopsReaders) -> Self {
+        Self { groups: super::sops::groups(rule), threshold: rule.threshold }
+    }
+
     /// Whether both name the same keys in the same groups, and need as many of these.
     pub fn same(&self, other: &Self) -> bool {
         self.needed() == other.needed() && self.names() == other.names()
@@ -73,6 +79,23 @@ impl Readers {
             mine.chain(added).cloned().collect()
         });
         Some(Self { groups: groups.collect(), threshold: ours.threshold })
+    }
+
+    /// Who reads by these and by none of the others: each key in its group, and all of them where the
+    /// groups are others, or another number of them is needed.
+    pub fn beyond(&self, others: &[&Self]) -> Vec<WrappingKey> {
+        let shape = |side: &Self| (side.groups.len(), side.needed());
+        let others = others.iter().filter(|other| shape(other) == shape(self));
+        let others: Vec<_> = others.collect();
+        let knows = |other: &Self, index: usize, key: &WrappingKey| {
+            other.groups.get(index).is_some_and(|group| group.iter().any(|known| known.same(key)))
+        };
+        let mut beyond = Vec::new();
+        for (index, group) in self.groups.iter().enumerate() {
+            let new = |key: &&WrappingKey| !others.iter().any(|other| knows(other, index, key));
+            beyond.extend(group.iter().filter(new).cloned());
+        }
+        beyond
     }
 
     /// Whether all of these are among others.
@@ -162,6 +185,20 @@ mod tests {
         let more = readers(&["A", "B", "E"], Some(2));
         assert_eq!(Readers::merge(Some(&base), &ours, &more), None);
         assert_eq!(Readers::merge(Some(&base), &base, &more), Some(more));
+    }
+
+    #[test]
+    fn who_is_new_is_so_in_their_group_and_where_fewer_groups_are_needed() {
+        let beyond = |all: &Readers, others: &[&Readers]| -> Vec<String> {
+            all.beyond(others).iter().map(WrappingKey::name).collect()
+        };
+        let merged = readers(&["A B", "C"], Some(2));
+        assert!(
+            beyond(&merged, &[&readers(&["A", "C"], None), &readers(&["B", ""], None)]).is_empty()
+        );
+        assert_eq!(beyond(&merged, &[&readers(&["A", "B C"], None)]), ["B"]);
+        assert_eq!(beyond(&merged, &[&readers(&["A B", "C"], Some(1))]), ["A", "B", "C"]);
+        assert_eq!(beyond(&merged, &[&readers(&["A B C"], None)]), ["A", "B", "C"]);
     }
 
     #[test]

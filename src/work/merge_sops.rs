@@ -18,6 +18,7 @@ use crate::format::sops::metadata::Metadata;
 use crate::format::sops::select::Rule;
 use crate::format::sops::store::{Store, StoreError};
 use crate::format::sops::tree::{Node, Tree};
+use crate::key::wrapping::WrappingKey;
 use crate::plaintext::Plaintext;
 
 /// Three versions of one file, decrypted.
@@ -80,6 +81,9 @@ pub struct Conflict {
 pub enum Refused {
     /// Both sides changed who reads it in ways that do not go together; a clause says what.
     Metadata(&'static str),
+    /// One side names readers whom the rule does not name, and who would be given the key: their entry
+    /// can be from anybody, who needs no key to add it.
+    Strangers(Vec<WrappingKey>),
     /// A value was encrypted on one side and would be plain.
     OpensUp(Found),
     /// As elsewhere.
@@ -256,8 +260,14 @@ impl Versions {
         Ok(text)
     }
 
+    /// Whom one side alone names and who would be given the key that the other has, or a new one.
+    pub fn newcomers(&self) -> Vec<WrappingKey> {
+        self.wanted(true, None).map(|wanted| wanted.newcomers).unwrap_or_default()
+    }
+
     /// Encrypts what a merge came to, for the readers that both sides come to. With `lenient`, what
-    /// contradicts in the metadata is as ours has it.
+    /// contradicts in the metadata is as ours has it, or as theirs has it where `rule`, which is who is
+    /// to read it by the rules, names nobody else there.
     ///
     /// # Errors
     /// [`Refused`].
@@ -266,10 +276,14 @@ impl Versions {
         document: &Plaintext,
         keys: &Keys<'_>,
         lenient: bool,
+        rule: Option<&Readers>,
     ) -> Result<Vec<u8>, Refused> {
-        let Wanted { which, readers, rule, mac_only_encrypted } = self.wanted(lenient)?;
+        let wanted = self.wanted(lenient, rule)?;
+        if rule.is_some() && !wanted.newcomers.is_empty() {
+            return Err(Refused::Strangers(wanted.newcomers));
+        }
+        let Wanted { which, takes_theirs, same, readers, rule, mac_only_encrypted, .. } = wanted;
         let mut metadata = self.ours.again()?;
-        let same = same_key(&self.ours.unlocked, &self.theirs.unlocked);
         let mut other = self.theirs.again()?;
         let before = self.base.unlocked.as_ref().map(|unlocked| &unlocked.opened);
         let unknown_before = before.map(|opened| &opened.metadata().unknown);
@@ -280,10 +294,6 @@ impl Versions {
             }
         }
         // The entries that hold the key of the result already stay bit for bit.
-        let takes_theirs = which == WhichKey::Theirs
-            || (same
-                && Readers::of(self.theirs.metadata()).same(&readers)
-                && !Readers::of(self.ours.metadata()).same(&readers));
         if takes_theirs {
             metadata.groups = other.groups;
             metadata.shamir_threshold = other.shamir_threshold;
@@ -345,7 +355,7 @@ impl Versions {
         Ok(())
     }
 
-    fn wanted(&self, lenient: bool) -> Result<Wanted, Refused> {
+    fn wanted(&self, lenient: bool, by_rule: Option<&Readers>) -> Result<Wanted, Refused> {
         let (ours, theirs) = (self.ours.metadata(), self.theirs.metadata());
         let base = self.base.unlocked.as_ref();
         let before = base.map(|unlocked| unlocked.opened.metadata());
@@ -362,22 +372,59 @@ impl Versions {
         // Without anything before, the MAC over more is the one that tells more.
         let mac_only_encrypted = field(only_before.as_ref(), &a, &b).unwrap_or(false);
         let [mine, other] = [ours, theirs].map(Readers::of);
-        let readers = Readers::merge(before.map(Readers::of).as_ref(), &mine, &other);
-        let readers = readers.or_else(|| lenient.then(|| mine.clone()));
-        let readers = readers.ok_or(Refused::Metadata("the groups of keys"))?;
+        let readers_before = before.map(Readers::of);
+        let merged = Readers::merge(readers_before.as_ref(), &mine, &other);
+        let merged = merged.or_else(|| lenient.then(|| mine.clone()));
+        let merged = merged.ok_or(Refused::Metadata("the groups of keys"))?;
         let same = SameKeys {
             sides: same_key(&self.ours.unlocked, &self.theirs.unlocked),
             ours: base.map(|base| same_key(base, &self.ours.unlocked)),
             theirs: base.map(|base| same_key(base, &self.theirs.unlocked)),
         };
-        let which = which_key(same, [&mine, &other, &readers]);
-        Ok(Wanted { which, readers, rule, mac_only_encrypted })
+        let of = |readers: &Readers| {
+            let which = which_key(same, [&mine, &other, readers]);
+            let takes_theirs = which == WhichKey::Theirs
+                || (same.sides && other.same(readers) && !mine.same(readers));
+            // Whose entries stay, so that nothing is wrapped for them.
+            let holders: &[&Readers] = if which == WhichKey::New {
+                &[]
+            } else if takes_theirs {
+                &[&other]
+            } else if same.sides && readers.groups.len() == 1 {
+                &[&mine, &other]
+            } else {
+                &[&mine]
+            };
+            let known = holders.iter().copied().chain(&readers_before).chain(by_rule);
+            Wanted {
+                which,
+                takes_theirs,
+                same: same.sides,
+                newcomers: readers.beyond(&known.collect::<Vec<_>>()),
+                readers: readers.clone(),
+                rule: rule.clone(),
+                mac_only_encrypted,
+            }
+        };
+        let wanted = of(&merged);
+        if !(lenient && by_rule.is_some()) || wanted.newcomers.is_empty() {
+            return Ok(wanted);
+        }
+        // One of the sides knows nothing of the strangers.
+        let one_side = [&mine, &other].map(of).into_iter().find(|side| side.newcomers.is_empty());
+        Ok(one_side.unwrap_or(wanted))
     }
 }
 
 /// What the metadata of the result are to say.
 struct Wanted {
     which: WhichKey,
+    /// Whether the entries of theirs are those of the result.
+    takes_theirs: bool,
+    /// Whether both sides have the same key.
+    same: bool,
+    /// Who would be given the key, and is neither in what both sides come from nor in the rule.
+    newcomers: Vec<WrappingKey>,
     readers: Readers,
     rule: Option<Rule>,
     mac_only_encrypted: bool,

@@ -88,8 +88,7 @@ impl Job {
 
     /// As [`links::Links::lead_out`], for one file.
     pub fn leads_out(&self) -> Option<PathBuf> {
-        let data = std::fs::symlink_metadata(&self.path).ok()?;
-        links::Links::default().lead_out(self, data.is_symlink())
+        links::Links::default().lead_out(self, true)
     }
 
     /// What a file becomes that is not there yet: a sops file where the rules are those of sops
@@ -236,7 +235,7 @@ pub enum Problem {
     Changed,
     /// More than 1,024 stanzas, which Go age refuses to read.
     TooManyReaders,
-    /// Links lead from a name in the repository to a file outside of it.
+    /// Links, or the name in a rule, lead to a file outside of the repository.
     LeadsOut {
         /// The file itself.
         real: PathBuf,

@@ -6,6 +6,7 @@ use std::path::Path;
 use age_core::format::FileKey;
 
 use super::compare::{LeftOver, compare_sops};
+use super::links::leads_out;
 use super::sops::{self, Unlocked};
 use super::{FileError, Job, Problem, seal_into, status};
 use crate::format::age::{self, AgeError, Encrypted, readers};
@@ -203,8 +204,11 @@ pub fn seal(
 /// files at once: what one of them has parked would be swept away by the next.
 ///
 /// # Errors
-/// [`Problem::Replace`].
+/// [`Problem::LeadsOut`], [`Problem::Replace`].
 pub fn stage(path: &Path, bytes: &[u8]) -> Result<Staged, Problem> {
+    if let Some(real) = leads_out(path, None) {
+        return Err(Problem::LeadsOut { real });
+    }
     path.parent().map(sweep);
     stage_one_of_many(path, bytes)
 }

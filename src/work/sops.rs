@@ -17,7 +17,7 @@ use crate::format::sops::select::Rule;
 use crate::format::sops::store::{Layout, Step, Store, Way};
 use crate::format::sops::time;
 use crate::format::sops::unlock;
-use crate::fsx::read::read_plaintext;
+use crate::fsx::read_committed_plaintext;
 use crate::key::wrapping::WrappingKey;
 use crate::plaintext::Plaintext;
 use crate::rules;
@@ -30,7 +30,7 @@ pub use crate::format::sops::unlock::{MAX_FILE, Unlocked, store_of};
 /// # Errors
 /// [`Problem::Absent`], [`Problem::NotEncrypted`], [`Problem::Sops`].
 pub fn read(path: &Path, store: Store) -> Result<SopsFile, Problem> {
-    let text = read_plaintext(path, MAX_FILE).map_err(|error| {
+    let text = read_committed_plaintext(path, MAX_FILE).map_err(|error| {
         let absent = error.kind() == ErrorKind::NotFound;
         if absent { Problem::Absent } else { Problem::Age(AgeError::Read(error)) }
     })?;

@@ -182,7 +182,7 @@ fn console(block: &[&str], first: usize) -> Vec<Step> {
 }
 
 /// The built program first, then what the tests have.
-fn path() -> std::ffi::OsString {
+pub(crate) fn path() -> std::ffi::OsString {
     let own = PathBuf::from(env!("CARGO_BIN_EXE_secretctl"));
     let mut folders = vec![own.parent().unwrap().to_owned()];
     let newest_age = std::env::var_os("SECRETCTL_TEST_AGE_NEW").map(PathBuf::from);

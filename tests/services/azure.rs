@@ -85,6 +85,16 @@ fn a_vault_opens_what_was_wrapped_with_its_public_key() {
     assert_eq!(server.asked().len(), 2, "a token, and the public key");
     assert_eq!(bench.native(&["decrypt", "a.yaml"]).ok().out, TEXT);
     assert_eq!(server.asked().len(), 2, "a token, and the question");
+    // The rules name no version, and the file has one: nobody need be asked to see that this is right.
+    bench.native(&["rekey", "--check"]).ok();
+    bench.native(&["rekey"]).ok();
+    assert!(bench.native(&["status", "a.yaml"]).ok().out.contains("fleet"));
+    assert_eq!(server.asked().len(), 0);
+    let pinned = rules.replace("version: \"\"", "version: 00000000000000000000000000000000");
+    bench.write(".sops.yaml", &pinned);
+    let ran = bench.native(&["rekey", "--check"]);
+    assert!(ran.code == 1 && server.asked().is_empty(), "another version is another key: {ran:?}");
+    bench.write(".sops.yaml", &rules);
     bench.native(&["set", "a.yaml", "/db/password", "\"second\""]).ok();
     bench.native(&["rotate", "a.yaml"]).ok();
     assert!(bench.native(&["decrypt", "a.yaml"]).ok().out.contains("password: second"));

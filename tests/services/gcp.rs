@@ -10,6 +10,8 @@ use crate::server::{Asked, Reply, Server};
 const TOKEN: &str = "ya29.canary-token-of-google";
 const KEY: &str = "projects/p-1/locations/global/keyRings/ring/cryptoKeys/fleet";
 
+const OTHER: &str = "projects/p-1/locations/global/keyRings/ring/cryptoKeys/spare";
+
 fn turned(text: &str) -> String {
     let mut bytes = BASE64_STANDARD.decode(text).unwrap();
     bytes.reverse();
@@ -25,13 +27,14 @@ fn answer(asked: &Asked) -> Reply {
     }
     let body = asked.json();
     let way = asked.way.split('?').next().unwrap();
-    if asked.method == "POST" && way == format!("/v1/{KEY}:encrypt") {
+    let is = |verb: &str| [KEY, OTHER].iter().any(|key| way == format!("/v1/{key}:{verb}"));
+    if asked.method == "POST" && is("encrypt") {
         let sealed = turned(body["plaintext"].as_str().unwrap());
         Reply::json(
             200,
             &json!({"name": format!("{KEY}/cryptoKeyVersions/1"), "ciphertext": sealed}),
         )
-    } else if asked.method == "POST" && way == format!("/v1/{KEY}:decrypt") {
+    } else if asked.method == "POST" && is("decrypt") {
         Reply::json(200, &json!({"plaintext": turned(body["ciphertext"].as_str().unwrap())}))
     } else {
         let error =
@@ -55,6 +58,14 @@ fn the_request_is_that_of_google_and_of_sops() {
     assert_eq!(asked[0].way, format!("/v1/{KEY}:decrypt"));
     assert_eq!(asked[0].header("content-type"), "application/json");
     assert_eq!(asked[0].json().as_object().unwrap().len(), 1);
+    // Keys come and go.
+    bench.ours(&["rotate", "-i", "--add-gcp-kms", OTHER, "ours.yaml"]).ok();
+    assert!(bench.read("ours.yaml").contains(KEY) && bench.read("ours.yaml").contains(OTHER));
+    bench.ours(&["rotate", "-i", "--rm-gcp-kms", KEY, "ours.yaml"]).ok();
+    assert!(!bench.read("ours.yaml").contains(KEY));
+    assert_eq!(bench.theirs(&["decrypt", "ours.yaml"]).ok().out, crate::bench::TEXT);
+    bench.theirs(&["rotate", "-i", "--add-gcp-kms", KEY, "--rm-gcp-kms", OTHER, "ours.yaml"]).ok();
+    assert_eq!(bench.native(&["decrypt", "ours.yaml"]).ok().out, crate::bench::TEXT);
     // A token that has run out, repeated by who refuses it.
     let wrong = "ya29.canary-that-ran-out";
     bench.set("GOOGLE_OAUTH_ACCESS_TOKEN", wrong);

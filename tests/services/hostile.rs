@@ -11,21 +11,9 @@ use base64::prelude::BASE64_STANDARD;
 use serde_json::json;
 
 use crate::bench::{Bench, TEXT};
-use crate::server::{Asked, Reply, Server};
+use crate::server::{Reply, Server, kept};
 
 const TOKEN: &str = "hvs.canary-token-for-nobody-else";
-
-/// A transit engine that keeps everything in the open.
-fn kept(asked: &Asked) -> Reply {
-    let body = asked.json();
-    let inputs = body["batch_input"].as_array().unwrap().iter();
-    let results = inputs.map(|one| match (one["plaintext"].as_str(), one["ciphertext"].as_str()) {
-        (Some(text), _) => json!({"ciphertext": format!("vault:v1:{text}")}),
-        (_, Some(text)) => json!({"plaintext": text.trim_start_matches("vault:v1:")}),
-        _ => json!({}),
-    });
-    Reply::json(200, &json!({"data": {"batch_results": results.collect::<Vec<_>>()}}))
-}
 
 /// A bench with `a.yaml`, which a server keeps the key of, and its address in the file.
 fn start() -> Option<(Bench, String)> {
@@ -160,6 +148,30 @@ fn who_is_silent_is_waited_for_once() {
     bench.refused("a.yaml", &["canary/access/key"]);
     assert!(begin.elapsed() < Duration::from_secs(25), "{:?}", begin.elapsed());
     assert!(silent.asked().len() <= 32);
+}
+
+#[test]
+fn many_that_are_silent_take_no_longer_than_a_few() {
+    let Some((mut bench, old)) = start() else { return };
+    bench.set("SECRETCTL_KEY_SERVICES_TIMEOUT", "2");
+    let silent: Vec<TcpListener> =
+        (0..160).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+    let text = bench.read("a.yaml");
+    let (head, rest) = text.split_once("    hc_vault:\n").unwrap();
+    let entry = |one: &TcpListener| {
+        let port = one.local_addr().unwrap().port();
+        format!(
+            "        - vault_address: http://127.0.0.1:{port}\n          engine_path: transit\n          key_name: fleet\n          created_at: \"2026-01-01T00:00:00Z\"\n          enc: vault:v1:AAAA\n"
+        )
+    };
+    let entries: String = silent.iter().map(entry).collect();
+    let rest = rest.replace(&old, "http://127.0.0.1:1");
+    bench.write("a.yaml", &format!("{head}    hc_vault:\n{entries}{rest}"));
+    let begin = Instant::now();
+    let ran = bench.ours(&["decrypt", "a.yaml"]);
+    assert!(ran.code != 0 && ran.err.contains("did not answer within 2 s"), "{ran:?}");
+    // Sixteen at a time, it would be ten times as long.
+    assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
 }
 
 #[test]

@@ -11,12 +11,14 @@ use crate::server::{Asked, Reply, Server};
 const SECRET: &str = "canary-secret-access-key-of-huawei";
 const KEY: &str = "0d0466b0-e727-4d9c-b35d-f84bb474a37f";
 
-fn hex(bytes: &[u8]) -> String {
+const OTHER: &str = "7f0466b0-e727-4d9c-b35d-f84bb474a37f";
+
+pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
 }
 
 /// Whether the signature is the one that the documentation of the gateway describes.
-fn is_signed(asked: &Asked) -> bool {
+pub fn is_signed(asked: &Asked, secret: &str) -> bool {
     let Some((_, rest)) = asked.header("authorization").split_once("SignedHeaders=") else {
         return false;
     };
@@ -29,20 +31,20 @@ fn is_signed(asked: &Asked) -> bool {
     canonical.push_str(&format!("\n{names}\n{}", hex(&Sha256::digest(&asked.body))));
     let date = asked.header("x-sdk-date");
     let text = format!("SDK-HMAC-SHA256\n{date}\n{}", hex(&Sha256::digest(canonical.as_bytes())));
-    let mut mac = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).unwrap();
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
     mac.update(text.as_bytes());
     hex(&mac.finalize().into_bytes()) == signature
 }
 
 fn answer(asked: &Asked) -> Reply {
-    if !is_signed(asked) {
+    if !is_signed(asked, SECRET) {
         let text = "verify aksk signature fail";
         return Reply::json(401, &json!({"error_code": "APIGW.0301", "error_msg": text}));
     }
     let body = asked.json();
     let turned =
         |text: &serde_json::Value| text.as_str().unwrap().chars().rev().collect::<String>();
-    if body["key_id"] != KEY {
+    if body["key_id"] != KEY && body["key_id"] != OTHER {
         return Reply::json(
             403,
             &json!({"error": {"error_code": "KMS.1104", "error_msg": "disabled"}}),
@@ -75,6 +77,14 @@ fn the_request_is_signed_as_the_gateway_wants_it() {
     assert_eq!(asked.len(), 1);
     assert_eq!(asked[0].header("x-project-id"), "project-1");
     assert!(asked[0].header("authorization").starts_with("SDK-HMAC-SHA256 Access=AKEXAMPLE, "));
+    // Keys come and go.
+    let (key, other) = (format!("cn-north-4:{KEY}"), format!("cn-north-4:{OTHER}"));
+    bench.ours(&["rotate", "-i", "--add-hckms", &other, "ours.yaml"]).ok();
+    assert!(bench.read("ours.yaml").contains(KEY) && bench.read("ours.yaml").contains(OTHER));
+    bench.ours(&["rotate", "-i", "--rm-hckms", &key, "ours.yaml"]).ok();
+    assert!(!bench.read("ours.yaml").contains(KEY));
+    assert_eq!(bench.theirs(&["decrypt", "ours.yaml"]).ok().out, crate::bench::TEXT);
+    bench.theirs(&["rotate", "-i", "--add-hckms", &key, "--rm-hckms", &other, "ours.yaml"]).ok();
     // Wrong credentials, and a key that is disabled.
     bench.set("HUAWEICLOUD_SDK_SK", "canary-of-another-access-key");
     let said = bench.refused("ours.yaml", &["canary-of-another-access-key"]);
@@ -91,4 +101,37 @@ fn the_request_is_signed_as_the_gateway_wants_it() {
     let said = bench.refused("ours.yaml", &[SECRET]);
     assert!(said.contains("REGION:UUID"), "{said}");
     assert_eq!(server.asked().len(), 0);
+}
+
+/// A project that the credentials do not name is asked for, once a region.
+#[test]
+fn credentials_come_from_a_file_and_the_project_from_a_question() {
+    let Some(mut bench) = Bench::new() else { return };
+    let server = Server::new(|asked| {
+        if asked.way == "/v3/projects?name=cn-north-4" && is_signed(asked, SECRET) {
+            return Reply::json(
+                200,
+                &json!({"projects": [{"id": "project-1", "name": "cn-north-4"}]}),
+            );
+        }
+        answer(asked)
+    });
+    bench.set("HUAWEICLOUD_SDK_REGION_KMS_CN_NORTH_4", &server.url());
+    bench.set("HUAWEICLOUD_SDK_IAM_ENDPOINT", &server.url());
+    std::fs::create_dir_all(bench.home(".huaweicloud")).unwrap();
+    let file = bench.home(".huaweicloud/credentials");
+    std::fs::write(&file, format!("[basic]\nak = AKEXAMPLE\nsk = {SECRET}\n")).unwrap();
+    bench.write("a.yaml", crate::bench::TEXT);
+    bench.ours(&["encrypt", "-i", "--hckms", &format!("cn-north-4:{KEY}"), "a.yaml"]).ok();
+    server.asked();
+    bench.native(&["decrypt", "a.yaml"]).ok();
+    let ways: Vec<String> = server.asked().into_iter().map(|one| one.way).collect();
+    assert_eq!(ways, ["/v3/projects?name=cn-north-4", "/v1.0/project-1/kms/decrypt-data"]);
+    // The file elsewhere, with a project in it.
+    let text = format!("[basic]\nak = AKEXAMPLE\nsk = {SECRET}\nproject_id = project-1\n");
+    bench.write("credentials", &text);
+    std::fs::remove_file(file).unwrap();
+    bench.set("HUAWEICLOUD_SDK_CREDENTIALS_FILE", bench.path("credentials").to_str().unwrap());
+    bench.native(&["decrypt", "a.yaml"]).ok();
+    assert_eq!(server.asked().len(), 1);
 }

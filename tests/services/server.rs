@@ -9,6 +9,10 @@ use std::time::Duration;
 
 #[derive(Clone, Debug, Default)]
 pub struct Asked {
+    /// The host that a proxy was to lead to; empty without one.
+    pub host: String,
+    /// Whether it came with a certificate of its own.
+    pub certified: bool,
     pub method: String,
     /// Path and query.
     pub way: String,
@@ -43,14 +47,7 @@ pub struct Server {
 
 impl Server {
     pub fn new(answer: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Self {
-        Self::with(move |asked, stream| {
-            let Reply(status, headers, body) = answer(asked);
-            let head = format!(
-                "HTTP/1.1 {status} Told\r\n{headers}content-length: {}\r\nconnection: close\r\n\r\n",
-                body.len()
-            );
-            let _gone = stream.write_all(&[head.as_bytes(), &body].concat());
-        })
+        Self::with(replying(answer))
     }
 
     /// Passes everything on as it is.
@@ -74,15 +71,27 @@ impl Server {
         Self::with(|_, _| std::thread::sleep(Duration::from_mins(2)))
     }
 
-    fn with(answer: impl Fn(&Asked, &mut TcpStream) + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    fn with(answer: impl Fn(&Asked, &mut dyn Write) + Send + Sync + 'static) -> Self {
+        let begin = |mut stream: TcpStream, list: &Mutex<Vec<Asked>>, answer: &Answering| {
+            serve(&mut stream, Asked::default(), list, answer);
+        };
+        Self::at("127.0.0.1:0", begin, answer)
+    }
+
+    /// At an address; `begin` makes of a connection what is talked over.
+    pub fn at(
+        address: &str,
+        begin: impl Fn(TcpStream, &Mutex<Vec<Asked>>, &Answering) + Send + Sync + 'static,
+        answer: impl Fn(&Asked, &mut dyn Write) + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind(address).unwrap();
         let port = listener.local_addr().unwrap().port();
         let asked = Arc::new(Mutex::new(Vec::new()));
-        let (list, answer) = (Arc::clone(&asked), Arc::new(answer));
+        let (list, both) = (Arc::clone(&asked), Arc::new((begin, answer)));
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
-                let (list, answer) = (Arc::clone(&list), Arc::clone(&answer));
-                std::thread::spawn(move || serve(stream, &list, &*answer));
+                let (list, both) = (Arc::clone(&list), Arc::clone(&both));
+                std::thread::spawn(move || (both.0)(stream, &list, &both.1));
             }
         });
         Self { port, asked }
@@ -108,15 +117,49 @@ impl Server {
     }
 }
 
-fn serve(mut stream: TcpStream, list: &Mutex<Vec<Asked>>, answer: &dyn Fn(&Asked, &mut TcpStream)) {
-    let mut lines = BufReader::new(stream.try_clone().unwrap());
+/// A transit engine that keeps everything in the open.
+pub fn kept(asked: &Asked) -> Reply {
+    let body = asked.json();
+    let inputs = body["batch_input"].as_array().unwrap().iter();
+    let results = inputs.map(|one| match (one["plaintext"].as_str(), one["ciphertext"].as_str()) {
+        (Some(text), _) => serde_json::json!({"ciphertext": format!("vault:v1:{text}")}),
+        (_, Some(text)) => serde_json::json!({"plaintext": text.trim_start_matches("vault:v1:")}),
+        _ => serde_json::json!({}),
+    });
+    Reply::json(200, &serde_json::json!({"data": {"batch_results": results.collect::<Vec<_>>()}}))
+}
+
+/// What answers.
+pub type Answering = dyn Fn(&Asked, &mut dyn Write) + Send + Sync;
+
+/// Answers as HTTP has it.
+pub fn replying(
+    answer: impl Fn(&Asked) -> Reply + Send + Sync + 'static,
+) -> impl Fn(&Asked, &mut dyn Write) + Send + Sync + 'static {
+    move |asked, stream| {
+        let Reply(status, headers, body) = answer(asked);
+        let head = format!(
+            "HTTP/1.1 {status} Told\r\n{headers}content-length: {}\r\nconnection: close\r\n\r\n",
+            body.len()
+        );
+        let _gone = stream.write_all(&[head.as_bytes(), &body].concat());
+    }
+}
+
+/// Reads one question, of which something may be known already, and has it answered.
+pub fn serve(
+    stream: &mut (impl Read + Write),
+    known: Asked,
+    list: &Mutex<Vec<Asked>>,
+    answer: &Answering,
+) {
+    let mut lines = BufReader::new(&mut *stream);
     let mut line = String::new();
     if lines.read_line(&mut line).unwrap_or(0) == 0 {
         return;
     }
     let mut words = line.split_whitespace().map(str::to_owned);
-    let mut asked =
-        Asked { method: words.next().unwrap(), way: words.next().unwrap(), ..Asked::default() };
+    let mut asked = Asked { method: words.next().unwrap(), way: words.next().unwrap(), ..known };
     loop {
         let mut line = String::new();
         lines.read_line(&mut line).unwrap();
@@ -126,6 +169,7 @@ fn serve(mut stream: TcpStream, list: &Mutex<Vec<Asked>>, answer: &dyn Fn(&Asked
     let length = asked.header("content-length").parse().unwrap_or(0);
     asked.body = vec![0; length];
     lines.read_exact(&mut asked.body).unwrap();
+    drop(lines);
     list.lock().unwrap().push(asked.clone());
-    answer(&asked, &mut stream);
+    answer(&asked, stream);
 }

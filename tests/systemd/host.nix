@@ -52,6 +52,8 @@ in
   secretctl = {
     package = folder "/opt/secretctl";
     validation.enable = false;
+    scan.enable = true;
+    scan.boot = true;
     identities = [ "/etc/ssh/ssh_host_ed25519_key" ];
     secrets = {
       plain.file = source "plain.age";
@@ -159,6 +161,11 @@ in
 
   systemd.services = {
     restarted = counted "restarted";
+    needs = {
+      requires = [ "secretctl.target" ];
+      after = [ "secretctl.target" ];
+      serviceConfig.ExecStart = "/bin/sleep infinity";
+    };
     reloaded = counted "reloaded";
     untouched = counted "untouched";
     templated = counted "templated";

@@ -94,10 +94,36 @@ systemctl start itself
 say credentials-log journalctl -u secretctl-credentials -o cat --no-pager
 say credentials-errors journalctl -u secretctl-credentials -p 3 -o cat --no-pager
 say credentials-warnings journalctl -u secretctl-credentials -p 4 -o cat --no-pager
-for unit in secretctl-early secretctl secretctl-credentials; do
+for unit in secretctl-early secretctl secretctl-credentials secretctl-scan; do
   say "security-$unit" sh -c "systemd-analyze security --no-pager $unit.service | tail -n 1"
 done
+say swap sh -c 'for i in secretctl-early secretctl secretctl-credentials secretctl-scan; do
+  systemctl show -P MemorySwapMax $i; done | sort -u'
 say secretctl-capabilities systemctl show -P CapabilityBoundingSet secretctl.service
+
+# the scan of the store
+scan() {
+  systemctl start secretctl-scan
+  say "scan-$1" systemctl show -P ExecMainStatus secretctl-scan
+  say "scan-$1-state" systemctl is-failed secretctl-scan
+  systemctl reset-failed secretctl-scan
+}
+say scan-timer systemctl show -P TimersCalendar secretctl-scan.timer
+say scan-timer-active systemctl is-active secretctl-scan.timer
+scan clean
+say scan-memory sh -c 'find /var/lib/secretctl-scan -printf "%m %u\\n" | sort -u'
+leak=/nix/store/0c7n7yp4lmrlzyjdvh1jmjrdglqccyj8-app.conf
+echo "token = $(cat /run/secrets/plain)" | gzip >$leak
+scan leak
+rm $leak
+echo "password = $(cat /run/secrets/nested/deep)" >/boot/initrd
+scan leak-boot
+rm /boot/initrd
+head -c 20 /dev/urandom | gzip | head -c 15 >$leak
+scan damaged
+rm $leak
+scan again
+say scan-log journalctl -u secretctl-scan -o cat --no-pager
 
 # a dry run
 state() {
@@ -132,8 +158,13 @@ say generation-of-link sh -c 'basename "$(readlink /run/secrets)"'
 say shadow-bob-2 sh -c 'grep ^bob: /etc/shadow | cut -d: -f2'
 
 # one that fails
+systemctl start needs
+since=$(systemctl show -P ActiveEnterTimestampMonotonic needs)
 say switch-3 switch 3
 say unit-3 systemctl is-active secretctl.service
+say target-3 systemctl is-active secretctl.target
+say failed-3 systemctl list-units --failed --plain --no-legend secretctl.service
+say needs-3 sh -c "systemctl show -P ActiveEnterTimestampMonotonic needs | grep -x $since"
 say linked-3 cat /etc/app/token
 say failing-3 cat /run/secrets/failing
 say values-3 sh -c 'cat /run/secrets/plain; echo; cat /run/secrets/changing'

@@ -10,6 +10,7 @@
     package = pkgs.rage;
     validationPackage = pkgs.rage;
     age.generateKey = true;
+    gnupg.sshKeyPaths = [ ];
     age.sshKeyPaths = [
       ./host.pub
       "/etc/ssh/ssh_host_ed25519_key"
@@ -34,6 +35,7 @@
         mode = "rw";
       };
       outside.sopsFile = "/var/lib/secrets.yaml";
+      service.sopsFile = ./service.yaml;
       pgp.sopsFile = ./pgp.yaml;
       typo = {
         key = "hash";

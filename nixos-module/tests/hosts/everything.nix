@@ -131,6 +131,11 @@ in
       trustedKeys = [ "cache.example.org-1:6NCHdD59X431o0gWypbMrAURkbJ16ZPMQFGspcDShjY=" ];
       allowList = ./everything.nix;
     };
+    keyServices = {
+      enable = true;
+      environment.VAULT_ADDR = "https://vault.example:8200";
+      environmentFiles = [ "/run/secrets/vault.env" ];
+    };
     useTestValues = true;
     logging = {
       keys = false;

@@ -2,14 +2,17 @@
 //! becomes of a [`Connection`], it is refused unless the credential was sent.
 //!
 //! An answer that fits into the socket is sent in one go, so that no end of this process makes half
-//! a credential of it. One that does not is never ended early: an asker that does not read is
-//! parked, its connection open, until it goes away.
+//! a credential of it. One that does not is never ended early: the connection of an asker that does
+//! not read stays open ([`Unread`]) until it goes away. A refusal waits for nobody: what does not
+//! fit is sent when there is room.
 
 use std::io::{ErrorKind, Write};
-use std::os::unix::net::{SocketAddr, UnixStream};
+use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::net::{SendFlags, send};
 
 use crate::plaintext::Plaintext;
 
@@ -24,106 +27,104 @@ pub(super) enum Sent {
     /// The asker has closed.
     Gone,
     /// The asker does not read.
-    Slow(Parked),
+    Slow(Unread),
 }
 
-/// An asker that was not answered yet.
+/// An asker that was not answered yet; `None` once it was.
 #[derive(Debug)]
-pub(super) struct Connection {
-    stream: UnixStream,
-    address: SocketAddr,
-    answered: bool,
-}
+pub(super) struct Connection(Option<UnixStream>);
 
 /// A connection that is kept open so that nobody takes its end for the end of a credential.
 #[derive(Debug)]
-pub(super) struct Parked(Connection);
+pub(super) struct Unread {
+    stream: UnixStream,
+    /// How much of a refusal is still to be sent; `None` where half a credential is in the socket.
+    refusal: Option<usize>,
+}
 
 impl Connection {
-    pub(super) fn new(stream: UnixStream, address: SocketAddr) -> Self {
-        Self { stream, address, answered: false }
-    }
-
-    pub(super) fn stream(&self) -> &UnixStream {
-        &self.stream
-    }
-
-    pub(super) fn address(&self) -> &SocketAddr {
-        &self.address
+    pub(super) fn new(stream: UnixStream) -> Self {
+        Self(Some(stream))
     }
 
     /// Sends a credential.
     #[expect(clippy::disallowed_methods, reason = "to the unit that the manifest grants it to")]
     pub(super) fn give(mut self, secret: &Plaintext, patience: Duration) -> Sent {
-        self.answered = true;
+        let Some(stream) = self.0.take() else { return Sent::Gone };
         // As much at once as the system allows, without waiting for the reader.
         let most = MAX_CREDENTIAL.saturating_mul(2);
-        let _as_it_is = rustix::net::sockopt::set_socket_send_buffer_size(&self.stream, most);
-        let end = self.send(&mut std::iter::once(secret.expose()), patience);
-        self.done(end)
+        let _as_it_is = rustix::net::sockopt::set_socket_send_buffer_size(&stream, most);
+        Self::send(stream, secret.expose(), patience)
     }
 
-    /// Makes systemd refuse the credential.
-    pub(super) fn refuse(mut self, patience: Duration) -> Sent {
-        let end = self.send_too_much(patience);
-        self.done(end)
-    }
-
-    fn send_too_much(&mut self, patience: Duration) -> End {
-        self.answered = true;
-        let piece = vec![0_u8; PIECE];
-        self.send(&mut std::iter::repeat_n(piece.as_slice(), TOO_MANY_PIECES), patience)
-    }
-
-    fn send(&mut self, pieces: &mut dyn Iterator<Item = &[u8]>, patience: Duration) -> End {
+    fn send(stream: UnixStream, mut rest: &[u8], patience: Duration) -> Sent {
         let end = Instant::now().checked_add(patience);
-        for mut piece in pieces {
-            while !piece.is_empty() {
-                let left =
-                    end.map_or(patience, |end| end.saturating_duration_since(Instant::now()));
-                if left.is_zero() {
-                    return End::Slow;
+        while !rest.is_empty() {
+            let left = end.map_or(patience, |end| end.saturating_duration_since(Instant::now()));
+            if left.is_zero() {
+                return Sent::Slow(Unread { stream, refusal: None });
+            }
+            let timed = stream.set_write_timeout(Some(left));
+            match timed.and_then(|()| (&stream).write(rest)) {
+                Ok(sent) => rest = rest.get(sent..).unwrap_or_default(),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    return Sent::Slow(Unread { stream, refusal: None });
                 }
-                let timed = self.stream.set_write_timeout(Some(left));
-                match timed.and_then(|()| self.stream.write(piece)) {
-                    Ok(sent) => piece = piece.get(sent..).unwrap_or_default(),
-                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                    Err(error) if error.kind() == ErrorKind::WouldBlock => return End::Slow,
-                    Err(_) => return End::Gone,
-                }
+                Err(_) => return Sent::Gone,
             }
         }
-        End::All
+        Sent::All
     }
 
-    fn done(self, end: End) -> Sent {
-        match end {
-            End::All => Sent::All,
-            End::Gone => Sent::Gone,
-            End::Slow => Sent::Slow(Parked(self)),
-        }
+    /// Makes systemd refuse the credential, once and as long as it is told to [`Unread::go_on`].
+    pub(super) fn refuse(mut self) -> Option<Unread> {
+        self.0.take().map(|stream| Unread { stream, refusal: Some(TOO_MUCH) })
     }
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        if !self.answered {
-            self.send_too_much(AT_A_DROP);
-        }
+        let Some(stream) = self.0.take() else { return };
+        let _refused_as_far_as_it_goes = stream.set_write_timeout(Some(AT_A_DROP));
+        let mut unread = Unread { stream, refusal: Some(TOO_MUCH) };
+        while unread.send(SendFlags::empty()) {}
     }
 }
 
-#[derive(Clone, Copy)]
-enum End {
-    All,
-    Gone,
-    Slow,
-}
+impl Unread {
+    /// Sends what there is room for; whether the connection is to be kept still.
+    pub(super) fn go_on(&mut self) -> bool {
+        self.send(SendFlags::DONTWAIT)
+    }
 
-impl Parked {
+    fn send(&mut self, how: SendFlags) -> bool {
+        if let Some(left) = &mut self.refusal {
+            let piece = ZEROS.get(..*left).unwrap_or(&ZEROS);
+            match send(&self.stream, piece, how | SendFlags::NOSIGNAL) {
+                Ok(sent) => *left = left.saturating_sub(sent),
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) if how == SendFlags::DONTWAIT => {}
+                Err(_) => return false,
+            }
+        }
+        self.refusal != Some(0) && self.is_there()
+    }
+
+    /// What to wait for: room, or that the asker goes away, which is always told.
+    pub(super) fn watched(&self) -> PollFd<'_> {
+        let room = if self.refusal.is_some() { PollFlags::OUT } else { PollFlags::empty() };
+        PollFd::new(&self.stream, room)
+    }
+
+    /// Whether it is of no harm that the connection ends.
+    pub(super) fn is_refusal(&self) -> bool {
+        self.refusal.is_some()
+    }
+
     /// Whether the asker still has its end.
-    pub(super) fn is_there(&self) -> bool {
-        let mut watched = [PollFd::new(&self.0.stream, PollFlags::empty())];
+    fn is_there(&self) -> bool {
+        let mut watched = [PollFd::new(&self.stream, PollFlags::empty())];
         let now = Timespec { tv_sec: 0, tv_nsec: 0 };
         // Where the system does not say, it is taken to be there.
         let _unknown = poll(&mut watched, Some(&now));
@@ -132,10 +133,10 @@ impl Parked {
 }
 
 /// A refusal is sent until the asker has had enough, which systemd has beyond [`MAX_CREDENTIAL`].
-/// Should it ever take more, this is much more: 64 MiB.
-const TOO_MANY_PIECES: usize = 1024;
-const PIECE: usize = 64 * 1024;
-/// For an asker whose thread ended before it was answered.
+/// Should it ever take more, this is much more.
+const TOO_MUCH: usize = 64 * 1024 * 1024;
+static ZEROS: [u8; 16 * 1024] = [0; 16 * 1024];
+/// How long an asker may take for each piece whose thread ended before it was answered.
 const AT_A_DROP: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
@@ -144,22 +145,13 @@ mod tests {
 
     use super::*;
 
-    /// A connection whose socket holds little, and its other end.
-    fn connection() -> (Connection, UnixStream) {
-        let (stream, other) = UnixStream::pair().unwrap();
-        rustix::net::sockopt::set_socket_send_buffer_size(&stream, 4096).unwrap();
-        let address = stream.local_addr().unwrap();
-        (Connection::new(stream, address), other)
-    }
-
     #[test]
     fn half_a_credential_has_no_end() {
-        let (mut connection, mut other) = connection();
-        let bytes = vec![b'x'; MAX_CREDENTIAL];
-        let end = connection.send(&mut std::iter::once(&*bytes), Duration::from_millis(20));
-        connection.answered = true;
-        let Sent::Slow(parked) = connection.done(end) else { panic!("it did not fit") };
-        assert!(parked.is_there());
+        let (stream, mut other) = UnixStream::pair().unwrap();
+        rustix::net::sockopt::set_socket_send_buffer_size(&stream, 4096).unwrap();
+        let sent = Connection::send(stream, &[b'x'; MAX_CREDENTIAL], Duration::from_millis(20));
+        let Sent::Slow(mut unread) = sent else { panic!("it did fit") };
+        assert!(unread.go_on());
         other.set_nonblocking(true).unwrap();
         let mut read = 0_usize;
         let error = loop {
@@ -170,14 +162,16 @@ mod tests {
             }
         };
         assert_eq!(error.kind(), ErrorKind::WouldBlock);
+        assert!(unread.go_on());
         assert!(read < MAX_CREDENTIAL, "{read}");
         drop(other);
-        assert!(!parked.is_there());
+        assert!(!unread.go_on());
     }
 
     #[test]
     fn whatever_is_not_answered_is_refused() {
-        let (connection, other) = connection();
+        let (stream, other) = UnixStream::pair().unwrap();
+        let connection = Connection::new(stream);
         std::thread::scope(|scope| {
             let read = scope.spawn(|| {
                 let mut bytes = Vec::new();

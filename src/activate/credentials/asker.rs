@@ -2,14 +2,20 @@
 //! anybody can take; what proves it is kept by the kernel: the asker is root, and its process is in
 //! the control group of the very unit that it names. So even root inside of one unit, where
 //! its capabilities do not reach further, gets the credentials of that unit at most.
+//!
+//! The number of a process may be another's by the time it is looked at; so what counts is the process
+//! that the kernel noted with the connection, which must live on until it was looked at.
 
 use std::fmt;
+use std::os::fd::OwnedFd;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixStream};
 use std::path::PathBuf;
 
+use nix::sys::socket::{getsockopt, sockopt::PeerPidfd};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::sockopt::socket_peercred;
-use rustix::process::{Pid, Uid};
+use rustix::process::{Pid, PidfdFlags, Uid, pidfd_open};
 
 use crate::fsx::read_limited;
 
@@ -73,7 +79,12 @@ impl Host {
         if peer.uid != self.root {
             return Err(Unproven::User { asker, uid: peer.uid.as_raw() });
         }
-        let Some(groups) = self.groups(peer.pid) else { return Err(Unproven::Unknown(asker)) };
+        let process = process_of(stream, peer.pid);
+        let groups = self.groups(peer.pid);
+        // As long as it lives nobody else has its number.
+        let Some(groups) = groups.filter(|_| process.is_some_and(|process| lives(&process))) else {
+            return Err(Unproven::Unknown(asker));
+        };
         let own = self.groups(Pid::INIT).unwrap_or_default();
         let is_in = unit_of(&groups, &own);
         if is_in.as_deref() == Some(&asker.unit) {
@@ -89,6 +100,23 @@ impl Host {
         let text = read_limited(&folder.join("cgroup"), MAX_GROUPS).ok()?;
         String::from_utf8(text).ok()
     }
+}
+
+/// A hold on the process that has connected, with the number that it had then.
+fn process_of(stream: &UnixStream, number: Pid) -> Option<OwnedFd> {
+    match getsockopt(stream, PeerPidfd) {
+        Ok(process) => Some(process),
+        // Before Linux 6.5: whoever has the number now, which is moments later.
+        Err(nix::errno::Errno::ENOPROTOOPT) => pidfd_open(number, PidfdFlags::empty()).ok(),
+        // It is gone.
+        Err(_) => None,
+    }
+}
+
+/// Whether a process has not ended, pidfd_open(2).
+fn lives(process: &OwnedFd) -> bool {
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    poll(&mut [PollFd::new(process, PollFlags::IN)], Some(&now)) == Ok(0)
 }
 
 impl Asker {
@@ -165,7 +193,7 @@ impl fmt::Display for Unproven {
             ),
             Self::Unknown(asker) => write!(
                 f,
-                "who asked for `{}` of {} cannot be found out",
+                "who asked for `{}` of {} cannot be found out, or is gone",
                 asker.credential, asker.unit
             ),
         }

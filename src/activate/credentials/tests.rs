@@ -23,10 +23,14 @@ impl Machine {
         let folder = tempfile::tempdir().unwrap();
         let host = Host { root: rustix::process::getuid(), processes: folder.path().to_owned() };
         let machine = Self { folder, host };
-        let groups = format!("1:cpu:/\n0::/container/system.slice/system-a.slice/{unit}/sub\n");
-        machine.process(std::process::id(), &groups);
+        machine.is_in(unit);
         machine.process(1, "1:cpu:/\n0::/container/init.scope\n");
         machine
+    }
+
+    fn is_in(&self, unit: &str) {
+        let groups = format!("1:cpu:/\n0::/container/system.slice/system-a.slice/{unit}/sub\n");
+        self.process(std::process::id(), &groups);
     }
 
     fn process(&self, id: u32, groups: &str) {
@@ -51,33 +55,51 @@ impl Machine {
         self.from(&format!("{:x}{count:08x}/unit/{what}", std::process::id()))
     }
 
-    /// Serves while `ask` runs; gives the log, one line an event.
+    /// Serves while `ask` runs; gives the log, one line an event, in order of the alphabet.
     fn serve(
         &self,
         limits: Limits,
         open: &(dyn Fn(&Asker) -> Result<Plaintext, Denied> + Sync),
         ask: impl FnOnce(),
     ) -> Vec<String> {
-        let listener = UnixListener::bind(self.socket()).unwrap();
-        let (stop, stopper) = UnixStream::pair().unwrap();
         let log = Mutex::new(Vec::new());
         let tell = |event: &Event| log.lock().unwrap().push(format!("{event:?}"));
-        let serving = Serving { host: &self.host, limits, open, tell: &tell };
+        self.serve_and_tell(limits, open, &tell, ask);
+        let mut log = log.into_inner().unwrap();
+        // The asker has its answer before that is told.
+        log.sort();
+        log
+    }
+
+    fn serve_and_tell(
+        &self,
+        limits: Limits,
+        open: &(dyn Fn(&Asker) -> Result<Plaintext, Denied> + Sync),
+        tell: &(dyn Fn(&Event) + Sync),
+        ask: impl FnOnce(),
+    ) {
+        let listener = UnixListener::bind(self.socket()).unwrap();
+        let (stop, stopper) = UnixStream::pair().unwrap();
+        let serving = Serving { host: &self.host, limits, open, tell };
         std::thread::scope(|scope| {
             let served = scope.spawn(|| serve(&listener, stop.as_fd(), serving));
             ask();
             drop(stopper);
             served.join().unwrap().unwrap();
         });
-        log.into_inner().unwrap()
     }
 }
 
-fn asker_at(path: &Path, name: Option<&str>) -> UnixStream {
+fn bound(name: Option<&str>) -> OwnedFd {
     let fd: OwnedFd = socket(AddressFamily::UNIX, SocketType::STREAM, None).unwrap();
     if let Some(name) = name {
         bind(&fd, &SocketAddrUnix::new_abstract_name(name.as_bytes()).unwrap()).unwrap();
     }
+    fd
+}
+
+fn asker_at(path: &Path, name: Option<&str>) -> UnixStream {
+    let fd = bound(name);
     connect(&fd, &SocketAddrUnix::new(path).unwrap()).unwrap();
     fd.into()
 }
@@ -176,12 +198,12 @@ fn many_at_once_all_get_their_own() {
     let open = |asker: &Asker| Ok(Plaintext::copy_of(asker.credential.as_bytes()));
     let log = machine.serve(LIMITS, &open, || {
         let askers: Vec<_> =
-            (0..100).map(|n| (n, machine.ask(&format!("app.service/c{n}")))).collect();
+            (0..60).map(|n| (n, machine.ask(&format!("app.service/c{n}")))).collect();
         for (n, stream) in askers.into_iter().rev() {
             assert_eq!(taken(stream).unwrap(), format!("c{n}").into_bytes());
         }
     });
-    assert_eq!(log.len(), 100);
+    assert_eq!(log.len(), 60);
 }
 
 #[test]
@@ -194,24 +216,87 @@ fn one_that_does_not_read_holds_up_nobody_and_never_sees_an_end() {
     machine.serve(limits, &open, || {
         let hanging = machine.ask("app.service/refused");
         assert_eq!(taken(machine.ask("app.service/small")).unwrap(), b"value");
-        no_end(hanging);
+        assert_eq!(taken(hanging), None);
     });
 }
 
-/// Reads what is there; neither an end of file nor anything else follows.
-fn no_end(mut stream: UnixStream) {
-    stream.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
-    let mut bytes = vec![0; MAX_CREDENTIAL];
-    let mut read = 0_usize;
-    let error = loop {
-        match stream.read(&mut bytes) {
-            Ok(0) => panic!("an end after {read} bytes"),
-            Ok(more) => read = read.saturating_add(more),
-            Err(error) => break error,
+#[test]
+fn a_unit_that_asks_and_does_not_read_leaves_room_for_the_others() {
+    let machine = Machine::new("app.service");
+    let limits = Limits { at_once: 8, ..LIMITS };
+    let (end, ended) = (Mutex::new(false), std::sync::Condvar::new());
+    let open = |asker: &Asker| {
+        if asker.credential == "slow" {
+            let wait = ended.wait_while(end.lock().unwrap(), |end| !*end);
+            drop(wait.unwrap());
+        }
+        always(asker)
+    };
+    let crowded = AtomicUsize::new(0);
+    let tell = |event: &Event| {
+        if matches!(event, Event::Refused(_, Denied::Crowded)) {
+            crowded.fetch_add(1, Ordering::Relaxed);
         }
     };
-    assert_eq!(error.kind(), ErrorKind::WouldBlock);
-    assert!(read > 0);
+    let mut answer = None;
+    machine.serve_and_tell(limits, &open, &tell, || {
+        // In the name of another unit, then in its own.
+        let asked = ["other.service/slow", "app.service/slow"].map(|asked| [asked; 100]);
+        let kept: Vec<_> = asked.as_flattened().iter().map(|asked| machine.ask(asked)).collect();
+        // The number of a process is looked at when the connection is taken.
+        let begun = Instant::now();
+        while crowded.load(Ordering::Relaxed) < 36 && begun.elapsed() < Duration::from_secs(20) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        machine.is_in("other.service");
+        let asker = machine.ask("other.service/fast");
+        asker.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        let mut bytes = Vec::new();
+        answer = Some((&asker).read_to_end(&mut bytes).map(|_| bytes));
+        *end.lock().unwrap() = true;
+        ended.notify_all();
+        drop(kept);
+    });
+    assert_eq!(answer.unwrap().unwrap(), b"value");
+    assert_eq!(crowded.load(Ordering::Relaxed), 36);
+}
+
+#[test]
+fn who_has_the_number_of_one_that_asked_and_ended_gets_nothing() {
+    const CONNECT: &str = "SECRETCTL_TEST_CONNECT";
+    let name =
+        "activate::credentials::tests::who_has_the_number_of_one_that_asked_and_ended_gets_nothing";
+    if let Some(path) = std::env::var_os(CONNECT) {
+        connect(std::io::stdin(), &SocketAddrUnix::new(Path::new(&path)).unwrap()).unwrap();
+        return;
+    }
+    let machine = Machine::new("attacker.service");
+    let listener = UnixListener::bind(machine.socket()).unwrap();
+    let asker = bound(Some("1f/unit/app.service/db"));
+    let mut process = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", name])
+        .env(CONNECT, machine.socket())
+        .stdin(asker.try_clone().unwrap())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    assert!(process.wait().unwrap().success());
+    // As if systemd had given the number to one that it starts.
+    machine.process(process.id(), "0::/container/system.slice/app.service\n");
+    let (stop, stopper) = UnixStream::pair().unwrap();
+    let log = Mutex::new(Vec::new());
+    let tell = |event: &Event| log.lock().unwrap().push(format!("{event:?}"));
+    let open = |asker: &Asker| panic!("opened for {asker:?}");
+    let serving = Serving { host: &machine.host, limits: LIMITS, open: &open, tell: &tell };
+    std::thread::scope(|scope| {
+        let served = scope.spawn(|| serve(&listener, stop.as_fd(), serving));
+        let taken = taken(asker.into());
+        drop(stopper);
+        served.join().unwrap().unwrap();
+        assert_eq!(taken, None);
+    });
+    let log = log.into_inner().unwrap();
+    assert!(log[0].starts_with("Unproven(Unknown"), "{log:?}");
 }
 
 #[test]

@@ -229,6 +229,8 @@ impl Reading<'_> {
             identities,
             plugins: Vec::new(),
             gnupg,
+            // As its own program does.
+            key_services: true,
             host_public_keys: Vec::new(),
             secrets,
             templates,

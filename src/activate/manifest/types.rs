@@ -91,7 +91,8 @@ pub struct Store {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Identity {
-    /// An age identity file, or an SSH private key without a passphrase. Never in the Nix store.
+    /// An age identity file, an SSH private key, or what `gpg --export-secret-keys` writes, without a
+    /// passphrase. Never in the Nix store.
     pub file: IdentityPath,
     /// What it is used for.
     #[serde(default)]
@@ -104,7 +105,7 @@ pub struct Identity {
 #[serde(rename_all = "camelCase")]
 pub enum IdentityKind {
     /// For all that it can be used for; an ssh-ed25519 key also as the age key that `ssh-to-age`
-    /// makes of it.
+    /// makes of it, and an ssh-rsa key as the PGP key that `ssh-to-pgp` makes of it.
     #[default]
     Any,
 }

@@ -66,6 +66,13 @@ pub enum OpenProblem {
     NotAsked,
 }
 
+impl OpenProblem {
+    /// Whether a key service that nobody asked could open it.
+    pub fn awaits_service(&self) -> bool {
+        matches!(self, Self::Locked(locked) if locked.awaits_service())
+    }
+}
+
 impl fmt::Display for OpenProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::fsx::Folders;
+use crate::key::service::Services;
 
 /// A machine that knows one user and one group.
 struct Few;
@@ -53,7 +54,7 @@ fn pieces(
     let manifest = manifest(mode);
     let work = Work::of(&manifest, when);
     let folders = Folders::from_environment(&|_| None);
-    let values = Values::of(&manifest, &work, &folders);
+    let values = Values::of(&manifest, &work, &folders, Services::off());
     let request = Request { manifest: &manifest, work: &work, values: &values, when, accounts };
     let plan = plan(&request);
     let piece = |piece: &Piece| {

@@ -75,15 +75,15 @@ fn run(options: &Options, log: &Log) -> Result<ExitCode, Vec<Failure>> {
     let dry = variable("NIXOS_ACTION").is_some_and(|action| action == "dry-activate");
     // The first time there is nothing that could have changed.
     let before = manifest.stores.get(STORE).is_some_and(|store| store.link.as_path().exists());
-    let run = Run {
+    let mut run = Run {
         manifest: &manifest,
         when: When::Normal,
         dry,
         root_owns_all: options.ignore_passwd || dry,
     };
-    let carried = run.carry_out(log)?;
-    if before {
-        for store in &carried.stores {
+    loop {
+        let carried = run.carry_out(log)?;
+        for store in carried.stores.iter().filter(|_| before) {
             if manifest.logging.changes {
                 let lines = changes(&store.published);
                 ui::print(&lines).map_err(|error| ui::stdout_failure(&error))?;
@@ -93,8 +93,13 @@ fn run(options: &Options, log: &Log) -> Result<ExitCode, Vec<Failure>> {
                 would("reload", &store.published.reload);
             }
         }
+        // What this machine opens is in place, whatever services do now.
+        if carried.waits_for_network() {
+            run.when = When::Network;
+        } else {
+            return Ok(if carried.is_unfinished() { ExitCode::FAILURE } else { ExitCode::SUCCESS });
+        }
     }
-    Ok(if carried.is_unfinished() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 fn run_check(manifest: &Manifest, log: &Log) -> ExitCode {

@@ -63,6 +63,14 @@ pub(crate) fn deferred(deferred: &[Deferred<'_>]) -> Vec<Failure> {
     by_owner.into_iter().map(failure).collect()
 }
 
+/// What is left to the run that asks key services.
+pub(crate) fn waiting(waiting: &[Subject<'_>]) -> Option<String> {
+    let labels: Vec<String> = waiting.iter().map(label).collect();
+    let they = labels.join(", ");
+    (!labels.is_empty())
+        .then(|| format!("left until key services are asked over the network: {they}"))
+}
+
 /// Explains why secrets and templates are not installed anew, one message a file; and whether one of
 /// them has to be there.
 pub(crate) fn problems(
@@ -83,7 +91,7 @@ pub(crate) fn problems(
                 by_file.entry((source.file, source.format, said)).or_default().push(*what);
                 continue;
             }
-            (Why::Source, Subject::Template(_)) => continue,
+            (Why::Source, Subject::Template(_)) | (Why::Network, _) => continue,
             (Why::Value(problem), _) => problem.to_string(),
             (Why::Render(error), _) => error.to_string(),
             (Why::NoUser(name), _) => format!("there is no user `{name}`"),
@@ -95,7 +103,7 @@ pub(crate) fn problems(
             Why::NoUser(_) | Why::NoGroup(_) => {
                 Some("name one that this machine has, or a number".to_owned())
             }
-            Why::Source | Why::Value(_) | Why::Render(_) => None,
+            Why::Source | Why::Network | Why::Value(_) | Why::Render(_) => None,
         };
         explained.push((failure.maybe_hint(hint), what.required()));
     }
@@ -138,8 +146,9 @@ pub(crate) fn open_problem(problem: &OpenProblem, file: &Path, tried: &[Tried]) 
                 let what = format!("tried: {} ({})", entry.key.shown(), entry.reason);
                 failure = failure.detail(what);
             }
+            let hint = remedy().or_else(|| locked.remedy());
             needs_lines(failure, locked.needs().map(crate::key::wrapping::WrappingKey::shown))
-                .hint(remedy().unwrap_or_else(|| REKEY.to_owned()))
+                .hint(hint.unwrap_or_else(|| REKEY.to_owned()))
         }
         OpenProblem::NotEncrypted => Failure::new(format!("`{path}` is not encrypted")).hint(
             "if it holds a secret, take it for known, replace the value, and encrypt the new one",

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use clap::Args;
 
-use super::super::context::Context;
+use super::super::context::{Context, write};
 use super::super::explain::{Failure, replace_error};
 use super::super::{Done, Outcome, ui};
 use super::{asked, path_of, patterns, top};
@@ -33,6 +33,14 @@ impl Install {
     pub(super) fn run(self, context: &Context) -> Outcome {
         let scope = if self.global { "--global" } else { "--local" };
         let top = if self.global { None } else { Some(top(context)?) };
+        if let Some(file) = top.as_ref().map(|top| top.join(".gitattributes"))
+            && file.is_symlink()
+        {
+            let shown = ui::shown(&file);
+            return Err(Failure::new(format!("`{shown}` is a link, which git does not follow"))
+                .hint("nothing was set; put a file in its place")
+                .into());
+        }
         for (name, value) in SETTINGS {
             asked(context, &["config", scope, name, value].map(OsStr::new))?;
         }
@@ -87,11 +95,7 @@ fn append(file: &Path, mut text: String, lines: &[String]) -> Result<(), Failure
         text.push_str(line);
         text.push('\n');
     }
-    let written = Staged::new(file).and_then(|mut staged| {
-        staged.put(text.as_bytes())?;
-        staged.commit()
-    });
-    written.map_err(|error| replace_error(&error))
+    write(file, None, text.as_bytes())
 }
 
 /// Sets the hook where there is none; one of somebody else stays.
@@ -122,10 +126,10 @@ fn hook(context: &Context) -> Result<(), Failure> {
 /// What `.git/config` gets. The plaintext that `textconv` prints must not be cached: git would
 /// keep it in notes of the repository.
 const SETTINGS: [(&str, &str); 4] = [
-    ("diff.secretctl.textconv", "secretctl git textconv"),
+    ("diff.secretctl.textconv", "secretctl git textconv --"),
     ("diff.secretctl.cachetextconv", "false"),
     ("merge.secretctl.name", "secret files, by their content"),
-    ("merge.secretctl.driver", "secretctl git merge %O %A %B %L %P"),
+    ("merge.secretctl.driver", "secretctl git merge %O %A %B %L -- %P"),
 ];
 const ATTRIBUTES: &str = "-text diff=secretctl merge=secretctl";
 const COMMAND: &str = "secretctl git pre-commit";

@@ -6,10 +6,11 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::super::explain::{Failure, replace_error};
+use super::super::context::write as put;
+use super::super::explain::Failure;
 use super::option_file;
 use super::told::Told;
-use crate::fsx::{Staged, read_limited};
+use crate::fsx::read_limited;
 use crate::scan::memory::hex;
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -62,12 +63,7 @@ pub(super) fn write(file: &Path, told: &Told) -> Result<(), Failure> {
     findings.dedup();
     let text = serde_json::to_string_pretty(&File { version: 1, key, findings });
     let text = text.map_err(|error| Failure::new(error.to_string()))?;
-    let written = Staged::new(file).and_then(|mut staged| {
-        staged.put(text.as_bytes())?;
-        staged.put(b"\n")?;
-        staged.commit()
-    });
-    written.map_err(|error| replace_error(&error))
+    put(file, None, format!("{text}\n").as_bytes())
 }
 
 fn unhex(text: &str) -> Option<[u8; 32]> {

@@ -14,6 +14,7 @@ use crate::activate::manifest::{Credential, Manifest, Secret, Source};
 use crate::activate::open::open_all;
 use crate::format::keys::Keys;
 use crate::fsx::read_plaintext;
+use crate::key::service::Services;
 use crate::plaintext::Plaintext;
 use crate::scan::needle::{Known, NotSearched};
 use crate::work::secret::MAX_IN_MEMORY;
@@ -98,7 +99,7 @@ impl Collected {
         let credentials = services.flat_map(|service| service.credentials.values());
         let sources: BTreeSet<Source> =
             secrets.chain(credentials.map(Credential::source)).collect();
-        let opened = open_all(&manifest, &sources);
+        let opened = open_all(&manifest, &sources, Services::off());
         for source in sources {
             match opened.value(&source) {
                 Ok(value) => {

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::super::ui;
 use super::told::{Found, Leak, Told};
 use super::words;
 use crate::scan::finding::{Inside, Step};
@@ -54,7 +55,7 @@ pub(super) fn lines(told: &Told) -> String {
         "rememberedPaths": told.remembered,
         "remedies": words::REMEDIES,
     }));
-    lines.iter().fold(String::new(), |text, line| text + &line.to_string() + "\n")
+    lines.iter().fold(String::new(), |text, line| text + &ui::plain_json(&line.to_string()) + "\n")
 }
 
 fn leak(leak: &Leak) -> Value {

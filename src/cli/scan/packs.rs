@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::super::context::Context;
-use super::super::explain::{Around, Failure, problem, replace_error};
+use super::super::context::{Context, write};
+use super::super::explain::{Around, Failure, problem};
 use super::super::ui::{say, shown};
 use super::super::{Done, Outcome};
 use super::known::Collected;
 use super::{NeedleOptions, option_file, words};
-use crate::fsx::{Staged, read_limited, read_plaintext};
+use crate::fsx::{read_limited, read_plaintext};
 use crate::key::Recipient;
 use crate::plaintext::Plaintext;
 use crate::scan::needle::Origin;
@@ -114,6 +114,9 @@ pub(super) fn make(
     if let Some(error) = failed {
         return Err(Failure::new(format!("the system gives no random bytes: {error}")).into());
     }
+    if made.legend.is_empty() {
+        return Err(super::known::nothing(&collected.closed, &made.uncovered).into());
+    }
     let sealed = sealed(context, &key.to_text(), &recipients)?;
     let legend: BTreeMap<String, Vec<(&str, &str)>> = made
         .legend
@@ -130,11 +133,7 @@ pub(super) fn make(
     for (file, bytes) in
         [(&key_file, &sealed), (&legend_file, &legend), (&file.to_owned(), &made.pack)]
     {
-        let written = Staged::new(file).and_then(|mut staged| {
-            staged.put(bytes)?;
-            staged.commit()
-        });
-        written.map_err(|error| replace_error(&error))?;
+        write(file, None, bytes)?;
     }
     for one in &made.uncovered {
         say(&format!("note: not in the pack: {}", words::not_searched(one)));

@@ -90,9 +90,9 @@ pub(super) fn summary(told: &Told) {
         say(&format!("note: {allowed} findings and {gaps} gaps are allowed or in the baseline"));
     }
     let mut line = format!(
-        "{} secrets looked for in {} files, {}",
-        told.secrets,
-        told.files,
+        "{} looked for in {}, {}",
+        counted(told.secrets as u64, "secret"),
+        counted(told.files, "file"),
         words::bytes(told.bytes)
     );
     if told.signed.paths > 0 {
@@ -108,10 +108,14 @@ pub(super) fn summary(told: &Told) {
     }
     say(&line);
     say(&match told.counted().count() {
+        0 if !told.closed.is_empty() => "nothing found of the secrets that were opened".to_owned(),
         0 => "nothing found".to_owned(),
-        1 => "1 finding".to_owned(),
-        count => format!("{count} findings"),
+        count => counted(count as u64, "finding"),
     });
+}
+
+fn counted(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 fn listed(lines: &[String], what: &str) {

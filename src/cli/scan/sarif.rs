@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
+use super::super::ui;
 use super::allow::Verdict;
 use super::machine::{kind, severity};
 use super::told::{Leak, Told};
@@ -31,7 +32,7 @@ pub(super) fn document(told: &Told) -> String {
         .incomplete()
         .into_iter()
         .map(|(place, why)| {
-            json!({ "level": "error", "message": { "text": format!("{place}: {why}") } })
+            json!({ "level": "error", "message": { "text": without_links(&format!("{place}: {why}")) } })
         })
         .collect();
     let document = json!({
@@ -51,7 +52,7 @@ pub(super) fn document(told: &Told) -> String {
             "columnKind": "utf16CodeUnits",
         }],
     });
-    format!("{document:#}\n")
+    ui::plain_json(&format!("{document:#}")) + "\n"
 }
 
 fn result(leak: &Leak, kinds: &[String]) -> Value {
@@ -76,7 +77,7 @@ fn result(leak: &Leak, kinds: &[String]) -> Value {
         "ruleId": rule,
         "ruleIndex": index,
         "level": level,
-        "message": { "text": message },
+        "message": { "text": without_links(&message) },
         "locations": locations,
         "partialFingerprints": { "secretctl/v1": leak.id },
         "properties": {
@@ -110,6 +111,11 @@ fn location(leak: &Leak, file: &std::path::Path) -> Value {
         None => return json!({ "physicalLocation": { "artifactLocation": { "uri": uri } } }),
     };
     json!({ "physicalLocation": { "artifactLocation": { "uri": uri }, "region": region } })
+}
+
+/// A message in which no name makes a link (SARIF 2.1.0, 3.11.6).
+fn without_links(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('[', "\\[").replace(']', "\\]")
 }
 
 /// A path in a URI (RFC 3986).

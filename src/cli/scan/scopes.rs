@@ -124,6 +124,7 @@ pub(super) fn plan(
         plan.add_store(places, Some(names), filter);
     }
     if let Some(folder) = &options.logs {
+        let folder = folder.as_deref().map(real).transpose()?;
         plan.add_logs(folder.as_ref().unwrap_or(&places.logs), filter);
     }
     if let Some(folder) = &options.eval_cache {

@@ -211,7 +211,7 @@ fn begins_armored(source: &mut dyn BufRead) -> io::Result<bool> {
                     ArmorError { line: 0, what },
                 ));
             }
-            return Ok(start.first() == Some(&b'-') && !begins_yaml(start));
+            return Ok(start.first() == Some(&b'-') && !begins_yaml(start) && !begins_key(start));
         }
         skipped = skipped.saturating_add(blank);
         if skipped > armor::LEADING {
@@ -225,6 +225,15 @@ fn begins_armored(source: &mut dyn BufRead) -> io::Result<bool> {
 fn begins_yaml(start: &[u8]) -> bool {
     let behind = start.strip_prefix(b"---");
     behind.is_some_and(|behind| behind.first().is_none_or(u8::is_ascii_whitespace))
+}
+
+/// Armor of something else: a private key in PEM, or a certificate.
+fn begins_key(start: &[u8]) -> bool {
+    let label = start.strip_prefix(b"-----BEGIN ").unwrap_or_default();
+    let words = label.iter().take_while(|byte| byte.is_ascii_uppercase() || **byte == b' ').count();
+    words > 0
+        && !label.starts_with(b"AGE ")
+        && label.get(words..).unwrap_or_default().starts_with(b"-----")
 }
 
 struct PlaintextSink(Plaintext);

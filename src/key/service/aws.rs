@@ -15,12 +15,12 @@ use reqsign_core::SignRequest;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use super::borrowed::context;
+use super::borrowed::Borrowed;
 use super::error::Trouble;
 use super::http::{Answer, Call, Http, Tls};
 use super::said::both;
 use super::surroundings::Surroundings;
-use super::text::{Text, body, decoded, encoded, hex, parsed, quoted};
+use super::text::{self, Text, body, encoded, hex, parsed, quoted, unwrapped, wrapped_text};
 use crate::plaintext::Plaintext;
 
 /// AWS in a run: each role and profile is asked for its credentials once.
@@ -66,9 +66,7 @@ impl Aws {
     ) -> Result<String, Trouble> {
         let text = encoded(secret);
         let answer = self.ask(around, key, "TrentService.Encrypt", "Plaintext", &text)?;
-        let blob: Encrypted<'_> = parsed(&answer.body)?;
-        decoded(&blob.ciphertext_blob, &BASE64_STANDARD)?;
-        Ok(blob.ciphertext_blob.into_owned())
+        wrapped_text(&answer)
     }
 
     /// Unwraps what KMS has wrapped.
@@ -82,8 +80,7 @@ impl Aws {
         enc: &str,
     ) -> Result<Plaintext, Trouble> {
         let answer = self.ask(around, key, "TrentService.Decrypt", "CiphertextBlob", enc)?;
-        let secret: Decrypted<'_> = parsed(&answer.body)?;
-        decoded(&secret.plaintext, &BASE64_STANDARD)
+        unwrapped(&answer, &BASE64_STANDARD)
     }
 
     fn ask(
@@ -116,8 +113,7 @@ impl Aws {
             signed(around, http, &signer, &credential, &url, &headers, body)
         };
         let busy = |answer: &Answer| answer.is_busy() || is_throttled(answer);
-        let answer = http.insist(around, &busy, &call)?;
-        if answer.is_good() { Ok(answer) } else { Err(refusal(&answer, &credential, &value)) }
+        http.insist(around, &busy, &call, &|answer| refusal(answer, &credential, &value))
     }
 
     /// The credentials for a key, found once; those who come meanwhile wait.
@@ -141,8 +137,7 @@ impl Aws {
         if let Some(found) = place.as_ref() {
             return found.clone();
         }
-        let context = context(around, http);
-        let found = credentials::find(around, http, &context, &who.profile, region);
+        let found = credentials::find(around, http, &who.profile, region);
         let found = match (found, &who.role) {
             (Ok(first), Some(role)) => {
                 let session = sts::session_name();
@@ -154,20 +149,6 @@ impl Aws {
         };
         place.insert(found).clone()
     }
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Encrypted<'a> {
-    #[serde(borrow)]
-    ciphertext_blob: Text<'a>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Decrypted<'a> {
-    #[serde(borrow)]
-    plaintext: Text<'a>,
 }
 
 #[derive(Deserialize)]
@@ -185,13 +166,10 @@ pub(super) fn read(answer: &Answer, secret: &Plaintext) -> Vec<Trouble> {
     let access_key_id = "AKIAIOSFODNN7EXAMPLE".to_owned();
     let credential =
         Credential { access_key_id, secret_access_key, session_token: None, expires_in: None };
-    let sealed = parsed::<Encrypted<'_>>(&answer.body)
-        .and_then(|sealed| decoded(&sealed.ciphertext_blob, &BASE64_STANDARD));
-    let open = parsed::<Decrypted<'_>>(&answer.body)
-        .and_then(|open| decoded(&open.plaintext, &BASE64_STANDARD));
-    let role = sts::credentials_in(answer, &credential, "arn:aws:iam::1:role/r");
-    let errors = [sealed.err(), open.err(), role.err(), Some(refusal(answer, &credential, ""))];
-    errors.into_iter().flatten().collect()
+    let mut troubles = text::read(answer, &BASE64_STANDARD);
+    troubles.extend(sts::credentials_in(answer, &[secret], "arn:aws:iam::1:role/r").err());
+    troubles.push(refusal(answer, &credential, ""));
+    troubles
 }
 
 /// A request with its signature, which is of this moment.
@@ -215,7 +193,7 @@ fn signed(
     }
     let request = request.body(()).map_err(|_| Trouble::Name("its address is not one"))?;
     let (mut head, ()) = request.into_parts();
-    let context = context(around, http);
+    let context = Borrowed::new(around, http).context;
     pollster::block_on(signer.sign_request(&context, &mut head, Some(credential), None))
         .map_err(|_| Trouble::Credentials("they cannot sign, or have run out".to_owned()))?;
     let headers = head.headers.iter();
@@ -257,12 +235,7 @@ fn endpoint(
     partition: &str,
     region: &str,
 ) -> String {
-    let ignored = around.variable("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS") == Some("true");
-    let named = around
-        .variable(&format!("AWS_ENDPOINT_URL_{}", service.to_uppercase()))
-        .or_else(|| around.variable("AWS_ENDPOINT_URL"))
-        .or_else(|| profile.get("endpoint_url"));
-    if let Some(named) = named.filter(|_| !ignored) {
+    if let Some(named) = named_endpoint(around, profile, service) {
         return format!("{}/", named.trim_end_matches('/'));
     }
     let yes = |variable: &str, name: &str| {
@@ -284,6 +257,21 @@ fn endpoint(
     format!("https://{service}{fips}.{region}.{domain}/")
 }
 
+/// What variables or the profile say of where a service is.
+fn named_endpoint<'a>(
+    around: &'a Surroundings,
+    profile: &'a profile::Profile,
+    service: &str,
+) -> Option<&'a str> {
+    if around.variable("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS") == Some("true") {
+        return None;
+    }
+    around
+        .variable(&format!("AWS_ENDPOINT_URL_{}", service.to_uppercase()))
+        .or_else(|| around.variable("AWS_ENDPOINT_URL"))
+        .or_else(|| profile.get("endpoint_url"))
+}
+
 fn tls(around: &Surroundings) -> Tls {
     Tls { authorities: around.variable("AWS_CA_BUNDLE").map(Into::into), certificate: None }
 }
@@ -294,10 +282,8 @@ fn code<'a>(refusal: &'a Refusal<'_>) -> &'a str {
 }
 
 fn is_throttled(answer: &Answer) -> bool {
-    let codes =
-        ["ThrottlingException", "Throttling", "RequestLimitExceeded", "LimitExceededException"];
     answer.status == 400
-        && parsed::<Refusal<'_>>(&answer.body).is_ok_and(|r| codes.contains(&code(&r)))
+        && parsed::<Refusal<'_>>(&answer.body).is_ok_and(|r| THROTTLED.contains(&code(&r)))
 }
 
 fn refusal(answer: &Answer, credential: &Credential, sent: &str) -> Trouble {
@@ -335,6 +321,9 @@ fn refusal(answer: &Answer, credential: &Credential, sent: &str) -> Trouble {
         "UnrecognizedClientException" | "InvalidClientTokenId" | "InvalidAccessKeyId" => {
             Some("the access key is not known there: look at the profile and the region")
         }
+        code if THROTTLED.contains(&code) => {
+            Some("it is asked too often: try again later, or have the quota raised")
+        }
         _ => None,
     };
     // Words about signatures repeat the request, and with it the token of the session.
@@ -349,4 +338,17 @@ fn refusal(answer: &Answer, credential: &Credential, sent: &str) -> Trouble {
     Trouble::Refused { status: answer.status, said, remedy }
 }
 
+/// Codes that ask to come back later (`retry.DefaultThrottleErrorCodes` of the SDK for Go).
+const THROTTLED: [&str; 10] = [
+    "Throttling",
+    "ThrottlingException",
+    "ThrottledException",
+    "RequestThrottled",
+    "RequestThrottledException",
+    "RequestLimitExceeded",
+    "LimitExceededException",
+    "TooManyRequestsException",
+    "PriorRequestNotComplete",
+    "SlowDown",
+];
 const FORM: &str = "it is not of the form arn:aws:kms:REGION:ACCOUNT:key/ID";

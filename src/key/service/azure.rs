@@ -10,7 +10,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use base64::Engine;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use base64::alphabet;
+use base64::engine::general_purpose::NO_PAD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose};
 use rsa::{BigUint, Oaep, RsaPublicKey};
 use serde::Deserialize;
 
@@ -18,7 +20,7 @@ use super::error::Trouble;
 use super::http::{Answer, Call, Http, Tls, host_of};
 use super::said::both;
 use super::surroundings::Surroundings;
-use super::text::{Text, body, decoded, parsed, quoted};
+use super::text::{self, Text, body, parsed, quoted, unwrapped};
 use crate::plaintext::Plaintext;
 
 /// Azure in a run.
@@ -77,7 +79,7 @@ impl Azure {
             secret.expose(),
         );
         let sealed = sealed.map_err(|_| Trouble::Answer("the key is too short for a data key"))?;
-        Ok(Wrapped { enc: BASE64_URL_SAFE_NO_PAD.encode(sealed), version: public.version })
+        Ok(Wrapped { enc: URL_SAFE.encode(sealed), version: public.version })
     }
 
     /// Unwraps what a key has wrapped.
@@ -99,8 +101,7 @@ impl Azure {
             &way,
             Some(&["{\"alg\":\"RSA-OAEP-256\",\"value\":", &value, "}"]),
         )?;
-        let Decrypted { value } = parsed(&answer.body)?;
-        decoded(value.trim_end_matches('='), &BASE64_URL_SAFE_NO_PAD)
+        unwrapped(&answer, &URL_SAFE)
     }
 
     fn public(&self, around: &Arc<Surroundings>, key: &Key<'_>) -> Result<Public, Trouble> {
@@ -145,8 +146,7 @@ impl Azure {
             let (url, body) = (url.clone(), parts.map(body));
             Ok(Call { method, url, headers, body, for_credentials: false })
         };
-        let answer = http.insist(around, &Answer::is_busy, &call)?;
-        if answer.is_good() { Ok(answer) } else { Err(refusal(&answer, &token)) }
+        http.insist(around, &Answer::is_busy, &call, &|answer| refusal(answer, &token))
     }
 }
 
@@ -158,8 +158,7 @@ impl Public {
             return Err(Trouble::Name("it is no RSA key, and only those can wrap"));
         }
         let number = |text: &Option<Text<'_>>| {
-            let text = text.as_deref().unwrap_or_default().trim_end_matches('=');
-            let bytes = BASE64_URL_SAFE_NO_PAD.decode(text);
+            let bytes = URL_SAFE.decode(text.as_deref().unwrap_or_default());
             bytes
                 .map(|bytes| BigUint::from_bytes_be(&bytes))
                 .map_err(|_| Trouble::Answer("the key is not Base64"))
@@ -177,18 +176,11 @@ impl Public {
 
 /// All that is read of an answer.
 pub(super) fn read(answer: &Answer, secret: &Plaintext) -> Vec<Trouble> {
-    let open = parsed::<Decrypted<'_>>(&answer.body)
-        .and_then(|open| decoded(open.value.trim_end_matches('='), &BASE64_URL_SAFE_NO_PAD));
-    let token = credentials::token_in(&answer.body);
-    let errors =
-        [Public::of(answer, "").err(), open.err(), token.err(), Some(refusal(answer, secret))];
-    errors.into_iter().flatten().collect()
-}
-
-#[derive(Deserialize)]
-struct Decrypted<'a> {
-    #[serde(borrow)]
-    value: Text<'a>,
+    let mut troubles = text::read(answer, &URL_SAFE);
+    troubles.extend(Public::of(answer, "").err());
+    troubles.extend(credentials::token_in(&answer.body).err());
+    troubles.push(refusal(answer, secret));
+    troubles
 }
 
 #[derive(Deserialize)]
@@ -209,13 +201,13 @@ struct Jwk<'a> {
     e: Option<Text<'a>>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
 struct Refusal<'a> {
     #[serde(borrow)]
     error: Status<'a>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
 struct Status<'a> {
     #[serde(borrow, default)]
     code: Text<'a>,
@@ -252,15 +244,14 @@ fn check(around: &Surroundings, key: &Key<'_>) -> Result<String, Trouble> {
 }
 
 fn refusal(answer: &Answer, token: &Plaintext) -> Trouble {
-    let Ok(Refusal { error }) = parsed::<Refusal<'_>>(&answer.body) else {
-        return Trouble::Refused { status: answer.status, said: String::new(), remedy: None };
-    };
+    let Refusal { error } = parsed(&answer.body).unwrap_or_default();
     let remedy = match answer.status {
         401 => Some("the token is not taken there: run `az login`, and look at the tenant"),
         403 => Some(
             "ask for the role `Key Vault Crypto User`, or for get, encrypt and decrypt of keys in \
              the access policy of the vault; the key may also be disabled",
         ),
+        400 => Some("what the file holds may be of another key or version"),
         404 => Some("look at name and version of the key, and whether it was deleted"),
         _ => None,
     };
@@ -268,6 +259,11 @@ fn refusal(answer: &Answer, token: &Plaintext) -> Trouble {
     Trouble::Refused { status: answer.status, said, remedy }
 }
 
+/// As Azure writes it, without padding, and with or without it to be read.
+const URL_SAFE: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::URL_SAFE,
+    NO_PAD.with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
 /// What the hosts of vaults end in, in the clouds of Azure, and what a token is asked for.
 const CLOUDS: [&str; 8] = [
     "vault.azure.net",

@@ -1,37 +1,92 @@
-//! What the crates that find credentials may use of us: files, variables, programs, and the one
-//! client. They ask in the manner of futures; everything is done at once.
+//! What the crates that find credentials may use of us: files, variables, and the one client. They ask in the manner of futures; everything is done at once.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqsign_core::{
-    CommandExecute, CommandOutput, Context, Env, Error, FileRead, HttpSend, Result,
-};
+use reqsign_core::{Context, Env, Error, ErrorKind, FileRead, HttpSend, ProvideCredential};
 
 use super::error::Trouble;
-use super::http::{Call, Http};
+use super::http::{Call, Http, host_of, is_metadata};
+use super::said::oauth_code;
 use super::surroundings::Surroundings;
+use crate::key::wrapping::on_one_line;
 use crate::plaintext::Plaintext;
-use crate::process::credential_command;
 
 /// The surroundings as these crates take them.
-pub(super) fn context(around: &Arc<Surroundings>, http: &Arc<Http>) -> Context {
-    let lent = Lent { around: Arc::clone(around), http: Arc::clone(http) };
-    Context::new()
-        .with_env(lent.clone())
-        .with_file_read(lent.clone())
-        .with_http_send(lent.clone())
-        .with_command_execute(lent)
+pub(super) struct Borrowed {
+    /// For whoever signs.
+    pub(super) context: Context,
+    told: Arc<Mutex<String>>,
+}
+
+impl Borrowed {
+    /// Lends them.
+    pub(super) fn new(around: &Arc<Surroundings>, http: &Arc<Http>) -> Self {
+        let told = Arc::new(Mutex::default());
+        let (around, http) = (Arc::clone(around), Arc::clone(http));
+        let lent = Lent { around, http, told: Arc::clone(&told) };
+        let context =
+            Context::new().with_env(lent.clone()).with_file_read(lent.clone()).with_http_send(lent);
+        Self { context, told }
+    }
+
+    /// Has one of the crates look for credentials.
+    ///
+    /// # Errors
+    /// As [`Borrowed::trouble`].
+    pub(super) fn find<T>(
+        &self,
+        provider: &impl ProvideCredential<Credential = T>,
+    ) -> Result<Option<T>, Trouble> {
+        let found = pollster::block_on(provider.provide_credential(&self.context));
+        found.map_err(|error| self.trouble(error.kind()))
+    }
+
+    /// As [`Borrowed::find`]; `none` says what it means that something is not set up.
+    ///
+    /// # Errors
+    /// As [`Borrowed::trouble`].
+    pub(super) fn find_or<T>(
+        &self,
+        provider: &impl ProvideCredential<Credential = T>,
+        none: impl Fn() -> Trouble,
+    ) -> Result<T, Trouble> {
+        match pollster::block_on(provider.provide_credential(&self.context)) {
+            Ok(Some(found)) => Ok(found),
+            Ok(None) => Err(none()),
+            Err(error) if error.kind() == ErrorKind::ConfigInvalid => Err(none()),
+            Err(error) => Err(self.trouble(error.kind())),
+        }
+    }
+
+    /// Why there are none. The words of these crates may hold what a file or a service said, so
+    /// what went wrong last on the way to them is told.
+    pub(super) fn trouble(&self, kind: ErrorKind) -> Trouble {
+        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Trouble::Credentials(match (told.as_str(), kind) {
+            ("", ErrorKind::CredentialInvalid) => "they have run out, or are none".to_owned(),
+            ("", _) => "what is found is not of a form that is known".to_owned(),
+            _ => told,
+        })
+    }
 }
 
 #[derive(Clone)]
 struct Lent {
     around: Arc<Surroundings>,
     http: Arc<Http>,
+    /// What went wrong last.
+    told: Arc<Mutex<String>>,
+}
+
+impl Lent {
+    fn tell(&self, what: &str) {
+        *self.told.lock().unwrap_or_else(PoisonError::into_inner) = on_one_line(what);
+    }
 }
 
 impl fmt::Debug for Lent {
@@ -56,17 +111,21 @@ impl Env for Lent {
 
 impl FileRead for Lent {
     #[expect(clippy::disallowed_methods, reason = "credentials, to the crate that asked for them")]
-    async fn file_read(&self, path: &str) -> Result<Vec<u8>> {
+    async fn file_read(&self, path: &str) -> reqsign_core::Result<Vec<u8>> {
         let content = self.around.read(Path::new(path));
-        content
-            .map(|content| content.expose().to_vec())
-            .map_err(|error| Error::config_invalid(format!("{path}: {error}")))
+        content.map(|content| content.expose().to_vec()).map_err(|error| {
+            self.tell(&format!("{path}: {error}"));
+            Error::config_invalid("a file cannot be read")
+        })
     }
 }
 
 impl HttpSend for Lent {
     #[expect(clippy::disallowed_methods, reason = "an answer, to the crate that asked")]
-    async fn http_send(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>> {
+    async fn http_send(
+        &self,
+        request: http::Request<Bytes>,
+    ) -> reqsign_core::Result<http::Response<Bytes>> {
         let (head, body) = request.into_parts();
         let method = match head.method.as_str() {
             "GET" => "GET",
@@ -78,30 +137,29 @@ impl HttpSend for Lent {
             .iter()
             .map(|(name, value)| (name.as_str().to_owned(), Plaintext::copy_of(value.as_bytes())));
         let url = head.uri.to_string();
+        let host = host_of(&url).unwrap_or_default();
         // Machines without a service of metadata should not wait long to learn it.
-        let patience = if url.starts_with("http://169.254.") { SHORT } else { LONG };
+        let patience = if is_metadata(&host) { SHORT } else { LONG };
+        let sent = Plaintext::copy_of(&body);
         let body = (!body.is_empty()).then(|| Plaintext::copy_of(&body));
-        let headers = headers.collect();
+        let headers: Vec<_> = headers.collect();
+        let secrets: Vec<Plaintext> =
+            headers.iter().map(|(_, value)| Plaintext::copy_of(value.expose())).collect();
         let call = Call { method, url, headers, body, for_credentials: true };
         let answer = self.http.ask_within(&self.around, call, patience);
-        let answer = answer.map_err(|trouble| Error::unexpected(words(&trouble)))?;
+        let answer = answer.map_err(|trouble| {
+            self.tell(&format!("{host}: {}", words(&trouble)));
+            Error::unexpected("no answer")
+        })?;
+        if !answer.is_good() {
+            let secrets: Vec<&Plaintext> = secrets.iter().chain([&sent]).collect();
+            let code = oauth_code(&answer.body, &secrets);
+            self.tell(format!("{host} refuses (HTTP {}) {code}", answer.status).trim_end());
+        }
         let mut response = http::Response::new(Bytes::copy_from_slice(answer.body.expose()));
         *response.status_mut() = http::StatusCode::from_u16(answer.status).unwrap_or_default();
         *response.headers_mut() = answer.headers;
         Ok(response)
-    }
-}
-
-impl CommandExecute for Lent {
-    #[expect(clippy::disallowed_methods, reason = "credentials, to the crate that asked for them")]
-    async fn command_execute<'a>(
-        &'a self,
-        program: &'a str,
-        args: &'a [&'a str],
-    ) -> Result<CommandOutput> {
-        let output = credential_command(program, args, &self.around.path)
-            .map_err(|error| Error::config_invalid(error.to_string()))?;
-        Ok(CommandOutput { status: 0, stdout: output.expose().to_vec(), stderr: Vec::new() })
     }
 }
 

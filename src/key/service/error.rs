@@ -71,7 +71,8 @@ impl ServiceError {
     pub fn remedy(&self) -> Option<String> {
         let text = match &self.trouble {
             Trouble::Off => {
-                "on a target nobody is asked over a network: give the file a reader whose key is there"
+                "give the file a reader whose key is on this machine, or have \
+                 `secretctl.keyServices.enable` ask for it when there is a network"
             }
             Trouble::Forbidden { address } => {
                 return Some(format!(
@@ -89,7 +90,8 @@ impl ServiceError {
                      with `aws sso login`"
                 }
                 WrappingKind::GcpKms => {
-                    "run `gcloud auth application-default login`, or set GOOGLE_CREDENTIALS"
+                    "run `gcloud auth application-default login`, or set GOOGLE_CREDENTIALS, and \
+                     look at the clock of this machine"
                 }
                 WrappingKind::HcKms => {
                     "set HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK, or write \
@@ -107,8 +109,14 @@ impl ServiceError {
                  own set SSL_CERT_FILE; more time gives SECRETCTL_KEY_SERVICES_TIMEOUT"
             }
             Trouble::Redirect => "name the address that it points to, if you trust that one",
-            Trouble::Refused { remedy, .. } => return remedy.map(str::to_owned),
-            Trouble::Name(_) | Trouble::Answer(_) => return None,
+            Trouble::Refused { remedy: Some(remedy), .. } => remedy,
+            Trouble::Refused { status: 429 | 500..=599, .. } => {
+                "it has too much to do, or has trouble of its own: try again later"
+            }
+            Trouble::Answer(_) => {
+                "look whether the service is at that address, and what a proxy makes of its answers"
+            }
+            Trouble::Refused { .. } | Trouble::Name(_) => return None,
         };
         Some(text.to_owned())
     }

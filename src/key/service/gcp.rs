@@ -3,22 +3,23 @@
 //! `GOOGLE_OAUTH_ACCESS_TOKEN`; application default credentials) and in its variables for other
 //! endpoints. `SOPS_GCP_KMS_CLIENT_TYPE` has no meaning here: REST is all there is.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use base64::prelude::BASE64_STANDARD;
-use reqsign_core::{Context, ProvideCredential, SignRequest};
+use reqsign_core::SignRequest;
 use reqsign_google::{
-    Credential, DefaultCredentialProvider, RequestSigner, StaticCredentialProvider, Token,
+    Credential, FileCredentialProvider, RequestSigner, StaticCredentialProvider, Token,
+    VmMetadataCredentialProvider,
 };
 use serde::Deserialize;
 
-use super::borrowed::context;
+use super::borrowed::Borrowed;
 use super::error::Trouble;
 use super::http::{Answer, Call, Http, Tls};
 use super::said::both;
 use super::surroundings::Surroundings;
-use super::text::{Text, body, decoded, encoded, parsed, quoted};
+use super::text::{self, Text, body, encoded, parsed, quoted, unwrapped, wrapped_text};
 use crate::key::wrapping::on_one_line;
 use crate::plaintext::Plaintext;
 
@@ -42,9 +43,7 @@ impl Gcp {
         secret: &Plaintext,
     ) -> Result<String, Trouble> {
         let answer = self.ask(around, id, "encrypt", "plaintext", &encoded(secret))?;
-        let Encrypted { ciphertext } = parsed(&answer.body)?;
-        decoded(&ciphertext, &BASE64_STANDARD)?;
-        Ok(ciphertext.into_owned())
+        wrapped_text(&answer)
     }
 
     /// Unwraps what a key has wrapped.
@@ -58,8 +57,7 @@ impl Gcp {
         enc: &str,
     ) -> Result<Plaintext, Trouble> {
         let answer = self.ask(around, id, "decrypt", "ciphertext", enc)?;
-        let Decrypted { plaintext } = parsed(&answer.body)?;
-        decoded(&plaintext, &BASE64_STANDARD)
+        unwrapped(&answer, &BASE64_STANDARD)
     }
 
     fn ask(
@@ -85,8 +83,8 @@ impl Gcp {
             let body = Some(body(&[&head, &value, "}"]));
             Ok(Call { method: "POST", url: url.clone(), headers, body, for_credentials: false })
         };
-        let answer = http.insist(around, &Answer::is_busy, &call)?;
-        if answer.is_good() { Ok(answer) } else { Err(refusal(&answer, &header, &value)) }
+        let refusal = |answer: &Answer| refusal(answer, &header, &value);
+        http.insist(around, &Answer::is_busy, &call, &refusal)
     }
 
     fn authorization(
@@ -98,33 +96,21 @@ impl Gcp {
         if let Some(found) = place.as_ref() {
             return found.clone();
         }
-        let context = context(around, http);
-        let found = credential(around, &context)
-            .and_then(|credential| header(&context, &credential))
+        let borrowed = Borrowed::new(around, http);
+        let found = credential(around, &borrowed)
+            .and_then(|credential| header(&borrowed, &credential))
             .map(Arc::new);
         place.insert(found).clone()
     }
 }
 
-#[derive(Deserialize)]
-struct Encrypted<'a> {
-    #[serde(borrow)]
-    ciphertext: Text<'a>,
-}
-
-#[derive(Deserialize)]
-struct Decrypted<'a> {
-    #[serde(borrow)]
-    plaintext: Text<'a>,
-}
-
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
 struct Refusal<'a> {
     #[serde(borrow)]
     error: Status<'a>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
 struct Status<'a> {
     #[serde(borrow, default)]
     message: Text<'a>,
@@ -134,12 +120,9 @@ struct Status<'a> {
 
 /// All that is read of an answer.
 pub(super) fn read(answer: &Answer, secret: &Plaintext) -> Vec<Trouble> {
-    let sealed = parsed::<Encrypted<'_>>(&answer.body)
-        .and_then(|sealed| decoded(&sealed.ciphertext, &BASE64_STANDARD));
-    let open = parsed::<Decrypted<'_>>(&answer.body)
-        .and_then(|open| decoded(&open.plaintext, &BASE64_STANDARD));
-    let errors = [sealed.err(), open.err(), Some(refusal(answer, secret, ""))];
-    errors.into_iter().flatten().collect()
+    let mut troubles = text::read(answer, &BASE64_STANDARD);
+    troubles.push(refusal(answer, secret, ""));
+    troubles
 }
 
 /// `projects/P/locations/L/keyRings/R/cryptoKeys/K`; it becomes a part of an address.
@@ -177,7 +160,8 @@ fn endpoint(around: &Surroundings) -> Result<String, Trouble> {
     Ok(if named.contains("://") { named.to_owned() } else { format!("https://{named}") })
 }
 
-fn credential(around: &Surroundings, context: &Context) -> Result<Credential, Trouble> {
+fn credential(around: &Surroundings, borrowed: &Borrowed) -> Result<Credential, Trouble> {
+    let none = || Trouble::Credentials("neither variables nor this machine have any".to_owned());
     if let Some(given) = around.variable("GOOGLE_CREDENTIALS") {
         let json = if given.trim_start().starts_with('{') {
             given.to_owned()
@@ -193,36 +177,43 @@ fn credential(around: &Surroundings, context: &Context) -> Result<Credential, Tr
             String::from_utf8(text)
                 .map_err(|_| Trouble::Credentials("GOOGLE_CREDENTIALS is not text".to_owned()))?
         };
-        return ask(context, &StaticCredentialProvider::new(json).with_scope(SCOPE));
+        let given = StaticCredentialProvider::new(json).with_scope(SCOPE);
+        return borrowed.find(&given)?.ok_or_else(none);
     }
     if let Some(token) = around.variable("GOOGLE_OAUTH_ACCESS_TOKEN") {
         let token = Token { access_token: token.to_owned(), expires_at: None };
         return Ok(Credential::with_token(token));
     }
-    ask(context, &DefaultCredentialProvider::new())
+    if let Some(file) = file_of_gcloud(around) {
+        return borrowed
+            .find(&FileCredentialProvider::new(file).with_scope(SCOPE))?
+            .ok_or_else(none);
+    }
+    // Elsewhere than in Google's cloud there is no such service.
+    let machine = VmMetadataCredentialProvider::new().with_scope(SCOPE);
+    borrowed.find(&machine).ok().flatten().ok_or_else(none)
 }
 
-fn ask(
-    context: &Context,
-    provider: &impl ProvideCredential<Credential = Credential>,
-) -> Result<Credential, Trouble> {
-    // The words of an error may hold what a file or a service said.
-    pollster::block_on(provider.provide_credential(context))
-        .map_err(|error| Trouble::Credentials(format!("{:?}", error.kind())))?
-        .ok_or_else(|| {
-            Trouble::Credentials("neither variables nor this machine have any".to_owned())
-        })
+/// Application default credentials: a file that is named, or the one that `gcloud` writes.
+fn file_of_gcloud(around: &Surroundings) -> Option<String> {
+    if let Some(named) = around.variable("GOOGLE_APPLICATION_CREDENTIALS") {
+        return Some(named.to_owned());
+    }
+    let folder = around.variable("CLOUDSDK_CONFIG").map(PathBuf::from);
+    let folder = folder.or_else(|| around.in_home(".config/gcloud"))?;
+    let file = folder.join("application_default_credentials.json");
+    if file.exists() { Some(file.into_os_string().into_string().ok()?) } else { None }
 }
 
 /// The header that a credential makes; a service account gets a token for it.
-fn header(context: &Context, credential: &Credential) -> Result<Plaintext, Trouble> {
+fn header(borrowed: &Borrowed, credential: &Credential) -> Result<Plaintext, Trouble> {
     let request = http::Request::post("https://cloudkms.googleapis.com/").body(());
     let Ok((mut head, ())) = request.map(http::Request::into_parts) else {
         return Err(Trouble::Name("its address is not one"));
     };
     let signer = RequestSigner::new("cloudkms").with_scope(SCOPE);
-    pollster::block_on(signer.sign_request(context, &mut head, Some(credential), None))
-        .map_err(|_| Trouble::Credentials("they give no token, or have run out".to_owned()))?;
+    pollster::block_on(signer.sign_request(&borrowed.context, &mut head, Some(credential), None))
+        .map_err(|error| borrowed.trouble(error.kind()))?;
     let header = head.headers.get(http::header::AUTHORIZATION);
     let header = header.map(|value| Plaintext::copy_of(value.as_bytes()));
     header.ok_or_else(|| Trouble::Credentials("they give no token".to_owned()))
@@ -230,9 +221,7 @@ fn header(context: &Context, credential: &Credential) -> Result<Plaintext, Troub
 
 #[expect(clippy::disallowed_methods, reason = "looked for, so that it is not repeated")]
 fn refusal(answer: &Answer, header: &Plaintext, sent: &str) -> Trouble {
-    let Ok(Refusal { error }) = parsed::<Refusal<'_>>(&answer.body) else {
-        return Trouble::Refused { status: answer.status, said: String::new(), remedy: None };
-    };
+    let Refusal { error } = parsed(&answer.body).unwrap_or_default();
     let remedy = match (answer.status, error.status.as_ref()) {
         (401, _) => Some("the token has run out: run `gcloud auth application-default login`"),
         (403, _) => Some(

@@ -104,6 +104,17 @@ impl Http {
         call: Call,
         patience: Duration,
     ) -> Result<Answer, Trouble> {
+        self.ask_noting(around, call, patience, true)
+    }
+
+    /// `note` says whether a host that is silent is left alone for a while.
+    fn ask_noting(
+        &self,
+        around: &Surroundings,
+        call: Call,
+        patience: Duration,
+        note: bool,
+    ) -> Result<Answer, Trouble> {
         let uri: Uri = call.url.parse().map_err(|_| Trouble::Name("its address is not one"))?;
         let near = uri.host().is_some_and(is_near);
         let metadata = uri.authority().is_some_and(|a| is_metadata(a.as_str()));
@@ -122,7 +133,9 @@ impl Http {
         let request = request(call, uri)?;
         let request = agent.configure_request(request).timeout_global(Some(patience)).build();
         let answer = Self::answer(agent, request, patience);
-        if let Err(trouble @ (Trouble::Slow(_) | Trouble::Unreachable(_))) = &answer {
+        if let Err(trouble @ (Trouble::Slow(_) | Trouble::Unreachable(_))) = &answer
+            && note
+        {
             let mut silent = self.silent.lock().unwrap_or_else(PoisonError::into_inner);
             silent.insert(host, (Instant::now(), trouble.clone()));
         }
@@ -152,7 +165,8 @@ impl Http {
     }
 
     /// Asks, and again after a while where the service is busy, as long as there is time. Each time
-    /// `call` makes the request anew, since signatures are of their moment.
+    /// `call` makes the request anew, since signatures are of their moment. What is no good answer,
+    /// `refusal` explains.
     ///
     /// # Errors
     /// As [`Http::ask`].
@@ -161,21 +175,41 @@ impl Http {
         around: &Surroundings,
         busy: &dyn Fn(&Answer) -> bool,
         call: &dyn Fn() -> Result<Call, Trouble>,
+        refusal: &dyn Fn(&Answer) -> Trouble,
+    ) -> Result<Answer, Trouble> {
+        let answer = self.insist_anyhow(around, busy, call)?;
+        if answer.is_good() { Ok(answer) } else { Err(refusal(&answer)) }
+    }
+
+    /// As [`Http::insist`], with whatever the answer is.
+    ///
+    /// # Errors
+    /// As [`Http::ask`].
+    pub(super) fn insist_anyhow(
+        &self,
+        around: &Surroundings,
+        busy: &dyn Fn(&Answer) -> bool,
+        call: &dyn Fn() -> Result<Call, Trouble>,
     ) -> Result<Answer, Trouble> {
         let patience = around.patience();
         let begin = Instant::now();
         let mut pause = PAUSE;
+        let mut last = None;
         loop {
             let left = patience.saturating_sub(begin.elapsed()).max(PAUSE);
-            let slow = |trouble| {
-                let is_slow = matches!(trouble, Trouble::Slow(_));
-                if is_slow { Trouble::Slow(patience) } else { trouble }
+            let answer = self.ask_noting(around, call()?, left, last.is_none());
+            let answer = match (answer, last.take()) {
+                (Ok(answer), _) => answer,
+                // There was too little time left: what it said before tells more.
+                (Err(Trouble::Slow(_)), Some(last)) => return Ok(last),
+                (Err(Trouble::Slow(_)), None) => return Err(Trouble::Slow(patience)),
+                (Err(other), _) => return Err(other),
             };
-            let answer = self.ask_within(around, call()?, left).map_err(slow)?;
             let wait = pause.saturating_add(jitter(pause));
             if !busy(&answer) || begin.elapsed().saturating_add(wait) > patience {
                 return Ok(answer);
             }
+            last = Some(answer);
             sleep(wait);
             pause = pause.saturating_mul(2);
         }
@@ -299,7 +333,7 @@ pub(super) fn is_near(host: &str) -> bool {
 
 /// The services by which clouds give credentials to their machines. Only the chains of credentials
 /// make such addresses: keys that files name lead nowhere but to key services.
-fn is_metadata(authority: &str) -> bool {
+pub(super) fn is_metadata(authority: &str) -> bool {
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
     let host = host.to_ascii_lowercase();
     let named = |one: &&str| {

@@ -15,7 +15,7 @@ use super::error::Trouble;
 use super::http::{Answer, Http, Tls};
 use super::said::both;
 use super::surroundings::Surroundings;
-use super::text::{Text, body, decoded, encoded, escaped, parsed, quoted};
+use super::text::{self, Text, body, encoded, escaped, parsed, quoted, unwrapped, wrapped};
 use crate::plaintext::Plaintext;
 use credentials::Credentials;
 use sign::{Question, signed};
@@ -41,11 +41,7 @@ impl Huawei {
         secret: &Plaintext,
     ) -> Result<String, Trouble> {
         let answer = self.ask(around, id, "encrypt-data", "plain_text", &encoded(secret))?;
-        let Encrypted { cipher_text } = parsed(&answer.body)?;
-        if cipher_text.is_empty() {
-            return Err(Trouble::Answer("there is no ciphertext in it"));
-        }
-        Ok(cipher_text.into_owned())
+        wrapped(&answer)
     }
 
     /// Unwraps what a key has wrapped.
@@ -59,8 +55,7 @@ impl Huawei {
         enc: &str,
     ) -> Result<Plaintext, Trouble> {
         let answer = self.ask(around, id, "decrypt-data", "cipher_text", enc)?;
-        let Decrypted { plain_text } = parsed(&answer.body)?;
-        decoded(&plain_text, &BASE64_STANDARD)
+        unwrapped(&answer, &BASE64_STANDARD)
     }
 
     fn ask(
@@ -92,8 +87,8 @@ impl Huawei {
             };
             signed(question, credentials)
         };
-        let answer = http.insist(around, &Answer::is_busy, &call)?;
-        if answer.is_good() { Ok(answer) } else { Err(refusal(&answer, credentials, &value)) }
+        let refusal = |answer: &Answer| refusal(answer, credentials, &value);
+        http.insist(around, &Answer::is_busy, &call, &refusal)
     }
 
     /// The project of a region, which is asked for unless the credentials name one.
@@ -135,10 +130,8 @@ fn find_project(
             Question { method, address: &address, way, query: &query, project: None, body: None };
         signed(question, credentials)
     };
-    let answer = http.insist(around, &Answer::is_busy, &call)?;
-    if !answer.is_good() {
-        return Err(refusal(&answer, credentials, ""));
-    }
+    let refusal = |answer: &Answer| refusal(answer, credentials, "");
+    let answer = http.insist(around, &Answer::is_busy, &call, &refusal)?;
     let Projects { projects } = parsed(&answer.body)?;
     match projects.as_slice() {
         [one] => Ok(one.id.clone().into_owned()),
@@ -147,18 +140,6 @@ fn find_project(
             "they have several projects in {region}; set HUAWEICLOUD_SDK_PROJECT_ID"
         ))),
     }
-}
-
-#[derive(Deserialize)]
-struct Encrypted<'a> {
-    #[serde(borrow)]
-    cipher_text: Text<'a>,
-}
-
-#[derive(Deserialize)]
-struct Decrypted<'a> {
-    #[serde(borrow)]
-    plain_text: Text<'a>,
 }
 
 #[derive(Deserialize)]
@@ -174,7 +155,7 @@ struct Project<'a> {
 }
 
 /// KMS answers in the first form, the gateway before it in the second.
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
 struct Refusal<'a> {
     #[serde(borrow, default)]
     error: Option<Said<'a>>,
@@ -195,13 +176,10 @@ struct Said<'a> {
 /// All that is read of an answer.
 pub(super) fn read(answer: &Answer, secret: &Plaintext) -> Vec<Trouble> {
     let credentials = Credentials::of("AKEXAMPLE", secret);
-    let sealed = parsed::<Encrypted<'_>>(&answer.body);
-    let open = parsed::<Decrypted<'_>>(&answer.body)
-        .and_then(|open| decoded(&open.plain_text, &BASE64_STANDARD));
-    let projects = parsed::<Projects<'_>>(&answer.body);
-    let refusal = refusal(answer, &credentials, "");
-    let errors = [sealed.err(), open.err(), projects.err(), Some(refusal)];
-    errors.into_iter().flatten().collect()
+    let mut troubles = text::read(answer, &BASE64_STANDARD);
+    troubles.extend(parsed::<Projects<'_>>(&answer.body).err());
+    troubles.push(refusal(answer, &credentials, ""));
+    troubles
 }
 
 /// Region and key. The region becomes a part of a host name.
@@ -222,9 +200,7 @@ fn endpoint(around: &Surroundings, region: &str) -> String {
 }
 
 fn refusal(answer: &Answer, credentials: &Credentials, sent: &str) -> Trouble {
-    let Ok(refusal) = parsed::<Refusal<'_>>(&answer.body) else {
-        return Trouble::Refused { status: answer.status, said: String::new(), remedy: None };
-    };
+    let refusal: Refusal<'_> = parsed(&answer.body).unwrap_or_default();
     let (code, words) = match refusal.error {
         Some(said) => (said.error_code, said.error_msg),
         None => (refusal.error_code, refusal.error_msg),
@@ -234,6 +210,7 @@ fn refusal(answer: &Answer, credentials: &Credentials, sent: &str) -> Trouble {
         403 => Some(
             "ask for kms:dek:encrypt and kms:dek:decrypt on the key, and look whether it is enabled",
         ),
+        400 => Some("what the file holds may be of another key"),
         404 => Some("look at region and id of the key"),
         _ => None,
     };

@@ -1,6 +1,9 @@
 //! What a service said when it refused, made fit for a message: one line, not long, and nothing of
 //! it where it repeats something secret.
 
+use serde::Deserialize;
+
+use super::text::{Text, parsed};
 use crate::key::wrapping::on_one_line;
 use crate::plaintext::Plaintext;
 
@@ -31,6 +34,18 @@ pub(super) fn said(words: &str, secrets: &[&Plaintext]) -> String {
 pub(super) fn code(code: &str, secrets: &[&Plaintext]) -> String {
     let fits = |c: &char| c.is_ascii_alphanumeric() || "._-".contains(*c);
     said(&code.chars().filter(fits).take(60).collect::<String>(), secrets)
+}
+
+/// The code of a refusal of OAuth 2.0 (RFC 6749, section 5.2); nothing where it is another answer.
+pub(super) fn oauth_code(answer: &Plaintext, secrets: &[&Plaintext]) -> String {
+    let refusal = parsed::<Refusal<'_>>(answer);
+    refusal.map(|refusal| code(&refusal.error, secrets)).unwrap_or_default()
+}
+
+#[derive(Deserialize)]
+struct Refusal<'a> {
+    #[serde(borrow)]
+    error: Text<'a>,
 }
 
 /// Code and words.

@@ -10,12 +10,64 @@ use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use super::error::Trouble;
+use super::http::Answer;
 use crate::plaintext::Plaintext;
 
 /// A secret as Base64, standard alphabet.
 #[expect(clippy::disallowed_methods, reason = "wiped on drop, as it is")]
 pub(super) fn encoded(secret: &Plaintext) -> Zeroizing<String> {
     Zeroizing::new(BASE64_STANDARD.encode(secret.expose()))
+}
+
+/// The one text of an answer that a question was about: a data key, wrapped or not. Each service
+/// has a name of its own for it.
+#[derive(Deserialize)]
+struct Value<'a> {
+    #[serde(
+        borrow,
+        alias = "CiphertextBlob",
+        alias = "Plaintext",
+        alias = "ciphertext",
+        alias = "plaintext",
+        alias = "cipher_text",
+        alias = "plain_text"
+    )]
+    value: Text<'a>,
+}
+
+/// What a service made of a data key.
+///
+/// # Errors
+/// [`Trouble::Answer`].
+pub(super) fn wrapped(answer: &Answer) -> Result<String, Trouble> {
+    let Value { value } = parsed(&answer.body)?;
+    if value.is_empty() {
+        return Err(Trouble::Answer("there is no ciphertext in it"));
+    }
+    Ok(value.into_owned())
+}
+
+/// The same, which is Base64.
+///
+/// # Errors
+/// [`Trouble::Answer`].
+pub(super) fn wrapped_text(answer: &Answer) -> Result<String, Trouble> {
+    let text = wrapped(answer)?;
+    decoded(&text, &BASE64_STANDARD).map(|_| text)
+}
+
+/// The data key that a service gives.
+///
+/// # Errors
+/// [`Trouble::Answer`].
+pub(super) fn unwrapped(answer: &Answer, engine: &GeneralPurpose) -> Result<Plaintext, Trouble> {
+    let Value { value } = parsed(&answer.body)?;
+    decoded(&value, engine)
+}
+
+/// What there is to say of an answer of any of the services that give one thing.
+pub(super) fn read(answer: &Answer, engine: &GeneralPurpose) -> Vec<Trouble> {
+    [wrapped_text(answer).err(), unwrapped(answer, engine).err()].into_iter().flatten().collect()
 }
 
 /// What a text of Base64 holds.

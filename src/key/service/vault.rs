@@ -113,7 +113,7 @@ impl Vault {
             Ok(Call { method: "POST", url, headers, body, for_credentials: false })
         };
         let busy = |answer: &Answer| answer.is_busy() && answer.status != 500;
-        let answer = http.insist(around, &busy, &call)?;
+        let answer = http.insist_anyhow(around, &busy, &call)?;
         // Where a part of a batch fails, the whole is answered with 400, and tells what of it.
         if answer.is_good() || answer.status == 400 && parsed::<Batch<'_>>(&answer.body).is_ok() {
             return Ok((answer, token));
@@ -153,7 +153,7 @@ impl BatchResult<'_> {
     fn refusal(&self, sent: &str, token: &Plaintext) -> Trouble {
         let sent = Plaintext::copy_of(sent.as_bytes());
         let said = said(self.error.as_deref().unwrap_or_default(), &[&sent, token]);
-        let remedy = said.contains("key not found").then_some(NO_SUCH_KEY);
+        let remedy = remedy(400, &said);
         Trouble::Refused { status: 400, said, remedy }
     }
 }
@@ -189,25 +189,32 @@ struct Errors<'a> {
     errors: Vec<Text<'a>>,
 }
 
-const NO_SUCH_KEY: &str = "look at the name of the key, and whether it was deleted";
-
 fn refusal(answer: &Answer, token: &Plaintext, sent: &[&str]) -> Trouble {
     let errors: Vec<Text<'_>> = parsed::<Errors<'_>>(&answer.body).map_or(Vec::new(), |e| e.errors);
     let sent: Vec<Plaintext> =
         sent.iter().map(|text| Plaintext::copy_of(text.as_bytes())).collect();
     let secrets: Vec<&Plaintext> = sent.iter().chain([token]).collect();
     let words = errors.join("; ");
-    let remedy = match answer.status {
+    let remedy = remedy(answer.status, &words);
+    Trouble::Refused { status: answer.status, said: said(&words, &secrets), remedy }
+}
+
+fn remedy(status: u16, words: &str) -> Option<&'static str> {
+    match status {
         403 => Some(
             "the token has run out, or its policy does not allow `update` on the paths of this \
              key; run `vault login`, or ask for it",
         ),
-        400 if words.contains("key not found") => Some(NO_SUCH_KEY),
+        400 if words.contains("key not found") => {
+            Some("look at the name of the key, and whether it was deleted")
+        }
+        400 => {
+            Some("what the file holds may be of another key, or of a version that is disallowed")
+        }
         404 => Some("look whether the engine is mounted there, and at VAULT_NAMESPACE"),
         503 => Some("it is sealed or starting; unseal it"),
         _ => None,
-    };
-    Trouble::Refused { status: answer.status, said: said(&words, &secrets), remedy }
+    }
 }
 
 /// Whether the token may go there, and the name is one.

@@ -33,11 +33,10 @@ pub(crate) fn outputs(drv: &[u8]) -> Option<Vec<String>> {
     Some(paths.filter(|path| !path.is_empty()).collect())
 }
 
-/// All strings of a derivation; `None` where the text is none.
+/// All strings of a derivation; `None` where the text is none, or something follows it.
 pub(crate) fn texts(drv: &[u8]) -> Option<Vec<Text>> {
     let mut parser = Parser { rest: drv, depth: 0 };
-    parser.head()?;
-    let mut texts = Vec::new();
+    let mut texts = vec![Text { role: Role::Other, bytes: parser.head()? }];
     // Outputs, derivations, sources.
     for _ in 0..3 {
         parser.term(&mut texts)?;
@@ -62,7 +61,7 @@ pub(crate) fn texts(drv: &[u8]) -> Option<Vec<Text>> {
         parser.eat(b")").then_some(())?;
         texts.push(Text { role: Role::Environment(name), bytes });
     }
-    parser.eat(b")").then_some(texts)
+    (parser.eat(b")") && parser.rest.is_empty()).then_some(texts)
 }
 
 struct Parser<'a> {
@@ -77,14 +76,14 @@ impl Parser<'_> {
         rest.is_some()
     }
 
-    /// What a derivation begins with; newer kinds name what they need of Nix.
-    fn head(&mut self) -> Option<()> {
-        if !self.eat(b"Derive(") {
-            self.eat(b"DrvWithVersion(").then_some(())?;
-            self.string()?;
-            self.eat(b",").then_some(())?;
+    /// What a derivation begins with; newer kinds name what they need of Nix, which is given.
+    fn head(&mut self) -> Option<Vec<u8>> {
+        if self.eat(b"Derive(") {
+            return Some(Vec::new());
         }
-        Some(())
+        self.eat(b"DrvWithVersion(").then_some(())?;
+        let version = self.string()?;
+        self.eat(b",").then_some(version)
     }
 
     /// A string, a list or a tuple; the strings in it.
@@ -148,14 +147,21 @@ mod tests {
         let password = &of(&Role::Environment(b"pw".to_vec()))[0];
         assert_eq!(password, b"a\\b\n\"c\"");
         assert_eq!(of(&Role::Argument(1))[0], b"echo \"a\" > $out");
-        assert_eq!(of(&Role::Other).len(), 9);
+        assert_eq!(of(&Role::Other).len(), 10);
         assert_eq!(outputs(drv).unwrap(), ["/nix/store/x"]);
     }
 
     #[test]
-    fn what_is_cut_is_no_derivation() {
+    fn the_version_is_a_string_as_the_others() {
+        let texts = texts(br#"DrvWithVersion("v",[],[],[],"s","b",[],[])"#).unwrap();
+        assert_eq!(texts[0], Text { role: Role::Other, bytes: b"v".to_vec() });
+    }
+
+    #[test]
+    fn what_is_cut_is_no_derivation_nor_what_goes_on() {
         let drv = br#"Derive([],[],[],"s","b",[],[("a","b")])"#;
         assert!(texts(drv).is_some());
+        assert_eq!(texts(&[drv, b"\nmore".as_slice()].concat()), None);
         for end in 0..drv.len() {
             assert_eq!(texts(&drv[..end]), None);
         }

@@ -92,7 +92,7 @@ impl Kind {
 
     /// Whether other files begin like this too, so that one that cannot be read is no damage.
     pub(crate) fn is_vague(self) -> bool {
-        matches!(self, Self::Zlib | Self::Tar | Self::Derivation)
+        matches!(self, Self::Zlib | Self::Derivation)
     }
 }
 
@@ -142,8 +142,40 @@ fn is_zlib(head: &[u8]) -> bool {
     u16::from_be_bytes([*method, *flags]).is_multiple_of(31) && flags & 0x20 == 0
 }
 
+/// What packs files, and is not taken apart here; `None` for anything else. Its bytes are searched as they
+/// are, which is not all that is in it.
+pub(crate) fn sealed_format(head: &[u8]) -> Option<&'static str> {
+    const MARKS: [(&[u8], &str); 10] = [
+        (b"7z\xbc\xaf\x27\x1c", "7z"),
+        (b"\x04\x22\x4d\x18", "lz4"),
+        (b"\x02\x21\x4c\x18", "lz4"),
+        (b"\x89LZO\0\r\n\x1a\n", "lzop"),
+        (b"LZIP\x01", "lzip"),
+        (b"\x1f\x9d\x90", "compress"),
+        (b"Rar!\x1a\x07", "rar"),
+        (b"MSCF\0\0\0\0", "cabinet"),
+        (b"QFI\xfb\0\0\0", "qcow2"),
+        (b"\xed\xab\xee\xdb", "rpm"),
+    ];
+    if let Some((_, name)) = MARKS.iter().find(|(mark, _)| head.starts_with(mark)) {
+        return Some(name);
+    }
+    // File systems have their mark in the second KiB.
+    let super_block = head.get(1024..1024 + 80)?;
+    let number =
+        |at: usize| super_block.get(at..)?.first_chunk().map(|four| u32::from_le_bytes(*four));
+    if number(0) == Some(0xe0f5_e1e2) {
+        return Some("erofs");
+    }
+    // `s_magic`, and next to it a state; `s_log_block_size`; `s_rev_level`
+    let is_ext = super_block.get(56..58) == Some(b"\x53\xef".as_slice())
+        && number(24).is_some_and(|size| size <= 6)
+        && number(76).is_some_and(|revision| revision <= 1);
+    is_ext.then_some("ext4")
+}
+
 /// Bytes that tell every kind.
-pub(crate) const HEAD: usize = 512;
+pub(crate) const HEAD: usize = 1536;
 
 /// Why a container was not looked through to its end.
 #[derive(Debug)]
@@ -194,5 +226,25 @@ mod tests {
         ] {
             assert_eq!(sniff(head), kind, "{head:?}");
         }
+    }
+
+    #[test]
+    fn what_is_not_taken_apart_is_known_by_content() {
+        for (head, name) in [
+            (&b"7z\xbc\xaf\x27\x1c\0\x04"[..], Some("7z")),
+            (b"7z is a format", None),
+            (b"Rar!", None),
+            (b"", None),
+        ] {
+            assert_eq!(sealed_format(head), name, "{head:?}");
+        }
+        let mut image = vec![0; HEAD];
+        image[1080..1082].copy_from_slice(b"\x53\xef");
+        assert_eq!(sealed_format(&image), Some("ext4"));
+        image[1100] = 9;
+        assert_eq!(sealed_format(&image), None);
+        image[1024..1028].copy_from_slice(b"\xe2\xe1\xf5\xe0");
+        assert_eq!(sealed_format(&image), Some("erofs"));
+        assert_eq!(sealed_format(&image[..1028]), None);
     }
 }

@@ -22,6 +22,7 @@ use crate::key::wrapping::WrappingKind;
 use crate::plaintext::Plaintext;
 use crate::rules;
 use crate::work::Problem;
+use crate::work::links::leads_out;
 use crate::work::sops::{self, Unlocked};
 
 /// What a command works with.
@@ -145,6 +146,9 @@ impl Desk {
                 };
             }
         };
+        if let Some(real) = leads_out(&path, None) {
+            return Err(refusals::of(&Problem::LeadsOut { real }, Doing::Sealing, &path, &[]));
+        }
         if is_stream(&path) {
             let sink = OpenOptions::new().write(true).open(&path);
             return sink

@@ -64,7 +64,9 @@ impl Run<'_> {
         let &Self { secrets, pristine, user, .. } = self;
         let program = OsStr::new("/bin/sh");
         let arguments = &arguments;
-        let request = ExecRequest { program, arguments, secrets, files: &[], pristine, user };
+        let (files, inherits_keys) = (&[], true);
+        let request =
+            ExecRequest { program, arguments, secrets, files, pristine, inherits_keys, user };
         if same_process {
             return Err(failure(&request.replace()).into());
         }

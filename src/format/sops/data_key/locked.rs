@@ -8,7 +8,7 @@ use crate::format::sops::metadata::Metadata;
 use crate::format::sops::shamir::ShamirError;
 use crate::key::keyring::Tried;
 use crate::key::pgp::PgpError;
-use crate::key::service::ServiceError;
+use crate::key::service::{ServiceError, Trouble};
 use crate::key::wrapping::WrappingKey;
 
 /// What kept a data key locked.
@@ -91,6 +91,14 @@ impl Locked {
     pub fn notable(&self) -> impl Iterator<Item = &LockedKey> {
         let keys = self.groups.iter().flat_map(|group| &group.keys);
         keys.filter(|entry| !matches!(entry.reason, Reason::NoMatch))
+    }
+
+    /// Whether one of its keys is that of a service that nobody asked.
+    pub fn awaits_service(&self) -> bool {
+        let off = |reason: &Reason| {
+            matches!(reason, Reason::Service(ServiceError { trouble: Trouble::Off, .. }))
+        };
+        self.notable().any(|entry| off(&entry.reason))
     }
 
     /// What to do about it, where `gpg` or a service knows something.

@@ -20,6 +20,7 @@ use crate::format::sops::metadata::{Metadata, WrappedKey};
 use crate::format::sops::shamir;
 use crate::key::keyring::{Answer, Keyring, Sealed, Unopened};
 use crate::key::pgp::Pgp;
+use crate::key::pgp::message::Work;
 use crate::key::service::{Services, ToUnwrap};
 use crate::key::wrapping::WrappingKind;
 use crate::plaintext::Plaintext;
@@ -33,7 +34,7 @@ pub fn unwrap(files: &[&Metadata], keys: &mut Keys<'_>) -> Vec<Result<DataKey, L
     for kinds in keys.order.steps() {
         match kinds {
             [WrappingKind::Age] => try_age(&mut files, &mut keys.keyring),
-            [WrappingKind::Pgp] => try_pgp(&mut files, &keys.pgp),
+            [WrappingKind::Pgp] => try_pgp(&mut files, &mut keys.keyring, &keys.pgp),
             services => try_services(&mut files, services, &keys.services),
         }
     }
@@ -292,11 +293,20 @@ fn recipients(groups: &[&mut Group<'_>]) -> Vec<String> {
     names.filter(|name| seen.insert(name.clone())).collect()
 }
 
-/// Has `gpg` open what the keys of PGP hold, those first that opened something already. One file
-/// goes ahead of the others, so that no passphrase is asked for more than once at a time.
-fn try_pgp(files: &mut [File<'_>], pgp: &Pgp) {
+/// Opens what the keys of PGP hold with those that are here, else has `gpg` do it, those first that
+/// opened something already. One file goes ahead of the others, so that no passphrase is asked for
+/// more than once at a time.
+fn try_pgp(files: &mut [File<'_>], keyring: &mut Keyring<'_>, pgp: &Pgp) {
+    let with_pgp = |file: &&mut File<'_>| {
+        let keys = file.metadata.keys();
+        keys.into_iter().any(|entry| entry.key.kind() == WrappingKind::Pgp) && !file.is_enough()
+    };
+    let mut files = files.iter_mut().filter(with_pgp);
+    let Some(first) = files.next() else { return };
+    let ours = keyring.pgp_keys();
     let lucky = Mutex::new(BTreeSet::new());
     let attempt = |file: &mut File<'_>| {
+        let mut work = Work::default();
         while let Some(group) = file.missing().find(|group| !group.tried_pgp) {
             group.tried_pgp = true;
             let mut entries: Vec<&WrappedKey> = group.keys_of(WrappingKind::Pgp).collect();
@@ -306,7 +316,7 @@ fn try_pgp(files: &mut [File<'_>], pgp: &Pgp) {
             for entry in entries {
                 let secret = match entry.enc.as_str() {
                     "" => Err(Reason::Empty),
-                    enc => pgp.decrypt(enc).map_err(Reason::Pgp),
+                    enc => pgp.decrypt(enc, ours, &mut work).map_err(Reason::Pgp),
                 };
                 group.take(entry, secret);
                 if group.secret.is_some() {
@@ -318,14 +328,7 @@ fn try_pgp(files: &mut [File<'_>], pgp: &Pgp) {
             }
         }
     };
-    let with_pgp = |file: &&mut File<'_>| {
-        let keys = file.metadata.keys();
-        keys.into_iter().any(|entry| entry.key.kind() == WrappingKind::Pgp) && !file.is_enough()
-    };
-    let mut files = files.iter_mut().filter(with_pgp);
-    if let Some(first) = files.next() {
-        attempt(first);
-    }
+    attempt(first);
     files.collect::<Vec<_>>().into_par_iter().for_each(attempt);
 }
 

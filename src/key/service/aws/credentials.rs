@@ -2,42 +2,46 @@
 //! else variables, a web identity, the default profile, and last the services of containers and
 //! machines. A profile may take on a role with the credentials of another one.
 
+use std::path::Path;
+use std::sync::Arc;
+
 use reqsign_aws_v4::{
-    AssumeRoleWithWebIdentityCredentialProvider, Credential, ECSCredentialProvider,
-    EnvCredentialProvider, IMDSv2CredentialProvider, ProcessCredentialProvider,
-    SSOCredentialProvider,
+    Credential, ECSCredentialProvider, IMDSv2CredentialProvider, SSOCredentialProvider,
 };
-use reqsign_core::{Context, ProvideCredential};
+use serde::Deserialize;
 
 use super::profile::{Profile, named};
-use super::{Found, sts};
+use super::{Found, named_endpoint, sts};
+use crate::key::service::borrowed::Borrowed;
 use crate::key::service::error::Trouble;
 use crate::key::service::http::Http;
 use crate::key::service::surroundings::Surroundings;
+use crate::key::service::text::{Text, parsed};
 use crate::key::wrapping::on_one_line;
-
-use std::sync::Arc;
+use crate::process::credential_command;
 
 /// Credentials for a region, with the profile that a key names, or none.
 pub(in crate::key::service) fn find(
     around: &Arc<Surroundings>,
     http: &Arc<Http>,
-    context: &Context,
     profile: &str,
     region: &str,
 ) -> Found {
-    let search = Search { around, http, context, region };
+    let borrowed = Borrowed::new(around, http);
+    let search = Search { around, http, borrowed: &borrowed, region };
     let profile = Some(profile).filter(|name| !name.is_empty()).or_else(|| named(around));
     if let Some(profile) = profile {
         return search.of_profile(profile, 0);
     }
-    if let Some(found) = search.ask(&EnvCredentialProvider::new())? {
+    if let Some(found) = search.of_variables() {
         return Ok(found);
     }
-    if around.variable("AWS_WEB_IDENTITY_TOKEN_FILE").is_some()
-        && let Some(found) = search.ask(&AssumeRoleWithWebIdentityCredentialProvider::new())?
-    {
-        return Ok(found);
+    if let Some(file) = around.variable("AWS_WEB_IDENTITY_TOKEN_FILE") {
+        let role = around.variable("AWS_ROLE_ARN").ok_or_else(|| {
+            trouble("AWS_WEB_IDENTITY_TOKEN_FILE is set, and AWS_ROLE_ARN is not")
+        })?;
+        let session = around.variable("AWS_ROLE_SESSION_NAME");
+        return search.of_web_identity(&Profile::of(around, "default"), file, role, session);
     }
     search.of_profile("default", 0)
 }
@@ -45,7 +49,7 @@ pub(in crate::key::service) fn find(
 struct Search<'a> {
     around: &'a Arc<Surroundings>,
     http: &'a Arc<Http>,
-    context: &'a Context,
+    borrowed: &'a Borrowed,
     region: &'a str,
 }
 
@@ -86,23 +90,14 @@ impl Search<'_> {
         if let (Some(id), Some(secret)) =
             (profile.get("aws_access_key_id"), profile.get("aws_secret_access_key"))
         {
-            return Ok(Credential {
-                access_key_id: id.to_owned(),
-                secret_access_key: secret.to_owned(),
-                session_token: profile.get("aws_session_token").map(str::to_owned),
-                expires_in: None,
-            });
+            return Ok(credential(id, secret, profile.get("aws_session_token")));
         }
         match profile.get("credential_source") {
             Some("Environment") => {
-                return self.surely(&EnvCredentialProvider::new(), "the environment has none");
+                return self.of_variables().ok_or_else(|| trouble("the environment has none"));
             }
-            Some("EcsContainer") => {
-                return self.surely(&ECSCredentialProvider::new(), "the container has none");
-            }
-            Some("Ec2InstanceMetadata") => {
-                return self.surely(&IMDSv2CredentialProvider::new(), "the machine has none");
-            }
+            Some("EcsContainer") => return self.of_container(),
+            Some("Ec2InstanceMetadata") => return self.of_ec2("the machine has none"),
             Some(other) => {
                 return Err(trouble(&format!("`credential_source = {other}` is not known")));
             }
@@ -111,53 +106,137 @@ impl Search<'_> {
         if let Some((file, role)) =
             profile.get("web_identity_token_file").zip(profile.get("role_arn"))
         {
-            let provider = AssumeRoleWithWebIdentityCredentialProvider::with_config(
-                role.to_owned(),
-                file.into(),
-            );
-            return self.surely(&provider, "the web identity gives none");
+            return self.of_web_identity(profile, file, role, profile.get("role_session_name"));
         }
         if profile.get("sso_session").or_else(|| profile.get("sso_start_url")).is_some() {
-            let provider = SSOCredentialProvider::new().with_profile(name);
-            return self.surely(&provider, "the session of SSO has run out");
+            return self.of_sso(name, profile);
         }
-        if profile.get("credential_process").is_some() {
-            let provider = ProcessCredentialProvider::new().with_profile(name);
-            return self.surely(&provider, "the program of the profile gives none");
+        if let Some(line) = profile.get("credential_process") {
+            return self.of_program(line);
         }
         self.of_the_machine()
+    }
+
+    fn of_variables(&self) -> Option<Credential> {
+        let get = |name| self.around.variable(name);
+        let (id, secret) = (get("AWS_ACCESS_KEY_ID")?, get("AWS_SECRET_ACCESS_KEY")?);
+        Some(credential(id, secret, get("AWS_SESSION_TOKEN")))
+    }
+
+    fn of_web_identity(
+        &self,
+        profile: &Profile,
+        file: &str,
+        role: &str,
+        session: Option<&str>,
+    ) -> Found {
+        let token = self.around.read(Path::new(file));
+        let token = token.map_err(|error| trouble(&format!("{file}: {error}")))?;
+        let session = session.map_or_else(sts::session_name, str::to_owned);
+        let role = sts::Role { arn: role, session: &session, external_id: None };
+        sts::of_web_identity(self.around, self.http, profile, &role, &token, self.region)
+    }
+
+    /// The token of `aws sso login`, and what the portal gives for it. What belongs to the session
+    /// stands in the profile, or in a section that profiles share.
+    fn of_sso(&self, name: &str, profile: &Profile) -> Found {
+        let session = profile.get("sso_session");
+        let shared = session.map(|session| Profile::of_session(self.around, session));
+        let get = |property: &str| {
+            let own = profile.get(property);
+            own.or_else(|| shared.as_ref()?.get(property)).ok_or_else(|| {
+                trouble(&format!("profile `{name}` and its session have no `{property}`"))
+            })
+        };
+        let (region, start) = (get("sso_region")?, get("sso_start_url")?);
+        let is_word = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+        if !region.bytes().all(is_word) {
+            return Err(trouble(&format!("`sso_region = {region}` is no region")));
+        }
+        let end = if region.starts_with("cn-") { ".cn" } else { "" };
+        let usual = format!("https://portal.sso.{region}.amazonaws.com{end}");
+        let endpoint = named_endpoint(self.around, profile, "sso").unwrap_or(&usual);
+        let provider = SSOCredentialProvider::new()
+            .with_account_id(get("sso_account_id")?)
+            .with_role_name(get("sso_role_name")?)
+            .with_region(region)
+            // Only the name of the file with the token is made of it: that of the session, if it has one.
+            .with_start_url(session.unwrap_or(start))
+            .with_endpoint(format!("{}/federation/credentials", endpoint.trim_end_matches('/')));
+        let none = || {
+            trouble(&format!(
+                "there is no session of SSO, or it has run out: run `aws sso login --profile {name}`"
+            ))
+        };
+        self.borrowed.find_or(&provider, none)
+    }
+
+    /// What the program of a profile prints (`credential_process`, version 1).
+    fn of_program(&self, line: &str) -> Found {
+        let words = shell_words::split(line).unwrap_or_default();
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let Some((program, arguments)) = words.split_first() else {
+            return Err(trouble("`credential_process` is no command line"));
+        };
+        let printed = credential_command(program, arguments, &self.around.path)
+            .map_err(|error| trouble(&error.to_string()))?;
+        let printed: Printed<'_> = parsed(&printed)
+            .map_err(|_| trouble(&format!("{program} prints no credentials of version 1")))?;
+        if printed.version != 1 {
+            return Err(trouble(&format!(
+                "{program} prints credentials of another version than 1"
+            )));
+        }
+        let token = printed.session_token.as_deref();
+        Ok(credential(&printed.access_key_id, &printed.secret_access_key, token))
     }
 
     fn of_the_machine(&self) -> Found {
         let names =
             ["AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI"];
         if self.around.first(&names).is_some() {
-            return self.surely(&ECSCredentialProvider::new(), "the container has none");
+            return self.of_container();
         }
-        if self.around.variable("AWS_EC2_METADATA_DISABLED") == Some("true") {
-            return Err(trouble(NOWHERE));
-        }
-        match self.ask(&IMDSv2CredentialProvider::new()) {
-            Ok(Some(found)) => Ok(found),
-            Ok(None) | Err(_) => Err(trouble(NOWHERE)),
-        }
+        self.of_ec2(NOWHERE)
     }
 
-    fn surely(
-        &self,
-        provider: &impl ProvideCredential<Credential = Credential>,
-        none: &str,
-    ) -> Found {
-        self.ask(provider)?.ok_or_else(|| trouble(none))
+    /// The relative address and the file go before the others, as in the SDK.
+    fn of_container(&self) -> Found {
+        let get = |name| self.around.variable(name);
+        let mut provider = ECSCredentialProvider::new();
+        if let Some(way) = get("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI") {
+            provider = provider.with_relative_uri(way);
+        }
+        if let Some(file) = get("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE") {
+            provider = provider.with_auth_token_file(file);
+        }
+        self.borrowed.find(&provider)?.ok_or_else(|| trouble("the container has none"))
     }
 
-    fn ask(
-        &self,
-        provider: &impl ProvideCredential<Credential = Credential>,
-    ) -> Result<Option<Credential>, Trouble> {
-        // The words of an error may hold what a program or a service printed.
-        pollster::block_on(provider.provide_credential(self.context))
-            .map_err(|error| trouble(&format!("{:?}", error.kind())))
+    fn of_ec2(&self, none: &str) -> Found {
+        let found = self.borrowed.find(&IMDSv2CredentialProvider::new());
+        found.ok().flatten().ok_or_else(|| trouble(none))
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Printed<'a> {
+    version: u32,
+    #[serde(borrow)]
+    access_key_id: Text<'a>,
+    #[serde(borrow)]
+    secret_access_key: Text<'a>,
+    #[serde(borrow, default)]
+    session_token: Option<Text<'a>>,
+}
+
+fn credential(id: &str, secret: &str, token: Option<&str>) -> Credential {
+    Credential {
+        access_key_id: id.to_owned(),
+        secret_access_key: secret.to_owned(),
+        session_token: token.filter(|token| !token.is_empty()).map(str::to_owned),
+        expires_in: None,
     }
 }
 

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use ini::Ini;
+use ini::{Ini, ParseOption};
 
 use crate::key::service::surroundings::Surroundings;
 
@@ -20,12 +20,19 @@ impl Profile {
         let name = if name.is_empty() { named(around).unwrap_or("default") } else { name };
         let mut profile = Self::default();
         let in_config = if name == "default" { name.to_owned() } else { format!("profile {name}") };
-        profile.add(around, "AWS_CONFIG_FILE", ".aws/config", &in_config);
-        profile.add(around, "AWS_SHARED_CREDENTIALS_FILE", ".aws/credentials", name);
+        profile.add(around, CONFIG, &in_config);
+        profile.add(around, CREDENTIALS, name);
         profile
     }
 
-    fn add(&mut self, around: &Surroundings, variable: &str, usual: &str, section: &str) {
+    /// A session of SSO, which profiles share.
+    pub(in crate::key::service) fn of_session(around: &Surroundings, name: &str) -> Self {
+        let mut session = Self::default();
+        session.add(around, CONFIG, &format!("sso-session {name}"));
+        session
+    }
+
+    fn add(&mut self, around: &Surroundings, (variable, usual): (&str, &str), section: &str) {
         let file = around.variable(variable).map(PathBuf::from).or_else(|| around.in_home(usual));
         let Some(text) = file.and_then(|file| around.read(&file).ok()) else { return };
         #[expect(
@@ -33,7 +40,10 @@ impl Profile {
             reason = "credentials of AWS, which the crates that use them copy"
         )]
         let Ok(text) = std::str::from_utf8(text.expose()) else { return };
-        let Ok(file) = Ini::load_from_str(text) else { return };
+        // Quotes and backslashes are as they are there.
+        let plain =
+            ParseOption { enabled_quote: false, enabled_escape: false, ..ParseOption::default() };
+        let Ok(file) = Ini::load_from_str_opt(text, plain) else { return };
         let Some(section) = file.section(Some(section)) else { return };
         self.properties
             .extend(section.iter().map(|(name, value)| (name.to_owned(), value.to_owned())));
@@ -49,6 +59,9 @@ impl Profile {
         self.properties.is_empty()
     }
 }
+
+const CONFIG: (&str, &str) = ("AWS_CONFIG_FILE", ".aws/config");
+const CREDENTIALS: (&str, &str) = ("AWS_SHARED_CREDENTIALS_FILE", ".aws/credentials");
 
 /// The profile that the environment names.
 pub(in crate::key::service) fn named(around: &Surroundings) -> Option<&str> {

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use reqsign_aws_v4::{Credential, RequestSigner};
 
 use super::profile::Profile;
-use super::{Found, endpoint, signed};
+use super::{Found, THROTTLED, endpoint, signed};
 use crate::key::service::error::Trouble;
-use crate::key::service::http::{Answer, Http};
+use crate::key::service::http::{Answer, Call, Http};
 use crate::key::service::said::{code, said};
 use crate::key::service::surroundings::Surroundings;
 use crate::key::service::text::escaped;
@@ -41,6 +41,58 @@ pub(in crate::key::service) fn take_on(
     role: &Role<'_>,
     region: &str,
 ) -> Found {
+    let url = address(around, profile, role, region)?;
+    let mut form = form("AssumeRole", role);
+    if let Some(id) = role.external_id {
+        form.push_str("&ExternalId=");
+        form.push_str(&escaped(id));
+    }
+    let signer = RequestSigner::new("sts", region);
+    let call = || {
+        let body = Plaintext::copy_of(form.as_bytes());
+        signed(around, http, &signer, first, &url, &[("content-type", FORM)], body)
+    };
+    let answer = http.insist_anyhow(around, &is_busy, &call)?;
+    let secret = |text: &str| Plaintext::copy_of(text.as_bytes());
+    let secrets = [
+        secret(&first.secret_access_key),
+        secret(first.session_token.as_deref().unwrap_or_default()),
+    ];
+    credentials_in(&answer, &secrets.each_ref(), role.arn)
+}
+
+/// The credentials of a role for whoever another service vouches for with a token.
+#[expect(clippy::disallowed_methods, reason = "a token, for the service that it is for")]
+pub(in crate::key::service) fn of_web_identity(
+    around: &Surroundings,
+    http: &Http,
+    profile: &Profile,
+    role: &Role<'_>,
+    token: &Plaintext,
+    region: &str,
+) -> Found {
+    let url = address(around, profile, role, region)?;
+    let text = std::str::from_utf8(token.expose()).unwrap_or_default();
+    let token_text = escaped(text.trim());
+    let call = || {
+        let mut body = Plaintext::copy_of(form("AssumeRoleWithWebIdentity", role).as_bytes());
+        body.extend(b"&WebIdentityToken=");
+        body.extend(token_text.as_bytes());
+        let headers = vec![("content-type".to_owned(), Plaintext::copy_of(FORM.as_bytes()))];
+        let url = url.clone();
+        Ok(Call { method: "POST", url, headers, body: Some(body), for_credentials: true })
+    };
+    let answer = http.insist_anyhow(around, &is_busy, &call)?;
+    credentials_in(&answer, &[token], role.arn)
+}
+
+/// Where the role is taken on.
+fn address(
+    around: &Surroundings,
+    profile: &Profile,
+    role: &Role<'_>,
+    region: &str,
+) -> Result<String, Trouble> {
     let partition = role.arn.split(':').nth(1).unwrap_or("aws");
     let is_word = |text: &str| {
         text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
@@ -48,41 +100,37 @@ pub(in crate::key::service) fn take_on(
     if !role.arn.starts_with("arn:aws") || !is_word(partition) || !is_word(region) {
         return Err(Trouble::Name("its role is not of the form arn:aws:iam::ACCOUNT:role/NAME"));
     }
-    let url = endpoint(around, profile, "sts", partition, region);
-    let mut form = format!(
-        "Action=AssumeRole&Version=2011-06-15&RoleArn={}&RoleSessionName={}",
+    Ok(endpoint(around, profile, "sts", partition, region))
+}
+
+fn form(action: &str, role: &Role<'_>) -> String {
+    format!(
+        "Action={action}&Version=2011-06-15&RoleArn={}&RoleSessionName={}",
         escaped(role.arn).as_str(),
         escaped(role.session).as_str()
-    );
-    if let Some(id) = role.external_id {
-        form.push_str("&ExternalId=");
-        form.push_str(&escaped(id));
-    }
-    let signer = RequestSigner::new("sts", region);
-    let call = || {
-        let headers = [("content-type", "application/x-www-form-urlencoded; charset=utf-8")];
-        let body = Plaintext::copy_of(form.as_bytes());
-        signed(around, http, &signer, first, &url, &headers, body)
-    };
-    let answer = http.insist(around, &Answer::is_busy, &call)?;
-    credentials_in(&answer, first, role.arn)
+    )
+}
+
+#[expect(clippy::disallowed_methods, reason = "codes and credentials are read from it")]
+fn text_of(answer: &Answer) -> &str {
+    std::str::from_utf8(answer.body.expose()).unwrap_or_default()
+}
+
+fn is_busy(answer: &Answer) -> bool {
+    let text = text_of(answer);
+    answer.is_busy()
+        || !answer.is_good() && element(text, "Code").is_some_and(|code| THROTTLED.contains(&code))
 }
 
 /// The credentials that STS gives, or why it does not.
-#[expect(clippy::disallowed_methods, reason = "credentials are read from it")]
 pub(in crate::key::service) fn credentials_in(
     answer: &Answer,
-    first: &Credential,
+    secrets: &[&Plaintext],
     role: &str,
 ) -> Found {
-    let text = std::str::from_utf8(answer.body.expose()).unwrap_or_default();
+    let text = text_of(answer);
     if !answer.is_good() {
-        let secret = |text: &str| Plaintext::copy_of(text.as_bytes());
-        let secrets = [
-            secret(&first.secret_access_key),
-            secret(first.session_token.as_deref().unwrap_or_default()),
-        ];
-        let code = code(element(text, "Code").unwrap_or_default(), &secrets.each_ref());
+        let code = code(element(text, "Code").unwrap_or_default(), secrets);
         let said = format!("role {}: {code}", said(role, &[]));
         return Err(Trouble::Refused {
             status: answer.status,
@@ -99,6 +147,8 @@ pub(in crate::key::service) fn credentials_in(
     };
     Ok(Credential { access_key_id, secret_access_key, session_token, expires_in: None })
 }
+
+const FORM: &str = "application/x-www-form-urlencoded; charset=utf-8";
 
 /// The text of the first element with this name. What AWS puts into these has no escapes.
 fn element<'t>(text: &'t str, name: &str) -> Option<&'t str> {

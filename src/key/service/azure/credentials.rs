@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use crate::key::service::error::Trouble;
 use crate::key::service::http::{Answer, Call, Http, host_of, is_near};
-use crate::key::service::said::code;
+use crate::key::service::said::oauth_code;
 use crate::key::service::surroundings::Surroundings;
 use crate::key::service::text::{Text, escaped, parsed};
 use crate::plaintext::Plaintext;
@@ -53,12 +53,6 @@ struct Search<'a> {
 struct Token<'a> {
     #[serde(borrow, alias = "accessToken", alias = "token")]
     access_token: Text<'a>,
-}
-
-#[derive(Deserialize)]
-struct Refusal<'a> {
-    #[serde(borrow, default)]
-    error: Text<'a>,
 }
 
 impl Search<'_> {
@@ -165,8 +159,7 @@ impl Search<'_> {
             let secrets = proof.iter().map(|(_, value)| Plaintext::copy_of(value.as_bytes()));
             let secrets: Vec<Plaintext> = secrets.collect();
             let secrets: Vec<&Plaintext> = secrets.iter().collect();
-            let refusal = parsed::<Refusal<'_>>(&answer.body);
-            let code = refusal.map(|refusal| code(&refusal.error, &secrets)).unwrap_or_default();
+            let code = oauth_code(&answer.body, &secrets);
             return Err(Trouble::Credentials(format!(
                 "the directory refuses (HTTP {}) {code}",
                 answer.status
