@@ -354,6 +354,9 @@ mod tests {
     use std::fs::{self, Permissions};
     use std::os::unix::fs::{MetadataExt, PermissionsExt, lchown, symlink};
 
+    #[cfg(target_os = "linux")]
+    use rustix::mount::{MountFlags, mount};
+
     use super::*;
 
     const PLAIN: Way = Way { create: false, guarded: false };
@@ -395,6 +398,97 @@ mod tests {
         {
             assert_eq!(serving_user(mounts, device), user, "{device}");
         }
+    }
+
+    /// A FUSE file system of the user 1001 at a folder, in which all is said to be root's; `link` in it
+    /// leads to `target`.
+    #[cfg(target_os = "linux")]
+    struct MadeUp(PathBuf);
+
+    #[cfg(target_os = "linux")]
+    impl MadeUp {
+        fn mount(at: &Path, target: &Path) -> io::Result<Self> {
+            use std::io::{Read, Write};
+            use std::os::fd::AsRawFd;
+            use std::os::unix::ffi::OsStrExt;
+
+            let mut device = fs::File::options().read(true).write(true).open("/dev/fuse")?;
+            let options = format!(
+                "fd={},rootmode=40000,user_id=1001,group_id=100,allow_other",
+                device.as_raw_fd()
+            );
+            let (flags, options) = (MountFlags::NOSUID, std::ffi::CString::new(options).unwrap());
+            mount("made-up", at, "fuse.made-up", flags, Some(options.as_c_str()))?;
+            let target = target.as_os_str().as_bytes().to_owned();
+            // Numbers and sizes are those of `linux/fuse.h`.
+            std::thread::spawn(move || {
+                let mut request = vec![0; 1 << 18];
+                while let Ok(length) = device.read(&mut request) {
+                    let word = |at: usize| {
+                        u32::from_ne_bytes(request[at..at.saturating_add(4)].try_into().unwrap())
+                    };
+                    let zeros = |count: usize| vec![0_u8; count];
+                    let attributes = |link: bool| {
+                        let mode: u32 = if link { 0o120_777 } else { 0o040_755 };
+                        [&zeros(60)[..], &mode.to_ne_bytes(), &[1, 0, 0, 0], &zeros(20)].concat()
+                    };
+                    let node_of_link = [&[2_u8, 0, 0, 0, 0, 0, 0, 0][..], &zeros(32)].concat();
+                    let (error, answer) = match word(4) {
+                        1 if request[40..length].starts_with(b"link\0") => {
+                            (0, [node_of_link, attributes(true)].concat())
+                        }
+                        1 => (-2, Vec::new()),
+                        2 | 36 | 42 => continue,
+                        3 => (0, [zeros(16), attributes(word(16) == 2)].concat()),
+                        5 => (0, target.clone()),
+                        17 => (0, zeros(80)),
+                        26 => {
+                            let version = [7_u32, 31].map(u32::to_ne_bytes).concat();
+                            (0, [version, zeros(56)].concat())
+                        }
+                        _ => (-38_i32, Vec::new()),
+                    };
+                    let length = u32::try_from(answer.len()).unwrap().saturating_add(16);
+                    let head = [length.to_ne_bytes(), error.to_ne_bytes()].concat();
+                    let _gone = device.write(&[&head[..], &request[8..16], &answer].concat());
+                }
+            });
+            Ok(Self(at.to_owned()))
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    impl Drop for MadeUp {
+        fn drop(&mut self) {
+            let _gone = rustix::mount::unmount(&self.0, rustix::mount::UnmountFlags::DETACH);
+        }
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_file_system_that_another_user_makes_up_leads_nowhere() {
+        let temp = tempfile::tempdir().unwrap();
+        let root = fs::canonicalize(temp.path()).unwrap();
+        let (at, target) = (root.join("made-up"), root.join("target"));
+        fs::create_dir(&at).unwrap();
+        fs::create_dir(&target).unwrap();
+        let made_up = match MadeUp::mount(&at, &target) {
+            Ok(made_up) => made_up,
+            Err(error) => {
+                println!("skipped: no FUSE here: {error}");
+                return;
+            }
+        };
+        // It is as if root had made the link.
+        assert_eq!(fs::symlink_metadata(at.join("link")).unwrap().uid(), 0);
+        assert_eq!(fs::read_link(at.join("link")).unwrap(), target);
+        let error = lead(&at.join("link/x"), MAKE);
+        assert!(matches!(error, Err(ReachError::Planted { .. })), "{error:?}");
+        let error = lead(&at, Way { create: false, guarded: true });
+        assert!(matches!(error, Err(ReachError::Unguarded { .. })), "{error:?}");
+        lead(&at, PLAIN).unwrap();
+        drop(made_up);
+        assert_eq!(fs::read_dir(&target).unwrap().count(), 0);
     }
 
     #[test]

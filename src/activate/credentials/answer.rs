@@ -149,7 +149,8 @@ mod tests {
     fn half_a_credential_has_no_end() {
         let (stream, mut other) = UnixStream::pair().unwrap();
         rustix::net::sockopt::set_socket_send_buffer_size(&stream, 4096).unwrap();
-        let sent = Connection::send(stream, &[b'x'; MAX_CREDENTIAL], Duration::from_millis(20));
+        let bytes = vec![b'x'; MAX_CREDENTIAL];
+        let sent = Connection::send(stream, &bytes, Duration::from_millis(20));
         let Sent::Slow(mut unread) = sent else { panic!("it did fit") };
         assert!(unread.go_on());
         other.set_nonblocking(true).unwrap();

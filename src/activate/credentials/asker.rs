@@ -113,7 +113,7 @@ fn process_of(stream: &UnixStream, number: Pid) -> Option<OwnedFd> {
     }
 }
 
-/// Whether a process has not ended, pidfd_open(2).
+/// Whether a process has not ended, as `pidfd_open(2)` has it.
 fn lives(process: &OwnedFd) -> bool {
     let now = Timespec { tv_sec: 0, tv_nsec: 0 };
     poll(&mut [PollFd::new(process, PollFlags::IN)], Some(&now)) == Ok(0)

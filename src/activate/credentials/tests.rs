@@ -273,6 +273,7 @@ fn who_has_the_number_of_one_that_asked_and_ended_gets_nothing() {
     let machine = Machine::new("attacker.service");
     let listener = UnixListener::bind(machine.socket()).unwrap();
     let asker = bound(Some("1f/unit/app.service/db"));
+    #[expect(clippy::disallowed_methods, reason = "another process has to ask")]
     let mut process = std::process::Command::new(std::env::current_exe().unwrap())
         .args(["--exact", name])
         .env(CONNECT, machine.socket())
