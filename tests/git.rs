@@ -148,9 +148,13 @@ fn a_contradiction_keeps_ours_and_says_how_to_resolve_it() {
     assert!(all.contains("CONFLICT"), "{all}");
     assert_eq!(fs::read(repo.0.path(DB)).unwrap(), before);
     repo.nothing_holds("CANARY-");
-    // Without a terminal nobody is asked.
-    repo.0.run(&["git", "resolve", DB]).ended(2).says("still has changes");
+    // Without a terminal nobody is asked, but an editor that is set runs.
+    repo.0.run(&["git", "resolve", DB]).ended(2).says("or set EDITOR");
+    repo.0.edit(&["git", "resolve", DB], "exit 0").ended(2).says("leave no marks");
     assert_eq!(fs::read(repo.0.path(DB)).unwrap(), before);
+    let settled = "printf 'settled\\ntwo\\nthree\\nfour\\n' > \"$1\"";
+    repo.0.edit(&["git", "resolve", DB], settled).done().says("resolved");
+    assert_eq!(repo.0.open(DB, "web1").unwrap(), b"settled\ntwo\nthree\nfour\n");
 
     let editor = repo.0.script(
         "editor",

@@ -87,9 +87,9 @@ mod tests {
     fn what_is_not_there_is_named() {
         for (way, wanted) in [
             (&["x"][..], "it has no value `x`"),
-            (&["m", "k", "2"], "it has no value `m/k/2`: nothing follows `m/k`"),
-            (&["l", "01"], "it has no value `l/01`: nothing follows `l`"),
-            (&["a", "b"], "it has no value `a/b`: nothing follows `a`"),
+            (&["m", "k", "2"], "it has no value `m/k/2`: `m/k` has no `2`"),
+            (&["l", "01"], "it has no value `l/01`: `l` has no `01`"),
+            (&["a", "b"], "it has no value `a/b`: `a` has no `b`"),
             (&["z"], "its value `z` is null, which is no secret"),
         ] {
             assert_eq!(got(way).unwrap_err(), wanted);

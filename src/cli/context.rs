@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
+use std::io;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -231,6 +232,17 @@ impl Context {
             Some(real) => Err(Problem::LeadsOut { real }),
             None => Ok(()),
         }
+    }
+
+    /// Whether the rules make a file secret. Problems with them do not matter, none of Nix are run,
+    /// and a rule of `.sops.yaml` without `path_regex` makes nothing secret.
+    pub(crate) fn is_secret(&self, file: &Path) -> bool {
+        let path = self.absolute(file);
+        let start = path.parent().unwrap_or(&self.here);
+        let rules = self.rules_from(start, Wanted::File(&path), false);
+        let Ok(rules) = rules else { return false };
+        let found = rules.for_file(&path).ok().flatten();
+        found.is_some_and(|(_, rule)| !matches!(rule.pattern, rules::Pattern::Every))
     }
 
     /// Takes the lock that guards the rules for a file or folder and the secrets that they name.
@@ -464,6 +476,19 @@ impl Context {
     /// All files that the rules know, or those of them that are named or lie below a named
     /// folder.
     pub(crate) fn select(&self, paths: &[PathBuf]) -> Result<Selection, Vec<Failure>> {
+        self.select_of(paths, RuleSet::secret_files)
+    }
+
+    /// As [`Context::select`], with what the rules of sops say is secret and is in the open.
+    pub(crate) fn select_with_plain(&self, paths: &[PathBuf]) -> Result<Selection, Vec<Failure>> {
+        self.select_of(paths, RuleSet::secret_and_plain_files)
+    }
+
+    fn select_of(
+        &self,
+        paths: &[PathBuf],
+        list: fn(&RuleSet) -> io::Result<Vec<PathBuf>>,
+    ) -> Result<Selection, Vec<Failure>> {
         if let [file] = paths
             && !file.is_dir()
         {
@@ -475,9 +500,8 @@ impl Context {
         if !rules.problems.is_empty() {
             return Err(rules.problems.iter().map(rules_failure).collect());
         }
-        let files = rules
-            .secret_files()
-            .map_err(|e| Failure::new(format!("cannot list the secret files: {e}")))?;
+        let files =
+            list(&rules).map_err(|e| Failure::new(format!("cannot list the secret files: {e}")))?;
         let wanted: Vec<PathBuf> = paths.iter().map(|path| self.absolute(path)).collect();
         let mut jobs: Vec<Job> = Vec::new();
         let mut failures = Vec::new();
@@ -512,11 +536,15 @@ impl Context {
 fn no_rule(path: &Path, rules: &RuleSet) -> Failure {
     let mut failure = Failure::new(format!("no rule is about `{}`", shown(path)));
     for source in &rules.sources {
+        let count = match source.rules.len() {
+            // Of `secrets.nix`, no more is evaluated than one file needs.
+            _ if source.source == RulesSource::Agenix => "no such rule".to_owned(),
+            1 => "1 rule".to_owned(),
+            count => format!("{count} rules"),
+        };
         failure = failure.detail(format!(
-            "{} has {} {}, relative to {}",
+            "{} has {count}, relative to {}",
             shown(&source.file),
-            source.rules.len(),
-            if source.rules.len() == 1 { "rule" } else { "rules" },
             source.base.display()
         ));
     }

@@ -1,13 +1,14 @@
 //! `secretctl decrypt`
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, BufReader, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use super::context::Context;
-use super::explain::{Around, problem};
+use super::explain::{Around, Failure, problem};
 use super::kinds::DocumentType;
 use super::{Done, Outcome, ui};
 use crate::format::age::AgeError;
@@ -17,7 +18,7 @@ use crate::fsx::Staged;
 use crate::fsx::replace::Staging;
 use crate::key::keyring::Unopened;
 use crate::work::decrypt::{Kinds, decrypt};
-use crate::work::{Problem, secret};
+use crate::work::{Problem, secret, status};
 
 /// Decrypt a file
 ///
@@ -28,7 +29,8 @@ use crate::work::{Problem, secret};
 pub(crate) struct Decrypt {
     /// File to decrypt; `-` or nothing reads standard input, whose content tells what it is
     file: Option<PathBuf>,
-    /// Write to this file, with mode 0600, instead of standard output
+    /// Write to this file, with mode 0600, instead of standard output, which `-` is. Not to a
+    /// secret file
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// What a sops file is, where its name does not tell
@@ -65,13 +67,17 @@ impl Decrypt {
             output: self.output_type.map(DocumentType::store),
             writer: if self.canonical { canonical } else { Writer::Lossless },
         };
+        let output = self.output.as_deref().filter(|output| *output != Path::new("-"));
+        if let Some(output) = output {
+            keeps_secret(context, file, output)?;
+        }
         let mut keys = context.keys();
         let shown = name.display().to_string();
         let mut run = |sink: &mut dyn Write| match &file {
             None => decrypt(io::stdin().lock(), &shown, &kinds, &mut keys, sink),
             Some(path) => decrypt(open(path)?, &shown, &kinds, &mut keys, sink),
         };
-        let result = match &self.output {
+        let result = match output {
             Some(output) => context.stays_inside(output).and_then(|()| to_file(output, &mut run)),
             None => to_stdout(&mut run),
         };
@@ -86,6 +92,32 @@ impl Decrypt {
             problem(&error, &name, &around).into()
         })
     }
+}
+
+/// Refuses to put plaintext in the place of what it comes from, or of what the rules say is secret.
+fn keeps_secret(context: &Context, file: Option<&PathBuf>, output: &Path) -> Result<(), Failure> {
+    let identity = |path: &Path| {
+        let data = path.metadata().ok().filter(Metadata::is_file)?;
+        Some((data.dev(), data.ino()))
+    };
+    let there = identity(output);
+    let shown = ui::shown(output);
+    if there.is_some() && identity(file.map_or(Path::new("/dev/stdin"), PathBuf::as_path)) == there
+    {
+        return Err(Failure::new(format!(
+            "`{shown}` would be replaced by what is in it, decrypted"
+        ))
+        .hint("name another file with `--output`; `secretctl edit` changes a secret file"));
+    }
+    if context.is_secret(output) || there.is_some() && status::open(output).is_ok() {
+        return Err(Failure::new(format!(
+            "`{shown}` is a secret file, and what is written to it would be in the open"
+        ))
+        .hint(
+            "name another file with `--output`, or encrypt to it: `secretctl encrypt --output`",
+        ));
+    }
+    Ok(())
 }
 
 type Run<'a> = dyn FnMut(&mut dyn Write) -> Result<(), Problem> + 'a;

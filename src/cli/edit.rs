@@ -1,16 +1,19 @@
 //! `secretctl edit`
 
 use std::io::{self, IsTerminal};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use super::context::{Context, WriterOption, file_failures, variable};
+use super::encrypt::{STDIN, once_more};
 use super::explain::{Failure, quoted};
 use super::status::left_over_key;
 use super::{Done, Outcome, ui};
+use crate::format::age::{AgeError, Encrypted};
 use crate::format::keys::Keys;
-use crate::format::sops::file::Writer;
+use crate::format::sops::file::{self, Writer};
+use crate::format::sops::store::Store;
 use crate::plaintext::Plaintext;
 use crate::process::{EditRequest, EditSession, Editor};
 use crate::work::edit::{self, EditFailure, Ending};
@@ -40,9 +43,7 @@ impl Edit {
     pub(crate) fn run(self, context: &Context) -> Outcome {
         let input = if io::stdin().is_terminal() { None } else { Some(stdin()?) };
         let input = input.filter(|input| !input.is_empty() || self.allow_empty);
-        let editor_set =
-            ["SECRETCTL_EDITOR", "VISUAL", "EDITOR"].iter().any(|n| variable(n).is_some());
-        if input.is_none() && !io::stdin().is_terminal() && !editor_set {
+        if input.is_none() && !io::stdin().is_terminal() && !editor_is_set() {
             return Err(Failure::new("standard input is empty, and nothing was changed")
                 .hint(
                     "the command before the pipe may have failed; set EDITOR to edit without a \
@@ -62,6 +63,9 @@ impl Edit {
             };
             let shown = ui::shown(&job.path);
             match ending {
+                Ending::Written if input.as_ref().is_some_and(Plaintext::is_empty) => {
+                    ui::say(&format!("`{shown}` is empty now"));
+                }
                 Ending::Written => {}
                 Ending::Unchanged => ui::say(&format!("`{shown}` was not changed")),
                 Ending::NotCreated => ui::say(&format!("`{shown}` was not created: it is empty")),
@@ -84,6 +88,11 @@ impl Edit {
         }
         Ok(ending)
     }
+}
+
+/// Whether a variable names an editor, which then runs without a terminal too.
+pub(crate) fn editor_is_set() -> bool {
+    ["SECRETCTL_EDITOR", "VISUAL", "EDITOR"].iter().any(|name| variable(name).is_some())
 }
 
 /// Runs an editor on a secret until its content can be written, or the user gives up.
@@ -146,6 +155,9 @@ fn replace(
     if let Some(place) = syntax::error(&edit::inner_name(&job.path), content) {
         ui::say(&format!("warning: the new content is not well formed at {place}"));
     }
+    if is_encrypted(job, content) {
+        once_more(STDIN);
+    }
     let mut keys = context.keys();
     let done = edit::kind_of(job, &mut keys, writer).and_then(|file| {
         edit::replace(job, content, &file, &keys, writer)?;
@@ -153,6 +165,13 @@ fn replace(
         Ok(())
     });
     done.map(|()| Ending::Written).map_err(|error| file_failures(&[error], &keys, &[job]))
+}
+
+#[expect(clippy::disallowed_methods, reason = "whether it is encrypted already is looked at")]
+fn is_encrypted(job: &Job, content: &Plaintext) -> bool {
+    let store = Store::of_path(Path::new(&edit::inner_name(&job.path)));
+    !matches!(Encrypted::read(content.expose()), Err(AgeError::NotAge))
+        || file::is_encrypted(store, content).unwrap_or(false)
 }
 
 /// All of standard input.

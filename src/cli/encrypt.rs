@@ -3,7 +3,7 @@
 mod sops;
 
 use std::fs::File;
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
@@ -12,7 +12,7 @@ use super::context::{Context, WriterOption};
 use super::explain::{Around, Failure, problem};
 use super::kinds::DocumentType;
 use super::{Done, Outcome, ui};
-use crate::format::age::AgeError;
+use crate::format::age::{AgeError, Encrypted};
 use crate::fsx::replace::Staging;
 use crate::fsx::{Staged, read_limited};
 use crate::key::{Recipient, list};
@@ -29,7 +29,7 @@ use crate::work::{Job, Problem, secret, status};
 pub(crate) struct Encrypt {
     /// File to encrypt; `-` or nothing reads standard input
     file: Option<PathBuf>,
-    /// Write to this file instead of standard output. Without recipients, the rule that names it
+    /// Write to this file instead of standard output, which `-` is. Without recipients, the rule that names it
     /// says who reads it
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -88,6 +88,7 @@ struct Readers {
 impl Encrypt {
     pub(crate) fn run(mut self, context: &Context) -> Outcome {
         self.file = self.file.filter(|file| file != Path::new("-"));
+        self.output = self.output.filter(|output| output != Path::new("-"));
         if self.in_place {
             self.output = Some(self.plain_file()?);
         }
@@ -131,7 +132,7 @@ impl Encrypt {
             return Err(Failure::new("standard input has no place where the result could be put")
                 .hint("name a file, with `--in-place` or `--output`"));
         };
-        if status::open(file).is_ok() || sops::is_sops(file) {
+        if is_encrypted(file) {
             let shown = ui::shown(file);
             return Err(Failure::new(format!("`{shown}` is encrypted already"))
                 .hint("`secretctl edit` changes it, `secretctl rekey` its readers"));
@@ -167,7 +168,7 @@ impl Encrypt {
         to: &secret::To<'_>,
         armor: bool,
     ) -> Result<Option<Staged>, Problem> {
-        let mut source = Source::open(self.file.as_deref(), self.allow_empty)?;
+        let mut source = source(self.file.as_deref(), self.allow_empty)?;
         let plugins = context.plugins();
         match &self.output {
             None => {
@@ -313,46 +314,44 @@ fn new_passphrase(context: &Context) -> Result<Plaintext, Failure> {
 
 /// The content to encrypt. Standard input must have something to give, since an upstream command
 /// that failed gives nothing.
-struct Source {
-    first: Option<u8>,
-    rest: Box<dyn Read>,
-}
-
-impl Source {
-    fn open(file: Option<&Path>, allow_empty: bool) -> Result<Self, Problem> {
-        if let Some(path) = file.filter(|path| *path != Path::new("-")) {
-            let file = File::open(path)
-                .map_err(|error| Problem::Input { path: path.to_owned(), error })?;
-            return Ok(Self { first: None, rest: Box::new(file) });
+fn source(file: Option<&Path>, allow_empty: bool) -> Result<Box<dyn Read>, Problem> {
+    let problem = |error| Problem::Input { path: file.unwrap_or(Path::new(STDIN)).into(), error };
+    if let Some(path) = file {
+        let file = File::open(path).map_err(problem)?;
+        // A pipe gives what it has but once.
+        let data = file.metadata().ok().filter(std::fs::Metadata::is_file);
+        let is_small = |data: &std::fs::Metadata| data.len() <= LOOKED_AT;
+        if data.is_some_and(|data| {
+            status::open(path).is_ok() || is_small(&data) && sops::is_sops(path)
+        }) {
+            once_more(&format!("`{}`", ui::shown(path)));
         }
-        let mut stdin = io::stdin();
-        if stdin.is_terminal() {
-            ui::say("reading from the terminal; Ctrl-D on an empty line ends the content");
-        }
-        let mut first = [0];
-        let read =
-            stdin.read(&mut first).map_err(|error| Problem::Input { path: STDIN.into(), error })?;
-        if read == 0 && !allow_empty {
-            return Err(Problem::EmptyInput);
-        }
-        let first = if read == 0 { None } else { first.first().copied() };
-        Ok(Self { first, rest: Box::new(stdin) })
+        return Ok(Box::new(file));
     }
-}
-
-impl Read for Source {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match (self.first.take(), buffer.first_mut()) {
-            (Some(byte), Some(slot)) => {
-                *slot = byte;
-                Ok(1)
-            }
-            (byte, _) => {
-                self.first = byte;
-                self.rest.read(buffer)
-            }
-        }
+    let mut stdin = io::stdin().lock();
+    if stdin.is_terminal() {
+        ui::say("reading from the terminal; Ctrl-D on an empty line ends the content");
     }
+    let begin = stdin.fill_buf().map_err(problem)?;
+    if begin.is_empty() && !allow_empty {
+        return Err(Problem::EmptyInput);
+    }
+    if !matches!(Encrypted::read(begin), Err(AgeError::NotAge)) {
+        once_more(STDIN);
+    }
+    Ok(Box::new(stdin))
 }
 
-const STDIN: &str = "standard input";
+/// Whether a file is an age file or a sops file.
+fn is_encrypted(file: &Path) -> bool {
+    status::open(file).is_ok() || sops::is_sops(file)
+}
+
+/// Says that what is encrypted is to be encrypted again, which is seldom meant.
+pub(crate) fn once_more(what: &str) {
+    ui::say(&format!("warning: {what} is encrypted already, and is encrypted once more as it is"));
+}
+
+/// Most bytes of a file that is looked at as a whole before it is encrypted as a stream.
+const LOOKED_AT: u64 = 1 << 20;
+pub(crate) const STDIN: &str = "standard input";

@@ -5,6 +5,7 @@ mod sops;
 
 use std::path::Path;
 
+use super::status::hex;
 use super::ui::{shown, shown_place};
 use crate::format::age::AgeError;
 use crate::format::sops::data_key::Locked;
@@ -12,7 +13,8 @@ use crate::fsx::ReplaceError;
 use crate::key::keyring::{Tried, Unopened};
 use crate::key::wrap::WrapError;
 use crate::key::wrapping::WrappingKind;
-use crate::work::{Expected, FileError, Problem};
+use crate::work::compare::{Comparison, LeftOver, compare};
+use crate::work::{Expected, FileError, Problem, status};
 
 /// An error as it is shown.
 #[derive(Debug, Default)]
@@ -138,7 +140,7 @@ pub(crate) fn problem(problem: &Problem, path: &Path, around: &Around<'_>) -> Fa
             Failure { class: Class::Header, ..Failure::new(format!("cannot use `{file}`: {what}")) }
                 .hint("restore it from git")
         }
-        Problem::Unopened(unopened) => unopened_file(unopened, &file, around),
+        Problem::Unopened(unopened) => unopened_file(unopened, path, around),
         Problem::Age(error) => age_error(error, &file),
         Problem::Wrap(error) => wrap_error(error, &file),
         Problem::Sops(error) => sops::error(error, &file),
@@ -191,7 +193,8 @@ pub(crate) fn problem(problem: &Problem, path: &Path, around: &Around<'_>) -> Fa
     }
 }
 
-fn unopened_file(unopened: &Unopened, file: &str, around: &Around<'_>) -> Failure {
+fn unopened_file(unopened: &Unopened, path: &Path, around: &Around<'_>) -> Failure {
+    let file = shown(path);
     match unopened {
         Unopened::BrokenStanza => Failure {
             class: Class::Header,
@@ -204,20 +207,29 @@ fn unopened_file(unopened: &Unopened, file: &str, around: &Around<'_>) -> Failur
                 "cannot decrypt `{file}`: its passphrase needs more than 2^22 rounds of scrypt"
             ))
         },
-        Unopened::NoMatch => no_match(file, around),
+        Unopened::NoMatch => no_match(path, &file, around),
     }
 }
 
-fn no_match(file: &str, around: &Around<'_>) -> Failure {
+fn no_match(path: &Path, file: &str, around: &Around<'_>) -> Failure {
     let headline = no_match_headline(file, around);
     let mut failure = Failure { class: Class::NoMatch, ..Failure::new(headline) };
     failure = tried_lines(failure, around);
-    let needs = around.needs.iter().map(|needs| {
+    let said = |needs: &Expected, not_yet: &str| {
         let key = needs.recipient.short();
         let name = if needs.reader == key { "" } else { &format!("{}, ", needs.reader) };
-        format!("{name}{key} ({})", shown_place(&needs.place))
-    });
-    failure = needs_lines(failure, needs);
+        format!("{name}{key} ({}){not_yet}", shown_place(&needs.place))
+    };
+    // The file may be older than its rule.
+    let header = status::open(path).map(|encrypted| encrypted.header.stanzas).ok();
+    let compared = header.map(|stanzas| compare(&stanzas, around.needs, around.needs, false));
+    let Comparison { missing, left_over, .. } = compared.unwrap_or_default();
+    let (later, now): (Vec<_>, Vec<_>) =
+        around.needs.iter().partition(|needs| missing.contains(needs));
+    let now = now.into_iter().map(|needs| said(needs, ""));
+    let others = left_over.iter().filter_map(other_reader).filter(|_| !around.needs.is_empty());
+    let later = later.into_iter().map(|needs| said(needs, ", not yet"));
+    failure = needs_lines(failure, now.chain(others).chain(later));
     let remedy = around.tried.iter().find_map(|tried| tried.remedy.clone());
     if let Some(remedy) = remedy {
         failure.hint(remedy)
@@ -230,6 +242,16 @@ fn no_match(file: &str, around: &Around<'_>) -> Failure {
             quoted(file)
         ))
     }
+}
+
+/// Somebody who reads a file although its rule does not name them, as far as its header tells.
+fn other_reader(left: &LeftOver) -> Option<String> {
+    let who = match left {
+        LeftOver::Tag { kind, tag } => format!("{kind} key with tag {}", hex(tag)),
+        LeftOver::Fingerprint(print) => format!("key with fingerprint {}", hex(print)),
+        LeftOver::Known(_) | LeftOver::Key(_) | LeftOver::Anonymous { .. } => return None,
+    };
+    Some(format!("{who}, which its rule does not name"))
 }
 
 /// As [`no_match_headline`], for a sops file: identities are not to blame where none could fit.

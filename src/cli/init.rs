@@ -1,10 +1,13 @@
 //! `secretctl init`
 
+use std::path::PathBuf;
+
 use clap::Args;
 
 use super::context::{Context, write_rules};
 use super::explain::Failure;
 use super::{Done, Outcome, ui};
+use crate::rules::discover::discover;
 
 /// Write a secretctl.yaml to begin with
 ///
@@ -27,11 +30,25 @@ impl Init {
                  sources must not disagree about a file",
             );
         }
+        for above in rules_above(context) {
+            ui::say(&format!(
+                "warning: there are rules in `{}` too; of each kind, the nearest alone hold for a \
+                 file, and two kinds must not disagree about it",
+                ui::shown(&above)
+            ));
+        }
         write_rules(&file, TEMPLATE)?;
         ui::say(&format!("wrote `{shown}`"));
         ui::say("hint: next, `secretctl user add NAME --key ~/.ssh/id_ed25519.pub`");
         Ok(Done::Clean)
     }
+}
+
+/// The rules of the folders above, which are in force here.
+fn rules_above(context: &Context) -> Vec<PathBuf> {
+    let mut found = discover(&context.here, &context.here);
+    found.retain(|file| file.parent() != Some(&context.here));
+    found
 }
 
 const TEMPLATE: &str = "\

@@ -59,7 +59,7 @@ impl Keys {
 }
 
 fn show_default(context: &Context) -> String {
-    let mut keyring = context.keyring();
+    let mut keyring = context.keyring().in_full();
     keyring.ready_identities();
     let mut text = String::new();
     for tried in keyring.tried() {

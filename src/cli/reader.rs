@@ -16,7 +16,7 @@ use crate::key::{Recipient, RecipientError, list};
 use crate::process::keyscan;
 use crate::rules::native_edit::remove_reader;
 use crate::rules::native_edit::{EditError, Edited, List, Section, add_reader_to};
-use crate::rules::{ReaderKind, Rules, Source, Wanted};
+use crate::rules::{Reader, ReaderKind, Rules, Source, Wanted, native as native_rules};
 
 /// Add, remove and list hosts
 #[derive(Debug, Args)]
@@ -62,8 +62,8 @@ struct AddHost {
     /// Take the keys of the host NAME from a `known_hosts` file
     #[arg(long, value_name = "FILE", conflicts_with_all = ["key_files", "keys"])]
     known_hosts: Option<PathBuf>,
-    /// With `--scan`: trust only a key with this fingerprint (`SHA256:…`), and do not ask
-    #[arg(long, value_name = "FINGERPRINT", requires = "scan")]
+    /// Trust only a key with this fingerprint (`SHA256:…`); `--scan` then does not ask
+    #[arg(long, value_name = "FINGERPRINT")]
     fingerprint: Option<String>,
 }
 
@@ -78,8 +78,8 @@ struct Add {
     /// Public key itself. May be given several times
     #[arg(short = 'r', long = "recipient", value_name = "KEY")]
     keys: Vec<String>,
-    /// Also add the name to this list of readers: a group, the path of a rule, or
-    /// `defaultEncryptKeys`. May be given several times
+    /// Also add the name to this list of readers: a group, which may be new, the path of a rule,
+    /// or `defaultEncryptKeys`. May be given several times
     #[arg(long = "to", value_name = "LIST")]
     lists: Vec<String>,
     #[command(flatten)]
@@ -132,11 +132,26 @@ impl User {
 
 impl AddHost {
     fn keys(&self, context: &Context) -> Result<Vec<Recipient>, Vec<Failure>> {
-        match (&self.scan, &self.known_hosts) {
-            (Some(address), _) => self.scan(context, address).map_err(Vec::from),
-            (None, Some(file)) => known(file, &self.add.name),
-            (None, None) => self.add.given(context),
+        let keys = match (&self.scan, &self.known_hosts) {
+            (Some(address), _) => return self.scan(context, address).map_err(Vec::from),
+            (None, Some(file)) => known(file, &self.add.name)?,
+            (None, None) => self.add.given(context)?,
+        };
+        let other = |key: &&Recipient| Some(key.ssh_fingerprint()) != self.fingerprint;
+        match keys.iter().find(other).filter(|_| self.fingerprint.is_some()) {
+            Some(other) => {
+                Err(self.another(&other.ssh_fingerprint(), "this is another key").into())
+            }
+            None => Ok(keys),
         }
+    }
+
+    /// The fingerprint is not the one that is wanted.
+    fn another(&self, print: &str, what: &str) -> Failure {
+        let expected = self.fingerprint.as_deref().unwrap_or_default();
+        Failure::new(format!("{what}: {print}"))
+            .detail(format!("expected: {}", ui::clean(expected)))
+            .hint("do not trust it before you know why")
     }
 
     /// An answer from the network is believed only when the user compared its fingerprint.
@@ -156,9 +171,7 @@ impl AddHost {
             return if *expected == print {
                 Ok(vec![recipient])
             } else {
-                Err(Failure::new(format!("the host shows another key: {print}"))
-                    .detail(format!("expected: {expected}"))
-                    .hint("do not trust it before you know why"))
+                Err(self.another(&print, "the host shows another key"))
             };
         }
         ui::say(&format!("{} shows this key: {print}", ui::clean(address)));
@@ -190,7 +203,7 @@ impl Add {
             return Err(in_nix(context, &self.name, &texts).into());
         };
         let lists: Vec<List<'_>> = self.lists.iter().map(|list| list_of(list)).collect();
-        change(context, &file, |text| {
+        change(context, &file, &self.name, |text| {
             add_reader_to(text, &file, section, &self.name, &texts, &lists)
         })?;
         self.then.run(context)
@@ -202,7 +215,7 @@ impl Remove {
         let Some(file) = native(context)? else {
             return Err(in_nix(context, &self.name, &[]).into());
         };
-        change(context, &file, |text| remove_reader(text, &file, section, &self.name))?;
+        change(context, &file, &self.name, |text| remove_reader(text, &file, section, &self.name))?;
         self.then.run(context)
     }
 }
@@ -247,10 +260,11 @@ fn is_native(file: &Path) -> bool {
     file.extension().is_some_and(|extension| extension == "yaml" || extension == "yml")
 }
 
-/// Edits the rules file under the lock of its repository.
+/// Edits the rules file under the lock of its repository; `name` is whom that is about.
 fn change(
     context: &Context,
     file: &Path,
+    name: &str,
     edit: impl FnOnce(&str) -> Result<Edited, EditError>,
 ) -> Result<(), Failure> {
     let shown = ui::shown(file);
@@ -268,7 +282,21 @@ fn change(
             None => ui::say(&format!("{shown}: {what}")),
         }
     }
+    for other in same_key([&text, &edited.text], file, name) {
+        ui::say(&format!("warning: the key of `{name}` is also that of `{other}`"));
+    }
     Ok(())
+}
+
+/// Who else the rules name has a key of somebody whom they name now, or named before.
+fn same_key(texts: [&str; 2], file: &Path, name: &str) -> Vec<String> {
+    let [before, now] = texts
+        .map(|text| native_rules::parse(text, file).map(|rules| rules.readers).unwrap_or_default());
+    let of_it = before.iter().chain(&now).filter(|reader| reader.name == name);
+    let keys: Vec<&Recipient> = of_it.flat_map(|reader| &reader.recipients).collect();
+    let has_one = |reader: &&Reader| reader.recipients.iter().any(|key| keys.contains(&key));
+    let others = now.iter().filter(|reader| reader.name != name).filter(has_one);
+    others.map(|reader| reader.name.clone()).collect()
 }
 
 fn edit_failure(error: &EditError) -> Failure {

@@ -55,7 +55,7 @@ impl Rekey {
 
     /// Shows what a rekey of everything would do, and tells whether there is anything to do.
     pub(crate) fn look() -> Self {
-        Self { check: true, ..Self::all() }
+        Self { check: true, dry_run: true, ..Self::all() }
     }
 
     pub(crate) fn run(self, context: &Context) -> Outcome {
@@ -65,7 +65,13 @@ impl Rekey {
             _ => &context.here,
         };
         let _lock = if looks_only { None } else { Some(context.lock_for(start, "rekey")?) };
-        let Selection { jobs, known, .. } = context.select(&self.paths)?;
+        // What a rekey passes over stops no rekey, nor the look at what it would do.
+        let selection = if self.check && !self.dry_run {
+            context.select_with_plain(&self.paths)
+        } else {
+            context.select(&self.paths)
+        };
+        let Selection { jobs, known, .. } = selection?;
         let steps = rekey::plan(inspect_all(jobs, &known), self.force);
         if !looks_only {
             rekey::sweep_folders(&steps);
@@ -204,6 +210,7 @@ pub(crate) fn advise(steps: &[Step]) {
         | State::Unknown(_)
         | State::Absent
         | State::NotEncrypted
+        | State::PartlyPlain(_)
         | State::Broken(_)
         | State::BrokenSops(_) => false,
     });

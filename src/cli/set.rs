@@ -103,7 +103,9 @@ impl Set {
         }
         let value = stdin()?;
         if value.is_empty() {
-            let hint = "the command before the pipe may have failed; `'\"\"'` is an empty text";
+            let empty = if self.string { "`''` as VALUE" } else { "`'\"\"'`" };
+            let hint =
+                format!("the command before the pipe may have failed; {empty} is an empty text");
             return Err(Failure::new("standard input is empty, and nothing was changed").hint(hint));
         }
         if self.string && is_a_line(&value) {

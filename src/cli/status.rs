@@ -20,7 +20,8 @@ use crate::work::{Expected, Problem};
 
 /// Show who reads each secret file, and which files differ from the rules
 ///
-/// Needs no private key. Exit code 1 when a file is stale or not encrypted. Where a sops file says
+/// Needs no private key. Exit code 1 when a file is stale, broken, or not encrypted, or has a value
+/// in the open that should be encrypted. Where a sops file says
 /// otherwise than the rules which of its values are encrypted, that is shown and does not count, since
 /// no rekey changes it.
 #[derive(Debug, Args)]
@@ -34,7 +35,7 @@ pub(crate) struct Status {
 
 impl Status {
     pub(crate) fn run(self, context: &Context) -> Outcome {
-        let selection = context.select(&self.paths)?;
+        let selection = context.select_with_plain(&self.paths)?;
         let files = inspect_all(selection.jobs, &selection.known);
         let unclaimed = if self.paths.is_empty() {
             selection.rules.unclaimed().unwrap_or_default()
@@ -59,10 +60,18 @@ impl Status {
             table(&files, &open, &unclaimed)
         };
         ui::print(&text).map_err(|e| ui::stdout_failure(&e))?;
+        if selection.rules.sources.iter().all(|source| source.rules.is_empty()) {
+            ui::say("note: there is no rule yet, so no file is known to be secret");
+            ui::say("hint: `secretctl status FILE` prints the rule that a file lacks");
+        }
         let wrong = |file: &Inspected| {
             matches!(
                 file.state,
-                State::Stale(_) | State::NotEncrypted | State::Broken(_) | State::BrokenSops(_)
+                State::Stale(_)
+                    | State::NotEncrypted
+                    | State::PartlyPlain(_)
+                    | State::Broken(_)
+                    | State::BrokenSops(_)
             )
         };
         let found = files.iter().any(wrong) || !open.is_empty();
@@ -127,6 +136,9 @@ fn describe(state: &State) -> (&'static str, Vec<String>) {
         State::Absent => ("no file", vec!["a rule names it, but there is no such file".to_owned()]),
         State::NotEncrypted => {
             ("NOT ENCRYPTED", vec!["its content is in the open for all who see it".to_owned()])
+        }
+        State::PartlyPlain(place) => {
+            ("PARTLY PLAIN", vec![ui::clean(&format!("in the open: {place}"))])
         }
         State::Broken(error) => ("broken", vec![error.to_string()]),
         State::BrokenSops(what) => ("broken", vec![what.clone()]),
@@ -209,6 +221,7 @@ pub(crate) fn state_json(file: &Inspected) -> Map<String, Value> {
         State::Unknown(_) => "unknown",
         State::Absent => "absent",
         State::NotEncrypted => "not-encrypted",
+        State::PartlyPlain(_) => "partly-plain",
         State::Broken(_) | State::BrokenSops(_) => "broken",
     };
     object.insert("file".into(), json!(path_text(&file.job.path)));
@@ -240,7 +253,7 @@ pub(crate) fn state_json(file: &Inspected) -> Map<String, Value> {
         object
             .insert("selector".into(), json!({ "file": selector(file), "rules": selector(rules) }));
     }
-    if let State::BrokenSops(what) = &file.state {
+    if let State::BrokenSops(what) | State::PartlyPlain(what) = &file.state {
         object.insert("reason".into(), json!(what));
     }
     if let State::Broken(error) = &file.state {
@@ -294,7 +307,8 @@ fn sops_keys(file: &Inspected) -> Option<impl Iterator<Item = &NamedKey>> {
 /// Characters in a line of readers.
 const MOST: usize = 60;
 
-fn hex(bytes: &[u8]) -> String {
+/// As people compare it.
+pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
         let _infallible = write!(text, "{byte:02x}");
         text

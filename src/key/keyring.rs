@@ -18,6 +18,7 @@ use rayon::prelude::*;
 use super::identity::{self, Entry, Identity, IdentityError, LockedFile, Outcome};
 use super::pgp::secret::SecretKey;
 use super::plugin::{PluginFileError, Plugins};
+use super::recipient::Recipient;
 use super::ssh::LockedSsh;
 use crate::plaintext::Plaintext;
 use source::Commands;
@@ -77,6 +78,7 @@ pub struct Keyring<'a> {
     reads_pgp: bool,
     passphrases: Vec<Plaintext>,
     tried: Vec<Tried>,
+    name: fn(&Recipient) -> String,
 }
 
 /// What became of a file; `None` while nothing did.
@@ -100,7 +102,14 @@ impl<'a> Keyring<'a> {
             reads_pgp: false,
             passphrases: Vec::new(),
             tried: Vec::new(),
+            name: Recipient::short,
         }
+    }
+
+    /// Names keys in full where it says what was tried, for people who compare them.
+    #[must_use]
+    pub fn in_full(self) -> Self {
+        Self { name: Recipient::full, ..self }
     }
 
     /// One whose identities are also used as keys of PGP, where there is no `gpg` to hold such.
@@ -208,7 +217,7 @@ impl<'a> Keyring<'a> {
         for entry in entries {
             match entry {
                 Entry::Ready(identity) => {
-                    names.extend(identity.recipient().map(|r| r.short()));
+                    names.extend(identity.recipient().as_ref().map(self.name));
                     self.ready.push(identity);
                 }
                 Entry::Plugin { name, text } => {
@@ -223,7 +232,8 @@ impl<'a> Keyring<'a> {
                     names.push("keys of PGP, which only gpg uses here: import them".to_owned());
                 }
                 Entry::LockedSsh(key) => {
-                    names.push(format!("{}, behind a passphrase", key.recipient.short()));
+                    let name = (self.name)(&key.recipient);
+                    names.push(format!("{name}, behind a passphrase"));
                     self.locked_ssh.push((source.to_owned(), key));
                 }
                 Entry::LockedFile(file) => {

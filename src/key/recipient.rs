@@ -189,6 +189,15 @@ impl Recipient {
         format!("SHA256:{}", BASE64_STANDARD_NO_PAD.encode(Sha256::digest(blob)))
     }
 
+    /// A form for people to compare: as `ssh-keygen -l` prints an SSH key, or the whole of an age
+    /// string.
+    pub fn full(&self) -> String {
+        match self.canonical.split_once(' ') {
+            Some((algorithm, _)) => format!("{algorithm} {}", self.ssh_fingerprint()),
+            None => self.canonical.to_string(),
+        }
+    }
+
     /// A short form for people: type and the beginning of the fingerprint that `ssh-keygen -l`
     /// prints, or both ends of an age string.
     pub fn short(&self) -> String {

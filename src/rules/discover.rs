@@ -74,7 +74,11 @@ pub struct RuleSet {
 pub fn load(request: &Request<'_>) -> Result<RuleSet, RulesError> {
     let mut set = RuleSet { sources: Vec::new(), problems: Vec::new(), notes: Vec::new() };
     if let Some(explicit) = request.explicit {
-        set.add(&request.start.join(explicit), request)?;
+        let file = request.start.join(explicit);
+        if matches!(file.try_exists(), Ok(false)) {
+            return Err(RulesError::Nowhere { file });
+        }
+        set.add(&file, request)?;
         return Ok(set);
     }
     let found = discover(request.start, request.here);
@@ -153,8 +157,12 @@ fn upwards_of(start: &Path) -> Vec<PathBuf> {
 
 fn nearest(folders: &[PathBuf], names: &[&str]) -> Option<PathBuf> {
     let mut candidates = folders.iter().flat_map(|f| names.iter().map(move |name| f.join(name)));
+    // Our own are not passed over for others because they cannot be read.
+    let is_there = |file: &PathBuf| {
+        file.is_file() || file.ends_with(native::FILE_NAME) && file.symlink_metadata().is_ok()
+    };
     candidates
-        .find(|file| file.is_file() && is_trusted(file) && file.parent().is_some_and(is_trusted))
+        .find(|file| is_there(file) && is_trusted(file) && file.parent().is_some_and(is_trusted))
 }
 
 impl RuleSet {
@@ -231,6 +239,19 @@ impl RuleSet {
     /// # Errors
     /// A folder that cannot be read.
     pub fn secret_files(&self) -> io::Result<Vec<PathBuf>> {
+        self.files(false)
+    }
+
+    /// As [`RuleSet::secret_files`], and every file that an expression of sops matches and nobody
+    /// has encrypted. A rule of sops without an expression makes nothing secret.
+    ///
+    /// # Errors
+    /// A folder that cannot be read.
+    pub fn secret_and_plain_files(&self) -> io::Result<Vec<PathBuf>> {
+        self.files(true)
+    }
+
+    fn files(&self, plain_too: bool) -> io::Result<Vec<PathBuf>> {
         let mut files = BTreeSet::new();
         let mut has_patterns = false;
         let looks = Looks::new();
@@ -246,7 +267,12 @@ impl RuleSet {
         }
         if has_patterns {
             self.walk(&mut |file| {
-                let is_named = self.claims(&file).any(|(rules, _)| rules.source != Source::Sops);
+                let names = |(rules, rule): (&Rules, &Rule)| {
+                    rules.source != Source::Sops
+                        || plain_too && matches!(rule.pattern, Pattern::Regex(_))
+                };
+                let is_rules = file.file_name().is_some_and(|name| name == sops_yaml::FILE_NAME);
+                let is_named = !is_rules && self.claims(&file).any(names);
                 if is_named || (self.claims(&file).next().is_some() && looks.like_sops(&file)) {
                     files.insert(file);
                 }
@@ -272,8 +298,8 @@ impl RuleSet {
     }
 
     fn add(&mut self, file: &Path, request: &Request<'_>) -> Result<(), RulesError> {
-        let file =
-            clean(&if file.is_dir() { file.join(flake::FILE_NAME) } else { file.to_owned() });
+        let is_flake = file.is_dir() && !file.ends_with(native::FILE_NAME);
+        let file = clean(&if is_flake { file.join(flake::FILE_NAME) } else { file.to_owned() });
         let extension = file.extension().unwrap_or_default();
         if is_sops_yaml(&file) {
             let said = sops_yaml::load(&file)?;

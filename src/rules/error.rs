@@ -19,6 +19,11 @@ pub enum RulesError {
         /// What was found and is none, and why.
         notes: Vec<String>,
     },
+    /// There is nothing where the user says that the rules are.
+    Nowhere {
+        /// Where that is.
+        file: PathBuf,
+    },
     /// A file or folder cannot be read.
     Read {
         /// It.
@@ -301,6 +306,9 @@ impl RulesError {
                 [one] => one.kind.remedy(),
                 _ => None,
             },
+            Self::Nowhere { .. } => Some(
+                "rules come from `--rules`, or from the variable `RULES` if it is set".to_owned(),
+            ),
             Self::Read { .. }
             | Self::TooLarge { .. }
             | Self::Process { .. }
@@ -327,6 +335,7 @@ impl fmt::Display for RulesError {
                 f.write_str(".sops.yaml, flake.nix with an output `secretctl`")?;
                 notes.iter().try_for_each(|note| write!(f, "\n  {note}"))
             }
+            Self::Nowhere { file } => write!(f, "the rules `{}` do not exist", file.display()),
             Self::Read { file, source } => {
                 write!(f, "cannot read `{}`: {source}", file.display())
             }
@@ -390,6 +399,7 @@ impl std::error::Error for RulesError {
             Self::Read { source, .. } => Some(source),
             Self::Process { source, .. } => Some(source),
             Self::NoRules { .. }
+            | Self::Nowhere { .. }
             | Self::TooLarge { .. }
             | Self::UnknownKind { .. }
             | Self::Problems { .. }

@@ -5,7 +5,7 @@
 //! says is first read into a document, names and all; `build` then resolves it.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, ErrorKind, Read};
 use std::path::Path;
 
 use crate::place::Place;
@@ -52,6 +52,10 @@ pub fn load(file: &Path) -> Result<Rules, RulesError> {
 /// UTF-8.
 pub fn read(file: &Path) -> Result<String, RulesError> {
     let failed = |source| RulesError::Read { file: file.to_owned(), source };
+    // A pipe would keep us waiting.
+    if !std::fs::metadata(file).map_err(failed)?.is_file() {
+        return Err(failed(io::Error::new(ErrorKind::InvalidInput, "it is not a regular file")));
+    }
     let mut bytes = Vec::new();
     let limit = SIZE_LIMIT.saturating_add(1) as u64;
     File::open(file).map_err(failed)?.take(limit).read_to_end(&mut bytes).map_err(failed)?;

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use crate::place::Place;
 
-use super::build::{Document, Named, Said, Secret};
+use super::build::{Document, Named, Said, Secret, nearest};
 use super::native;
 use super::splice::{self, Splice};
 use super::yaml::{Kind, Node};
@@ -308,9 +308,19 @@ impl<'a> Edit<'a> {
     fn join(&mut self, list: List<'_>, reader: &str) -> Result<(), EditError> {
         let file = self.file;
         let item = splice::name(reader);
-        let (what, exists) = (list.to_string(), list.of(&mut self.meant).is_some());
-        if !exists && matches!(list, List::Rule(_)) {
-            return Err(EditError::NoSuch { what: list.missing() });
+        let mut what = list.to_string();
+        if let (List::Rule(name) | List::Group(name), None) = (list, list.of(&mut self.meant)) {
+            let meant = self.list_near(name);
+            let asks = meant
+                .as_ref()
+                .map(|meant| format!("; did you mean `{meant}`?"))
+                .unwrap_or_default();
+            // Groups are often called much the same, and a new one lets nobody read anything.
+            let other_group = |meant: String| List::Group(&meant).of(&mut self.meant).is_some();
+            if matches!(list, List::Rule(_)) || !meant.is_none_or(other_group) {
+                return Err(EditError::NoSuch { what: format!("{}{asks}", list.missing()) });
+            }
+            what = format!("the new group `{name}`, which no rule names yet{asks}");
         }
         if list.of(&mut self.meant).is_some_and(|names| names.iter().any(|n| is_name(n, reader))) {
             return Err(EditError::AlreadyThere { name: reader.to_owned(), place: what });
@@ -330,6 +340,14 @@ impl<'a> Edit<'a> {
         }
         self.touched.push((format!("`{reader}` is now in {what}"), None));
         Ok(())
+    }
+
+    /// The group or rule that was probably meant.
+    fn list_near(&self, name: &str) -> Option<String> {
+        let Document { groups, secrets, .. } = &self.meant;
+        let groups = groups.iter().map(|group| group.name.text.as_str());
+        let rules = secrets.iter().map(|rule| rule.path.text.as_str());
+        nearest(name, groups.chain(rules).chain(["defaultEncryptKeys"]))
     }
 
     fn splice(&mut self, splices: Option<Vec<Splice>>) -> Result<(), EditError> {

@@ -9,7 +9,7 @@ use super::secret::decrypt_stream;
 use super::sops::{self, MAX_FILE};
 use crate::format::age::{AgeError, Encrypted};
 use crate::format::keys::Keys;
-use crate::format::sops::file::{MacCheck, Writer};
+use crate::format::sops::file::{MacCheck, SopsError, Writer};
 use crate::format::sops::store::Store;
 use crate::plaintext::Plaintext;
 
@@ -53,8 +53,13 @@ pub fn decrypt(
     })?;
     not_age(&text)?;
     let by_name = || kinds.name.map(|name| sops::store_of(name, &text));
-    let store = kinds.input.or_else(by_name).unwrap_or_else(|| guess(&text));
-    let unlocked = sops::unlock(sops::parse(text, store)?, keys, MacCheck::Verify)?;
+    let named = kinds.input.or_else(by_name).map(|store| (store, true));
+    let (store, is_sops) = named.unwrap_or_else(|| guess(&text));
+    let file = sops::parse(text, store).map_err(|problem| {
+        let plain = !is_sops && matches!(problem, Problem::Sops(SopsError::Parse(_)));
+        if plain { Problem::NotEncrypted } else { problem }
+    })?;
+    let unlocked = sops::unlock(file, keys, MacCheck::Verify)?;
     let output = kinds.output.unwrap_or(store);
     let document = unlocked.opened.document(&kinds.writer, output).map_err(Problem::Sops)?;
     sops::write(&document, sink).map_err(|error| AgeError::Write(error).into())
@@ -95,16 +100,18 @@ fn not_age(text: &Plaintext) -> Result<(), Problem> {
     }
 }
 
-/// What a document without a name is: JSON begins with a brace, and YAML is most of the rest.
+/// What a document without a name is, and whether it may be one of sops: JSON begins with a brace,
+/// and YAML is most of the rest.
 #[expect(clippy::disallowed_methods, reason = "the first character tells what a document is")]
-fn guess(text: &Plaintext) -> Store {
-    let json = text.expose().trim_ascii_start().first() == Some(&b'{');
-    if json {
-        return Store::Json;
+fn guess(text: &Plaintext) -> (Store, bool) {
+    let bytes = text.expose();
+    let is_sops = bytes.windows(4).any(|word| word == b"sops");
+    if bytes.trim_ascii_start().first() == Some(&b'{') {
+        return (Store::Json, is_sops);
     }
     match sops::store_of(Path::new(""), text) {
-        Store::Binary => Store::Yaml,
-        known @ (Store::Yaml | Store::Json | Store::Dotenv | Store::Ini) => known,
+        Store::Binary => (Store::Yaml, is_sops),
+        known @ (Store::Yaml | Store::Json | Store::Dotenv | Store::Ini) => (known, true),
     }
 }
 

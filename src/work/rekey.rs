@@ -71,6 +71,7 @@ fn decide(file: &Inspected, force: bool) -> Action {
         | State::Current
         | State::Absent
         | State::NotEncrypted
+        | State::PartlyPlain(_)
         | State::Broken(_)
         | State::BrokenSops(_) => Action::Keep,
     }
@@ -90,6 +91,9 @@ pub fn obstacles(steps: &[Step]) -> Vec<FileError> {
         let problem = match &step.file.state {
             State::NotEncrypted => Problem::NotEncrypted,
             State::Broken(error) => broken(&job.path, error),
+            State::PartlyPlain(place) => Problem::Broken(format!(
+                "its rule says that it is encrypted, and it is not: {place}"
+            )),
             State::BrokenSops(what) => Problem::Broken(what.clone()),
             State::Current | State::Stale(_) | State::Unknown(_) | State::Absent => {
                 let changes = step.action != Action::Keep;

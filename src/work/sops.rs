@@ -14,7 +14,7 @@ use crate::format::sops::file::{
 };
 use crate::format::sops::metadata::Metadata;
 use crate::format::sops::select::Rule;
-use crate::format::sops::store::{Layout, Store};
+use crate::format::sops::store::{Layout, Step, Store, Way};
 use crate::format::sops::time;
 use crate::format::sops::unlock;
 use crate::fsx::read_committed_plaintext;
@@ -43,6 +43,15 @@ pub fn read(path: &Path, store: Store) -> Result<SopsFile, Problem> {
 /// [`Problem::NotEncrypted`], [`Problem::Sops`].
 pub fn parse(text: Plaintext, store: Store) -> Result<SopsFile, Problem> {
     unlock::parse(text, store).map_err(Problem::from)
+}
+
+/// A place in a document, from 0, for people.
+pub fn place(document: usize, way: &[Step]) -> String {
+    match (document, way) {
+        (0, way) => format!("`{}`", Way(way)),
+        (_, []) => format!("document {}", document.saturating_add(1)),
+        (_, way) => format!("`{}` of document {}", Way(way), document.saturating_add(1)),
+    }
 }
 
 /// Finds the data key of a file and decrypts its values.

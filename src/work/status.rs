@@ -29,6 +29,8 @@ pub enum State {
     Absent,
     /// The content is in the open.
     NotEncrypted,
+    /// It is a sops file in which a value is plain that should be encrypted; the place, for people.
+    PartlyPlain(String),
     /// It is an age file that cannot be used, or it cannot be read.
     Broken(AgeError),
     /// It is a sops file that cannot be used; a clause.
@@ -155,6 +157,13 @@ fn sops_state(job: &Job, store: Store, known: &[Expected]) -> (State, Option<Sel
         Err(Problem::Sops(error)) => return (State::BrokenSops(error.to_string()), None),
         Err(_) => return (State::Absent, None),
     };
+    match file.in_the_open() {
+        Ok(None) => {}
+        Ok(Some((document, way))) => {
+            return (State::PartlyPlain(sops::place(document, &way)), None);
+        }
+        Err(error) => return (State::BrokenSops(error.to_string()), None),
+    }
     let Some(readers) = &job.sops else {
         let what = "is a sops file, and its rule is about age files".to_owned();
         return (State::BrokenSops(what), None);

@@ -62,7 +62,8 @@ const MOST_FAULTS: usize = 50;
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.line > 0 {
-            write!(f, "{}:{}: ", self.line, self.column)?;
+            // The end of a line that has nothing in it is before its first column.
+            write!(f, "{}:{}: ", self.line, self.column.max(1))?;
         }
         if !self.field.is_empty() {
             write!(f, "`{}`: ", self.field)?;

@@ -97,10 +97,11 @@ impl fmt::Display for OpenProblem {
             Self::NoParts => f.write_str("its content has no parts that could be named"),
             Self::Missing { key, found } => {
                 write!(f, "it has no value `{key}`")?;
-                let there = key.steps().get(..*found).filter(|steps| !steps.is_empty());
-                match there.and_then(|steps| Key::new(steps.to_vec())) {
-                    Some(there) => write!(f, ": nothing follows `{there}`"),
-                    None => Ok(()),
+                let (there, rest) = key.steps().split_at_checked(*found).unwrap_or_default();
+                let next = rest.get(..1).unwrap_or_default();
+                match (Key::new(there.to_vec()), Key::new(next.to_vec())) {
+                    (Some(there), Some(next)) => write!(f, ": `{there}` has no `{next}`"),
+                    _ => Ok(()),
                 }
             }
             Self::Null { key } => write!(f, "its value `{key}` is null, which is no secret"),

@@ -252,9 +252,9 @@ impl Options {
 }
 
 const PROGRAM: &str = "sops-install-secrets";
-const USAGE: &str = "Usage: sops-install-secrets [OPTION] manifest.json\n  -check-mode string\n    \
-                     \tLook at the configuration without installing it (\"manifest\", \"sopsfile\", \
-                     \"off\") (default \"off\")\n  -ignore-passwd\n    \tDon't look up anything in \
+const USAGE: &str = "Usage: sops-install-secrets [OPTION] manifest.json\n  -check-mode string\n        \
+                     Look at the configuration without installing it (\"manifest\", \"sopsfile\", \
+                     \"off\") (default \"off\")\n  -ignore-passwd\n        Don't look up anything in \
                      /etc/passwd: everything is owned by root:root, or by the user in user mode";
 
 #[cfg(test)]
@@ -276,6 +276,7 @@ mod tests {
         assert_eq!(parsed(&["-ignore-passwd", "m"]), options(Check::Off, true));
         assert_eq!(parsed(&["-ignore-passwd=false", "--", "m"]), options(Check::Off, false));
         assert_eq!(parsed(&["-h"]), Ok(None));
+        assert_eq!(ui::clean(USAGE), USAGE);
         for bad in [
             &["-check-mode=no", "m"][..],
             &["-check-mode"],

@@ -1,9 +1,9 @@
 //! The part of `secretctl encrypt` that makes sops files.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::Path;
 
-use super::{Encrypt, FileType, Source, named};
+use super::{Encrypt, FileType, named, source};
 use crate::cli::context::{Context, file_failures};
 use crate::cli::explain::{Around, Failure, problem};
 use crate::cli::{Done, Outcome, ui};
@@ -118,10 +118,9 @@ impl Encrypt {
 
     fn content(&self) -> Result<Plaintext, Failure> {
         let name = self.file.as_deref().unwrap_or(Path::new("standard input"));
-        let mut source = Source::open(self.file.as_deref(), self.allow_empty)
+        let mut source = source(self.file.as_deref(), self.allow_empty)
             .map_err(|error| problem(&error, name, &Around::default()))?;
-        let source: &mut dyn Read = &mut source;
-        Plaintext::read_from(source, MAX_IN_MEMORY).map_err(|error| {
+        Plaintext::read_from(&mut *source, MAX_IN_MEMORY).map_err(|error| {
             Failure::new(format!("cannot read `{}`: {error}", ui::shown(name)))
                 .hint("a sops file holds at most 64 MiB; `--type age` takes any size")
         })

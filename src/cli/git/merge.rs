@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::super::context::{Context, file_failures, variable};
+use super::super::edit::editor_is_set;
 use super::super::explain::{Around, Failure, problem, quoted};
 use super::super::{Done, Outcome, ui};
 use super::{asked, git_failure, merge_sops, top};
@@ -60,9 +61,10 @@ impl Merge {
         }
         // git takes the result from its own file and puts it in place itself.
         let target = context.absolute(&self.ours);
-        let work = Work { context, name: &name, target: &target, marker_size: self.marker_size };
+        let marker_size = self.marker_size;
+        let work = Work { context, name: &name, target: &target, marker_size, resolving: false };
         let shown = ui::shown(&name);
-        let places = match work.merge(&versions, false)? {
+        let places = match work.merge(&versions)? {
             Ended::Written => {
                 ui::say(&format!(
                     "merged `{shown}`; if the rules changed too, run `secretctl rekey` after the \
@@ -103,8 +105,9 @@ impl Resolve {
                 }
             }
         }
-        let work = Work { context, name: &name, target: &name, marker_size: MARKER };
-        match work.merge(&versions, true)? {
+        let marker_size = MARKER;
+        let work = Work { context, name: &name, target: &name, marker_size, resolving: true };
+        match work.merge(&versions)? {
             Ended::Written => {
                 ui::say(&format!("resolved `{shown}`; now run `git add {}`", quoted(&shown)));
                 Ok(Done::Clean)
@@ -112,7 +115,7 @@ impl Resolve {
             Ended::Conflict(places) => {
                 let what = "still has changes that contradict each other";
                 Err(Failure::new(format!("`{shown}` {what}{places}"))
-                    .hint("run this on a terminal, and leave no marks in the text")
+                    .hint("run this on a terminal, or set EDITOR, and leave no marks in the text")
                     .into())
             }
         }
@@ -137,33 +140,29 @@ pub(super) struct Work<'a> {
     pub(super) target: &'a Path,
     /// Length of the marks around what contradicts.
     pub(super) marker_size: u8,
+    /// Whether the user has asked to settle what contradicts.
+    pub(super) resolving: bool,
 }
 
 impl Work<'_> {
-    /// Merges and writes the result. With `resolving`, the user has been asked to settle what
-    /// contradicts.
-    fn merge(self, versions: &[Vec<u8>], resolving: bool) -> Result<Ended, Vec<Failure>> {
+    /// Merges and writes the result.
+    fn merge(self, versions: &[Vec<u8>]) -> Result<Ended, Vec<Failure>> {
         let is_age = |bytes: &Vec<u8>| Encrypted::read(bytes.as_slice()).is_ok();
         let [base, ours, theirs] = versions else { return Ok(Ended::Conflict(String::new())) };
         if !is_age(ours) && !is_age(theirs) {
-            return merge_sops::merge(self, [base, ours, theirs], resolving);
+            return merge_sops::merge(self, [base, ours, theirs]);
         }
         let (_, job) = self.context.job(self.name)?;
         let job = Job { path: self.target.to_owned(), ..job };
-        let done = merge(self.context, &job, self.name, versions, self.marker_size)?;
+        let done = merge(self, &job, versions)?;
         Ok(if done { Ended::Written } else { Ended::Conflict(String::new()) })
     }
 }
 
 /// Merges and writes the result to the file of the job; `false` where something contradicts and
-/// nobody said how it is to be. `name` is the file as people know it.
-fn merge(
-    context: &Context,
-    job: &Job,
-    name: &Path,
-    versions: &[Vec<u8>],
-    marker_size: u8,
-) -> Result<bool, Vec<Failure>> {
+/// nobody said how it is to be.
+fn merge(work: Work<'_>, job: &Job, versions: &[Vec<u8>]) -> Result<bool, Vec<Failure>> {
+    let Work { context, name, marker_size, .. } = work;
     let mut keys = context.keys();
     let mut contents = Vec::new();
     let mut kind = Kind::Age { armored: false };
@@ -198,7 +197,7 @@ fn merge(
     match merged {
         None => Ok(false),
         Some(merged) if !merged.conflicts => write(&merged.content).map(|()| true),
-        Some(merged) => match decided(context, name, &merged.content, marker_size, &|_| None)? {
+        Some(merged) => match decided(work, &merged.content, &|_| None)? {
             Some(content) => write(&content).map(|()| true),
             None => Ok(false),
         },
@@ -208,13 +207,13 @@ fn merge(
 /// Has the user resolve what contradicts; `None` where there is no terminal or editor, or where
 /// marks are left. `check` says what is wrong with a content.
 pub(super) fn decided(
-    context: &Context,
-    name: &Path,
+    work: Work<'_>,
     conflicted: &Plaintext,
-    marker_size: u8,
     check: &dyn Fn(&Plaintext) -> Option<String>,
 ) -> Result<Option<Plaintext>, Failure> {
-    if !io::stdin().is_terminal() {
+    let Work { context, name, marker_size, resolving, .. } = work;
+    let can_edit = io::stdin().is_terminal() || resolving && editor_is_set();
+    if !can_edit {
         return Ok(None);
     }
     let Ok(editor) = Editor::from_environment(&variable) else { return Ok(None) };

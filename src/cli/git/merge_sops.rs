@@ -9,7 +9,7 @@ use super::super::ui;
 use super::git_failure;
 use super::merge::{Ended, Work, decided};
 use crate::format::keys::Keys;
-use crate::format::sops::store::{Step, Way};
+use crate::format::sops::store::Step;
 use crate::key::wrapping::WrappingKey;
 use crate::plaintext::Plaintext;
 use crate::process::git::merge_texts;
@@ -17,15 +17,11 @@ use crate::rules::{RulesError, Wanted};
 use crate::work::merge::Spot;
 use crate::work::merge_readers::Readers;
 use crate::work::merge_sops::{Merged, Refused, Unusable, Versions};
-use crate::work::{Problem, secret};
+use crate::work::{Problem, secret, sops};
 
 /// Merges base, ours and theirs.
-pub(super) fn merge(
-    work: Work<'_>,
-    versions: [&Vec<u8>; 3],
-    resolving: bool,
-) -> Result<Ended, Vec<Failure>> {
-    let Work { context, name, target, marker_size } = work;
+pub(super) fn merge(work: Work<'_>, versions: [&Vec<u8>; 3]) -> Result<Ended, Vec<Failure>> {
+    let Work { context, name, target, marker_size, resolving } = work;
     let mut keys = context.keys();
     let opened = Versions::open(name, versions.map(Vec::as_slice), &mut keys);
     let opened = opened.map_err(|error| unusable(context, &error, name, &keys))?;
@@ -47,7 +43,7 @@ pub(super) fn merge(
             let texts = texts.map_err(|error| git_failure(&error))?;
             let check = |document: &Plaintext| opened.check(document);
             let decided = match texts {
-                Some(text) => decided(context, name, &text.content, marker_size, &check)?,
+                Some(text) => decided(work, &text.content, &check)?,
                 None => None,
             };
             match decided {
@@ -118,11 +114,7 @@ fn places(spots: &[Spot]) -> String {
 }
 
 pub(super) fn place(document: usize, way: &[Step]) -> String {
-    let way = ui::clean(&Way(way).to_string());
-    match document {
-        0 => format!("`{way}`"),
-        _ => format!("`{way}` of document {}", document.saturating_add(1)),
-    }
+    ui::clean(&sops::place(document, way))
 }
 
 fn unusable(context: &Context, error: &Unusable, name: &Path, keys: &Keys<'_>) -> Failure {

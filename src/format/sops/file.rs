@@ -144,8 +144,10 @@ impl SopsFile {
     /// key is needed.
     ///
     /// # Errors
-    /// [`SopsError::Selector`].
+    /// What lets nobody open it, as far as that is seen without a key: [`SopsError::Selector`],
+    /// [`SopsError::NoMac`], [`SopsError::Metadata`].
     pub fn in_the_open(&self) -> Result<Option<Found>, SopsError> {
+        sealed_mac(&self.metadata)?;
         let selector = Selector::new(self.metadata.rule.as_ref())?;
         let passed_over = self.tree.documents.iter().position(|document| document.passed_over);
         let passed_over = passed_over.map(|document| (document, Vec::new()));
@@ -450,10 +452,16 @@ fn encrypt(
     Ok(map)
 }
 
-/// What the file says its MAC is.
-fn stored_mac(metadata: &Metadata, cipher: &Cipher) -> Result<Plaintext, SopsError> {
+/// The encrypted MAC, and the time that it is bound to.
+fn sealed_mac(metadata: &Metadata) -> Result<(&str, String), SopsError> {
     let mac = metadata.mac.as_deref().filter(|mac| !mac.is_empty()).ok_or(SopsError::NoMac)?;
     let bound = time::without_fraction(&metadata.last_modified).ok_or_else(no_time)?;
+    Ok((mac, bound))
+}
+
+/// What the file says its MAC is.
+fn stored_mac(metadata: &Metadata, cipher: &Cipher) -> Result<Plaintext, SopsError> {
+    let (mac, bound) = sealed_mac(metadata)?;
     match cipher.decrypt(mac.as_bytes(), bound.as_bytes()) {
         Ok((_, mac)) => Ok(mac),
         Err(_) => Err(SopsError::Mac),
