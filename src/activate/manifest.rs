@@ -168,15 +168,21 @@ pub fn read(path: &Path) -> Result<Vec<u8>, ManifestError> {
 
 /// JSON into values, with the place and the field of what does not fit.
 fn decode<'t, T: Deserialize<'t>>(path: &Path, text: &'t [u8]) -> Result<T, ManifestError> {
-    serde_json::from_slice(text).map_err(|error| {
+    let mut json = serde_json::Deserializer::from_slice(text);
+    let fault = |field: String, error: &serde_json::Error| {
         let (line, column) = (error.line(), error.column());
-        let field = locate::field(text, line, column);
         let what = error.to_string();
         let end = format!(" at line {line} column {column}");
         let what = what.strip_suffix(&end).unwrap_or(&what).to_owned();
         let faults = vec![Fault { line, column, field, what }];
         ManifestError::Faults { file: path.to_owned(), faults }
-    })
+    };
+    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let field = error.path().to_string();
+        fault(if field == "." { String::new() } else { field }, error.inner())
+    })?;
+    json.end().map_err(|error| fault(String::new(), &error))?;
+    Ok(value)
 }
 
 /// The paths among the values as the rest of the program has them.
