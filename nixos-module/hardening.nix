@@ -70,11 +70,12 @@ in
     // {
       CapabilityBoundingSet = "CAP_DAC_READ_SEARCH";
       PrivateTmp = true;
+      ProtectHome = "read-only";
       ProtectProc = "invisible";
+      ProtectSystem = "strict";
     }
     // lib.optionalAttrs (!runsPrograms) {
       PrivateDevices = true;
       PrivateNetwork = true;
-    }
-    // readOnly;
+    };
 }

@@ -94,6 +94,8 @@ in
       after = [ "secretctl.service" ];
       unitConfig.RequiresMountsFor = map word (cfg.identities ++ gnupg);
       serviceConfig = hardening.scan // {
+        # gpg locks its folder
+        ReadWritePaths = map (home: word "-${home}") gnupg;
         Type = "oneshot";
         ExecStart = toString (map argument arguments);
         # the memory of what was looked through
