@@ -12,7 +12,7 @@ use super::context::{Context, WriterOption};
 use super::explain::{Around, Failure, problem};
 use super::kinds::DocumentType;
 use super::{Done, Outcome, ui};
-use crate::format::age::{AgeError, Encrypted};
+use crate::format::age::AgeError;
 use crate::fsx::replace::Staging;
 use crate::fsx::{Staged, read_limited};
 use crate::key::{Recipient, list};
@@ -336,11 +336,15 @@ fn source(file: Option<&Path>, allow_empty: bool) -> Result<Box<dyn Read>, Probl
     if begin.is_empty() && !allow_empty {
         return Err(Problem::EmptyInput);
     }
-    if !matches!(Encrypted::read(begin), Err(AgeError::NotAge)) {
+    // what it begins with may be less than a header
+    if AGE_FILES.iter().any(|mark| begin.starts_with(mark)) {
         once_more(STDIN);
     }
     Ok(Box::new(stdin))
 }
+
+/// What age files begin with.
+const AGE_FILES: [&[u8]; 2] = [b"age-encryption.org/", b"-----BEGIN AGE ENCRYPTED FILE-----"];
 
 /// Whether a file is an age file or a sops file.
 fn is_encrypted(file: &Path) -> bool {
