@@ -62,6 +62,18 @@ fn metadata_has_line_breaks_of_both_kinds() {
 }
 
 #[test]
+fn what_no_mac_covers_goes_with_the_metadata() {
+    let ini = text("[a] evil = 3\npw = 2\n# a comment\npw = 1\n\n[sops]\nmac = x\n");
+    let tree = read(&ini).unwrap();
+    assert!(tree.documents[0].passed_over);
+    let removed = shown(&splice(&ini, &tree, MetadataEdit::Remove).unwrap());
+    assert!(removed.contains("pw = 1") && removed.contains("# a comment"), "{removed}");
+    assert!(!removed.contains("pw = 2") && !removed.contains("evil"), "{removed}");
+    let ini = text("[a]\npw = 1\n\n[sops]\nmac = x\n");
+    assert!(!read(&ini).unwrap().documents[0].passed_over);
+}
+
+#[test]
 fn nothing_is_lost_or_stays_readable_that_sops_passes_over() {
     for passed_over in ["[a] hidden\nk = v\n", "k = v\n; hidden\n"] {
         let ini = text(passed_over);

@@ -93,6 +93,16 @@ fn metadata_goes_with_its_comma() {
 }
 
 #[test]
+fn what_no_mac_covers_goes_with_the_metadata() {
+    let json = text("{\"a\":1,\"sops\":{}}\n{\"a\":2}\n");
+    let tree = read(&json).unwrap();
+    assert!(tree.documents[0].passed_over);
+    assert_eq!(shown(&splice(&json, &tree, MetadataEdit::Remove).unwrap()), "{\"a\":1}");
+    let json = text("{\"a\":1,\"sops\":{}}\n");
+    assert!(!read(&json).unwrap().documents[0].passed_over);
+}
+
+#[test]
 fn metadata_is_laid_out_as_what_stands_beside_it() {
     let mut metadata = Map::default();
     metadata.push("mac", x());
