@@ -48,6 +48,7 @@ pub fn parse(text: Plaintext, store: Store) -> Result<SopsFile, Problem> {
 /// A place in a document, from 0, for people.
 pub fn place(document: usize, way: &[Step]) -> String {
     match (document, way) {
+        (0, []) => "text that is in no value".to_owned(),
         (0, way) => format!("`{}`", Way(way)),
         (_, []) => format!("document {}", document.saturating_add(1)),
         (_, way) => format!("`{}` of document {}", Way(way), document.saturating_add(1)),

@@ -181,6 +181,10 @@ pub(crate) fn check_problem(problem: &CheckProblem<'_>) -> Failure {
             let path = problem.file.as_deref().unwrap_or(Path::new(""));
             open_problem(error, path, &[])
         }
+        Wrong::InTheOpen(way) if way.is_empty() => Failure::new(format!(
+            "`{file}` has text in the open that is in none of its values, and that its MAC does not cover"
+        ))
+        .hint("take that text out; if it is a secret, take it for known"),
         Wrong::InTheOpen(way) => Failure::new(format!(
             "`{file}` has its value `{}` in the open, which it says is encrypted",
             Way(way)
