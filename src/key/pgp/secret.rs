@@ -92,7 +92,7 @@ impl Exported {
     /// Reads a file.
     ///
     /// # Errors
-    /// [`Malformed`].
+    /// What is no such key.
     pub fn read(file: &[u8]) -> Result<Self, Malformed> {
         let armored;
         let binary = if file.first().is_some_and(|byte| byte & 0x80 == 0) {
