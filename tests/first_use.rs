@@ -232,6 +232,13 @@ fn plaintext_does_not_take_the_place_of_a_secret() {
     ] {
         assert!(said.stderr.ends_with(once_more) && said.code == 0, "{}", said.stderr);
     }
+    // What merely begins with a hyphen is no armor.
+    for said in [
+        feed(folder.path(), &["encrypt", "-r", ALICE, "-a"], "- a\n- b\n"),
+        feed(folder.path(), &["edit", "b.age"], "- a\n- b\n"),
+    ] {
+        assert_eq!((said.code, said.stderr.as_str()), (0, ""));
+    }
 
     // What is shown of a key can be compared with what others print of it.
     let shown = run(folder.path(), &["keys", "show", "-i", "me"]).stdout;

@@ -6,11 +6,10 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::context::{Context, WriterOption, file_failures, variable};
-use super::encrypt::{STDIN, once_more};
+use super::encrypt::{STDIN, begins_as_age, once_more};
 use super::explain::{Failure, quoted};
 use super::status::left_over_key;
 use super::{Done, Outcome, ui};
-use crate::format::age::{AgeError, Encrypted};
 use crate::format::keys::Keys;
 use crate::format::sops::file::{self, Writer};
 use crate::format::sops::store::Store;
@@ -170,8 +169,7 @@ fn replace(
 #[expect(clippy::disallowed_methods, reason = "whether it is encrypted already is looked at")]
 fn is_encrypted(job: &Job, content: &Plaintext) -> bool {
     let store = Store::of_path(Path::new(&edit::inner_name(&job.path)));
-    !matches!(Encrypted::read(content.expose()), Err(AgeError::NotAge))
-        || file::is_encrypted(store, content).unwrap_or(false)
+    begins_as_age(content.expose()) || file::is_encrypted(store, content).unwrap_or(false)
 }
 
 /// All of standard input.

@@ -337,14 +337,17 @@ fn source(file: Option<&Path>, allow_empty: bool) -> Result<Box<dyn Read>, Probl
         return Err(Problem::EmptyInput);
     }
     // what it begins with may be less than a header
-    if AGE_FILES.iter().any(|mark| begin.starts_with(mark)) {
+    if begins_as_age(begin) {
         once_more(STDIN);
     }
     Ok(Box::new(stdin))
 }
 
-/// What age files begin with.
-const AGE_FILES: [&[u8]; 2] = [b"age-encryption.org/", b"-----BEGIN AGE ENCRYPTED FILE-----"];
+/// Whether a content begins as age files do.
+pub(crate) fn begins_as_age(begin: &[u8]) -> bool {
+    let marks = [&b"age-encryption.org/"[..], b"-----BEGIN AGE ENCRYPTED FILE-----"];
+    marks.iter().any(|mark| begin.starts_with(mark))
+}
 
 /// Whether a file is an age file or a sops file.
 fn is_encrypted(file: &Path) -> bool {
