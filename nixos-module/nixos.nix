@@ -78,24 +78,34 @@ let
     {
       arguments,
       stores,
-      keys,
+      keys ? keyPaths,
+      hardened ? hardening.activate,
     }:
-    mkMerge [
-      beforeSysinit
-      {
-        restartTriggers = [ manifest ];
-        unitConfig = {
-          RequiresMountsFor = keys ++ mountPoints (filter stores mounted);
-          # One switch after the other is no reason to refuse the next.
-          StartLimitIntervalSec = 0;
-        };
-        serviceConfig = hardening.activate // {
-          Type = "oneshot";
-          RemainAfterExit = true;
-          ExecStart = toString ([ program "activate" ] ++ arguments ++ [ manifest ]);
-        };
-      }
-    ];
+    {
+      restartTriggers = [ manifest ];
+      unitConfig = {
+        RequiresMountsFor = keys ++ mountPoints (filter stores mounted);
+        # One switch after the other is no reason to refuse the next.
+        StartLimitIntervalSec = 0;
+      };
+      serviceConfig = hardened // {
+        Type = "oneshot";
+        RemainAfterExit = true;
+        ExecStart = toString ([ program "activate" ] ++ arguments ++ [ manifest ]);
+      };
+    };
+  isLate = store: store.phase != "early";
+
+  # Succeeds when all of these did.
+  complete = units: {
+    after = map (unit: "${unit}.service") units;
+    wants = map (unit: "${unit}.service") units;
+    serviceConfig = {
+      Type = "oneshot";
+      RemainAfterExit = true;
+      ExecStart = map (unit: "${systemctl} is-active --quiet ${unit}.service") units;
+    };
+  };
 in
 {
   imports = [
@@ -108,6 +118,7 @@ in
     {
       systemd.mounts = map mount mounted;
       systemd.services.secretctl-early = mkMerge [
+        beforeSysinit
         (install {
           arguments = [ "--early" ];
           stores = isEarly;
@@ -126,10 +137,10 @@ in
         }
       ];
       systemd.services.secretctl = mkMerge [
+        beforeSysinit
         (install {
           arguments = [ ];
-          stores = store: store.phase != "early";
-          keys = keyPaths;
+          stores = isLate;
         })
         {
           description = "Secrets";
@@ -152,65 +163,53 @@ in
         after = [ "secretctl-complete.service" ];
         unitConfig.DefaultDependencies = false;
       };
-      systemd.services.secretctl-complete = {
-        description = "Check That All Required Secrets Are In Place";
-        after = [
-          "secretctl-early.service"
-          "secretctl.service"
-        ];
-        wants = [
-          "secretctl-early.service"
-          "secretctl.service"
-        ];
-        before = [ "shutdown.target" ];
-        conflicts = [ "shutdown.target" ];
-        unitConfig.DefaultDependencies = false;
-        serviceConfig = {
-          Type = "oneshot";
-          RemainAfterExit = true;
-          ExecStart = map (unit: "${systemctl} is-active --quiet ${unit}.service") [
-            "secretctl-early"
-            "secretctl"
-          ];
-        };
-      };
+      systemd.services.secretctl-complete = mkMerge [
+        (complete [
+          "secretctl-early"
+          "secretctl"
+        ])
+        {
+          description = "Check That All Required Secrets Are In Place";
+          before = [ "shutdown.target" ];
+          conflicts = [ "shutdown.target" ];
+          unitConfig.DefaultDependencies = false;
+        }
+      ];
     }
 
     (mkIf cfg.keyServices.enable {
-      systemd.services.secretctl-network = {
-        description = "Secrets of Key Services";
-        wantedBy = [ "multi-user.target" ];
-        wants = [ "network-online.target" ];
-        after = [
-          "network-online.target"
-          "secretctl.service"
-        ];
-        restartTriggers = [ manifest ];
-        environment = {
-          HOME = lib.mkDefault "/root";
-        }
-        // cfg.keyServices.environment;
-        unitConfig = {
-          RequiresMountsFor = keyPaths ++ mountPoints (filter (store: store.phase != "early") mounted);
-          StartLimitIntervalSec = 0;
-        };
-        serviceConfig =
-          hardening.network
-          // state
-          // {
-            Type = "oneshot";
-            RemainAfterExit = true;
-            ExecStart = "${program} activate --network ${manifest}";
-            # A network that is said to be there is not always, and services have bad moments. A manifest
-            # stays as it is.
-            Restart = "on-failure";
-            RestartSec = 60;
-            RestartPreventExitStatus = 2;
+      systemd.services.secretctl-network = mkMerge [
+        (install {
+          arguments = [ "--network" ];
+          stores = isLate;
+          hardened = hardening.network;
+        })
+        {
+          description = "Secrets of Key Services";
+          wantedBy = [ "multi-user.target" ];
+          wants = [ "network-online.target" ];
+          after = [
+            "network-online.target"
+            "secretctl.service"
+          ];
+          environment = {
+            HOME = lib.mkDefault "/root";
           }
-          // lib.optionalAttrs (cfg.keyServices.environmentFiles != [ ]) {
-            EnvironmentFile = cfg.keyServices.environmentFiles;
-          };
-      };
+          // cfg.keyServices.environment;
+          serviceConfig =
+            state
+            // {
+              # A network that is said to be there is not always, and services have bad moments. A manifest
+              # stays as it is.
+              Restart = "on-failure";
+              RestartSec = 60;
+              RestartPreventExitStatus = 2;
+            }
+            // lib.optionalAttrs (cfg.keyServices.environmentFiles != [ ]) {
+              EnvironmentFile = cfg.keyServices.environmentFiles;
+            };
+        }
+      ];
       # As secretctl.target, with what waits for the network.
       systemd.targets.secretctl-network = {
         description = "All Required Secrets Were There, Those of Key Services Too";
@@ -224,16 +223,10 @@ in
           "secretctl-network-complete.service"
         ];
       };
-      systemd.services.secretctl-network-complete = {
-        description = "Check That All Secrets of Key Services Are In Place";
-        after = [ "secretctl-network.service" ];
-        wants = [ "secretctl-network.service" ];
-        serviceConfig = {
-          Type = "oneshot";
-          RemainAfterExit = true;
-          ExecStart = "${systemctl} is-active --quiet secretctl-network.service";
-        };
-      };
+      systemd.services.secretctl-network-complete = mkMerge [
+        (complete [ "secretctl-network" ])
+        { description = "Check That All Secrets of Key Services Are In Place"; }
+      ];
     })
 
     # A change of what users are made with makes them anew.

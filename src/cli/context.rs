@@ -26,7 +26,9 @@ use crate::key::service::{Services, Surroundings};
 use crate::key::{Allowed, Plugins};
 use crate::plaintext::Plaintext;
 use crate::process::Interrupts;
-use crate::rules::{self, RuleSet, RulesError, Source as RulesSource, Wanted, native_edit};
+use crate::rules::{
+    self, Rule, RuleSet, Rules, RulesError, Source as RulesSource, Wanted, native_edit,
+};
 use crate::work::links::leads_out;
 use crate::work::sops;
 use crate::work::{Expected, FileError, Job, Problem, everybody, rotate};
@@ -215,14 +217,18 @@ impl Context {
         if self.rules.is_none() && folder.is_none_or(|folder| ![0, me].contains(&folder.uid())) {
             return Vec::new();
         }
+        let expected =
+            |source: &Rules, rule: &Rule| Job::new(path.clone(), source, rule).expected.to_vec();
+        self.without_nix(&path, expected).unwrap_or_default()
+    }
+
+    /// Something of the rule about a file, as far as that is known without running Nix. Problems
+    /// with the rules do not matter.
+    fn without_nix<T>(&self, path: &Path, of: impl FnOnce(&Rules, &Rule) -> T) -> Option<T> {
         let start = path.parent().unwrap_or(&self.here);
-        let Ok(rules) = self.rules_from(start, Wanted::File(&path), false) else {
-            return Vec::new();
-        };
-        let found = rules.for_file(&path).ok().flatten();
-        found
-            .map(|(source, rule)| Job::new(path, source, rule).expected.to_vec())
-            .unwrap_or_default()
+        let rules = self.rules_from(start, Wanted::File(path), false).ok()?;
+        let (source, rule) = rules.for_file(path).ok()??;
+        Some(of(source, rule))
     }
 
     /// That the output of a command goes where its name says, and no link of the repository, or
@@ -237,12 +243,8 @@ impl Context {
     /// Whether the rules make a file secret. Problems with them do not matter, none of Nix are run,
     /// and a rule of `.sops.yaml` without `path_regex` makes nothing secret.
     pub(crate) fn is_secret(&self, file: &Path) -> bool {
-        let path = self.absolute(file);
-        let start = path.parent().unwrap_or(&self.here);
-        let rules = self.rules_from(start, Wanted::File(&path), false);
-        let Ok(rules) = rules else { return false };
-        let found = rules.for_file(&path).ok().flatten();
-        found.is_some_and(|(_, rule)| !matches!(rule.pattern, rules::Pattern::Every))
+        let names_it = |_: &Rules, rule: &Rule| !matches!(rule.pattern, rules::Pattern::Every);
+        self.without_nix(&self.absolute(file), names_it).unwrap_or(false)
     }
 
     /// Takes the lock that guards the rules for a file or folder and the secrets that they name.

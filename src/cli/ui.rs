@@ -21,16 +21,18 @@ pub(crate) fn clean(text: &str) -> String {
     let text = without_keys(text);
     let mut cleaned = String::with_capacity(text.len());
     for c in text.chars() {
-        // Bidirectional controls reorder what is read.
-        let steers =
-            c.is_control() || matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}');
-        if steers && c != '\n' {
+        if steers(c) && c != '\n' {
             let _infallible = write!(cleaned, "{}", c.escape_default());
         } else {
             cleaned.push(c);
         }
     }
     cleaned
+}
+
+/// Whether a character does something to a terminal, or to the order in which the others are read.
+fn steers(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
 
 fn without_keys(text: &str) -> Cow<'_, str> {
@@ -198,9 +200,9 @@ pub(crate) fn fail(failure: &Failure, json: bool) {
 pub(crate) fn plain_json(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     for c in text.chars() {
-        let steers = matches!(c, '\u{7f}'..='\u{9f}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}'
-            | '\u{2066}'..='\u{2069}');
-        if steers {
+        let marks = ['\u{200e}', '\u{200f}'];
+        // The line ends are those between values.
+        if (steers(c) && c != '\n') || marks.contains(&c) {
             let _infallible = write!(plain, "\\u{:04x}", u32::from(c));
         } else {
             plain.push(c);

@@ -418,17 +418,3 @@ impl std::error::Error for MountError {
         }
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use crate::fsx::reach::options_of;
-
-    #[test]
-    fn options_are_those_of_the_device() {
-        let line =
-            "36 25 0:31 / /run/secrets.d rw,nosuid shared:9 - tmpfs secretctl rw,noswap,mode=751";
-        assert_eq!(options_of(line, "0:31"), Some("rw,noswap,mode=751"));
-        assert_eq!(options_of(line, "0:3"), None);
-        assert_eq!(options_of("nonsense", "0:31"), None);
-    }
-}

@@ -251,8 +251,11 @@ fn sweep(base: &Path) {
         {
             continue;
         }
-        let _gone = if ours { std::fs::remove_dir_all(entry.path()) } else { empty(&folder) };
-        let _with_what_is_left = std::fs::remove_dir(entry.path());
+        let _gone = if ours {
+            std::fs::remove_dir_all(entry.path())
+        } else {
+            empty(&folder).and_then(|()| std::fs::remove_dir(entry.path()))
+        };
     }
 }
 

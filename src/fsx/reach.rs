@@ -388,6 +388,15 @@ mod tests {
     }
 
     #[test]
+    fn options_are_those_of_the_device() {
+        let line =
+            "36 25 0:31 / /run/secrets.d rw,nosuid shared:9 - tmpfs secretctl rw,noswap,mode=751";
+        assert_eq!(options_of(line, "0:31"), Some("rw,noswap,mode=751"));
+        assert_eq!(options_of(line, "0:3"), None);
+        assert_eq!(options_of("nonsense", "0:31"), None);
+    }
+
+    #[test]
     fn whose_program_makes_up_a_file_system_is_known() {
         let mounts = "30 25 0:26 / /home rw shared:1 - ext4 /dev/sda1 rw,user_id=7\n\
                       31 30 0:41 / /home/a/mnt rw,nosuid - fuse.sshfs a@b: rw,user_id=1001,group_id=100,allow_other\n\

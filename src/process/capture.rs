@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use std::{fmt, thread};
 
 use super::find_program;
+use super::pipe::ended_by;
 
 /// What a child printed and how it ended.
 #[derive(Debug)]
@@ -72,16 +73,13 @@ pub fn capture(
         }
     }
     // It has closed both, which need not be its end.
-    loop {
-        match child.try_wait() {
-            Ok(Some(status)) => return Ok(Output { status, stdout, stderr }),
-            Ok(None) if deadline.is_some_and(|deadline| Instant::now() > deadline) => {
-                end(&mut child);
-                return Err(ProcessError::Timeout { program: name(), after: timeout });
-            }
-            Ok(None) => thread::sleep(Duration::from_millis(1)),
-            Err(source) => return Err(ProcessError::Talk { program: name(), source }),
+    match ended_by(&mut child, deadline) {
+        Ok(Some(status)) => Ok(Output { status, stdout, stderr }),
+        Ok(None) => {
+            end(&mut child);
+            Err(ProcessError::Timeout { program: name(), after: timeout })
         }
+        Err(source) => Err(ProcessError::Talk { program: name(), source }),
     }
 }
 

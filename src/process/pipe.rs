@@ -30,18 +30,12 @@ impl Running {
 
     /// Waits at most `patience`; `None` when that was not enough, and the child is killed.
     pub(crate) fn wait(&mut self, patience: Duration) -> io::Result<Option<ExitStatus>> {
-        let deadline = Instant::now().checked_add(patience);
-        loop {
-            if let Some(status) = self.child.try_wait()? {
-                return Ok(Some(status));
-            }
-            if deadline.is_none_or(|deadline| Instant::now() > deadline) {
-                self.child.kill()?;
-                self.child.wait()?;
-                return Ok(None);
-            }
-            std::thread::sleep(Duration::from_millis(1));
+        let ended = ended_by(&mut self.child, Instant::now().checked_add(patience))?;
+        if ended.is_none() {
+            self.child.kill()?;
+            self.child.wait()?;
         }
+        Ok(ended)
     }
 
     /// What the child said on stderr so far, on one line and without control characters.
@@ -131,6 +125,21 @@ pub(crate) fn talk(
     }
     let (said, last_line) = (running.complaint(), running.last_line());
     Ok(Answer { status, stdout, said, last_line })
+}
+
+/// Waits for the end of a child until a moment, or without one as long as it takes; `None` when it has
+/// not ended.
+pub(super) fn ended_by(
+    child: &mut Child,
+    deadline: Option<Instant>,
+) -> io::Result<Option<ExitStatus>> {
+    loop {
+        let ended = child.try_wait()?;
+        if ended.is_some() || deadline.is_some_and(|deadline| Instant::now() > deadline) {
+            return Ok(ended);
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 /// Text of another program, fit for a terminal: control characters become blanks, and blanks

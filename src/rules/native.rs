@@ -4,10 +4,10 @@
 //! All that is wrong in the file is reported at once, each with line and column. What the file
 //! says is first read into a document, names and all; `build` then resolves it.
 
-use std::fs::File;
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind};
 use std::path::Path;
 
+use crate::fsx::read_limited;
 use crate::place::Place;
 
 use super::build::{self, Document, Named, Said, Secret, nearest};
@@ -56,12 +56,13 @@ pub fn read(file: &Path) -> Result<String, RulesError> {
     if !std::fs::metadata(file).map_err(failed)?.is_file() {
         return Err(failed(io::Error::new(ErrorKind::InvalidInput, "it is not a regular file")));
     }
-    let mut bytes = Vec::new();
-    let limit = SIZE_LIMIT.saturating_add(1) as u64;
-    File::open(file).map_err(failed)?.take(limit).read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.len() > SIZE_LIMIT {
-        return Err(RulesError::TooLarge { file: file.to_owned(), limit: SIZE_LIMIT });
-    }
+    let bytes = read_limited(file, SIZE_LIMIT).map_err(|source| {
+        if source.kind() == ErrorKind::FileTooLarge {
+            RulesError::TooLarge { file: file.to_owned(), limit: SIZE_LIMIT }
+        } else {
+            failed(source)
+        }
+    })?;
     String::from_utf8(bytes).map_err(|error| {
         let valid = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
         let line = valid.split(|b| *b == b'\n').count();

@@ -452,6 +452,12 @@ pub fn metadata(asked: &Asked) -> Reply {
 pub const GOOGLE: &str = "ya29.canary-token-of-google";
 pub const GOOGLE_KEY: &str = "projects/p-1/locations/global/keyRings/ring/cryptoKeys/fleet";
 const AZURE: &str = "eyJ0.canary-token-of-azure.x";
+pub const AZURE_KEY: &str = "https://fleet.vault.azure.net/keys/k/0123";
+pub const AZURE_CLIENT: [(&str, &str); 3] = [
+    ("AZURE_TENANT_ID", "tenant-1"),
+    ("AZURE_CLIENT_ID", "client-1"),
+    ("AZURE_CLIENT_SECRET", "canary~secret"),
+];
 
 /// KMS of Google, and its server of tokens, which looks at assertions.
 pub fn google(public: rsa::RsaPublicKey) -> impl Fn(&Asked) -> Reply {
@@ -617,7 +623,7 @@ pub fn azure(key: RsaPrivateKey) -> impl Fn(&Asked) -> Reply {
         }
         if asked.method == "GET" {
             let number = |bytes: Vec<u8>| BASE64_URL_SAFE_NO_PAD.encode(bytes);
-            let kid = "https://fleet.vault.azure.net/keys/k/0123";
+            let kid = AZURE_KEY;
             let jwk = json!({"kid": kid, "kty": "RSA", "n": number(key.n().to_bytes_be()), "e": number(key.e().to_bytes_be())});
             return Reply::json(200, &json!({"key": jwk}));
         }
@@ -665,16 +671,11 @@ fn for_the_sdk(asked: &Asked) -> Option<Reply> {
 #[test]
 fn azure_keys_come_and_go_as_with_sops() {
     let answer = azure(RsaPrivateKey::new(&mut rsa::rand_core::OsRng, 2048).unwrap());
-    let client = [
-        ("AZURE_TENANT_ID", "tenant-1"),
-        ("AZURE_CLIENT_ID", "client-1"),
-        ("AZURE_CLIENT_SECRET", "canary~secret"),
-    ];
-    let key = "https://fleet.vault.azure.net/keys/k/0123";
+    let key = AZURE_KEY;
     let other = "https://fleet.vault.azure.net/keys/spare/0123";
     let both = move |asked: &Asked| for_the_sdk(asked).unwrap_or_else(|| answer(asked));
-    let Some(mut home) = Home::new(both, &client, &["--azure-kv", key]) else { return };
-    home.with(&client, |home| {
+    let Some(mut home) = Home::new(both, &AZURE_CLIENT, &["--azure-kv", key]) else { return };
+    home.with(&AZURE_CLIENT, |home| {
         let bench = &home.bench;
         assert_eq!(bench.theirs(&["decrypt", "a.yaml"]).ok().out, TEXT);
         bench.ours(&["rotate", "-i", "--add-azure-kv", other, "a.yaml"]).ok();
@@ -694,13 +695,9 @@ fn azure_keys_come_and_go_as_with_sops() {
 #[test]
 fn azure_clients_pods_machines_and_programs() {
     let key = RsaPrivateKey::new(&mut rsa::rand_core::OsRng, 2048).unwrap();
-    let client = [
-        ("AZURE_TENANT_ID", "tenant-1"),
-        ("AZURE_CLIENT_ID", "client-1"),
-        ("AZURE_CLIENT_SECRET", "canary~secret"),
-    ];
-    let url = "https://fleet.vault.azure.net/keys/k/0123";
-    let Some(mut home) = Home::new(azure(key), &client, &["--azure-kv", url]) else { return };
+    let Some(mut home) = Home::new(azure(key), &AZURE_CLIENT, &["--azure-kv", AZURE_KEY]) else {
+        return;
+    };
     let opens = |home: &mut Home, variables: &[(&str, &str)]| {
         home.with(variables, |home| {
             assert_eq!(home.bench.native(&["decrypt", "a.yaml"]).ok().out, TEXT);
@@ -711,14 +708,15 @@ fn azure_clients_pods_machines_and_programs() {
     home.bench.set("PATH", &nobody);
     // No machine of Azure answers here.
     home.bench.set("AZURE_POD_IDENTITY_AUTHORITY_HOST", "http://127.0.0.1:9");
-    assert_eq!(opens(&mut home, &client), ["login", "fleet"]);
+    assert_eq!(opens(&mut home, &AZURE_CLIENT), ["login", "fleet"]);
     let token = home.write("token", "eyJ.canary-of-the-pod.x\n");
-    let pod = [client[0], client[1], ("AZURE_FEDERATED_TOKEN_FILE", token.as_str())];
+    let pod = [AZURE_CLIENT[0], AZURE_CLIENT[1], ("AZURE_FEDERATED_TOKEN_FILE", token.as_str())];
     assert_eq!(opens(&mut home, &pod), ["login", "fleet"]);
     fs::write(&token, "eyJ.canary-that-ran-out.x").unwrap();
     let said = home.refused(&pod, &["canary"]);
     assert!(said.contains("the directory refuses (HTTP 401) invalid_client"), "{said}");
-    let certificate = [client[0], client[1], ("AZURE_CLIENT_CERTIFICATE_PATH", "/x.pem")];
+    let certificate =
+        [AZURE_CLIENT[0], AZURE_CLIENT[1], ("AZURE_CLIENT_CERTIFICATE_PATH", "/x.pem")];
     let said = home.refused(&certificate, &["canary"]);
     assert!(said.contains("AZURE_CLIENT_SECRET, or run `az login --service-principal`"), "{said}");
 

@@ -9,7 +9,8 @@ use serde_json::json;
 
 use crate::bench::TEXT;
 use crate::credentials::{
-    FIRST, GOOGLE, GOOGLE_KEY, Home, KEY, aws, azure, google, hosts, metadata,
+    AZURE_CLIENT, AZURE_KEY, FIRST, GOOGLE, GOOGLE_KEY, Home, KEY, aws, azure, google, hosts,
+    metadata,
 };
 use crate::huawei::is_signed;
 use crate::server::{Answering, Asked, Reply, Server, replying, serve};
@@ -80,13 +81,8 @@ fn inside() {
     assert_eq!((machine.asked().len(), container.asked().len()), (0, 1));
 
     let key = RsaPrivateKey::new(&mut rsa::rand_core::OsRng, 2048).unwrap();
-    let client = [
-        ("AZURE_TENANT_ID", "tenant-1"),
-        ("AZURE_CLIENT_ID", "client-1"),
-        ("AZURE_CLIENT_SECRET", "canary~secret"),
-    ];
-    let url = "https://fleet.vault.azure.net/keys/k/0123";
-    let Some(mut home) = Home::new(azure(key.clone()), &client, &["--azure-kv", url]) else {
+    let Some(mut home) = Home::new(azure(key.clone()), &AZURE_CLIENT, &["--azure-kv", AZURE_KEY])
+    else {
         return;
     };
     assert_eq!(opens(&mut home, &[]), ["fleet"]);

@@ -1,4 +1,5 @@
-//! What the crates that find credentials may use of us: files, variables, and the one client. They ask in the manner of futures; everything is done at once.
+//! What the crates that find credentials may use of us: files, variables, and the one client. They
+//! ask in the manner of futures; everything is done at once.
 
 use std::collections::HashMap;
 use std::fmt;

@@ -15,7 +15,7 @@ use crate::plaintext::Plaintext;
 pub(in crate::format::sops) fn read(text: &Plaintext) -> Result<Tree, ParseError> {
     let text = bytes(text);
     let scan = Scan::of(text)?;
-    let passed_over = scan.passed_over(text).next().is_some();
+    let passed_over = !scan.passed_over(text).is_empty();
     let mut document = Document { span: 0..text.len(), passed_over, ..Document::default() };
     for section in scan.sections {
         if section.name == METADATA {

@@ -93,15 +93,10 @@ impl Scan {
         }
         Ok(Self { sections, junk })
     }
-}
 
-impl Scan {
     /// Values that count for nothing: of a key that comes again, behind headers, and behind keys in
     /// quotes. Without those of the metadata.
-    pub(super) fn passed_over<'a>(
-        &'a self,
-        text: &'a [u8],
-    ) -> impl Iterator<Item = Range<usize>> + 'a {
+    pub(super) fn passed_over(&self, text: &[u8]) -> Vec<Range<usize>> {
         let room = self.sections.iter().find(|section| section.name == METADATA);
         let room = room.map_or(0..0, |section| section.room(text));
         let earlier = self.sections.iter().flat_map(|section| &section.keys);
@@ -110,7 +105,7 @@ impl Scan {
             let text = part(text, span).trim_ascii();
             !matches!(text.first(), None | Some(b'#' | b';')) && !room.contains(&span.start)
         };
-        earlier.chain(&self.junk).filter(is_value).cloned().collect::<Vec<_>>().into_iter()
+        earlier.chain(&self.junk).filter(is_value).cloned().collect()
     }
 }
 

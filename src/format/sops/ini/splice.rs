@@ -285,7 +285,7 @@ fn change_metadata(
         (MetadataEdit::Remove, Some(section)) => {
             edits.cut(section.room(text));
             // no MAC covers them
-            scan.passed_over(text).for_each(|span| edits.cut(span));
+            scan.passed_over(text).into_iter().for_each(|span| edits.cut(span));
         }
         (MetadataEdit::Put(metadata), Some(section)) => {
             let mut out = Plaintext::default();
