@@ -47,16 +47,24 @@ in
   activate = common // {
     CapabilityBoundingSet = "CAP_CHOWN CAP_DAC_OVERRIDE CAP_FOWNER";
   };
-  # The same, over a network.
-  network = removeAttrs common [ "IPAddressDeny" ] // {
-    CapabilityBoundingSet = "CAP_CHOWN CAP_DAC_OVERRIDE CAP_FOWNER";
-    RestrictAddressFamilies = [
-      "AF_UNIX"
-      "AF_NETLINK"
-      "AF_INET"
-      "AF_INET6"
-    ];
-  };
+  # The same, over a network, long after /tmp is in place.
+  network =
+    removeAttrs common [ "IPAddressDeny" ]
+    // {
+      CapabilityBoundingSet = "CAP_CHOWN CAP_DAC_OVERRIDE CAP_FOWNER";
+      PrivateMounts = true;
+      ProtectProc = "invisible";
+      RestrictAddressFamilies = [
+        "AF_UNIX"
+        "AF_NETLINK"
+        "AF_INET"
+        "AF_INET6"
+      ];
+    }
+    // lib.optionalAttrs (!runsPrograms) {
+      PrivateDevices = true;
+      ProcSubset = "pid";
+    };
   # Keys may belong to others. Who asks is looked up in /proc.
   credentials =
     common

@@ -204,6 +204,8 @@ in
               Restart = "on-failure";
               RestartSec = 60;
               RestartPreventExitStatus = 2;
+              # Where it succeeds later, whoever waits for the target has waited for that.
+              ExecStartPost = "-${systemctl} start --no-block secretctl-network.target";
             }
             // lib.optionalAttrs (cfg.keyServices.environmentFiles != [ ]) {
               EnvironmentFile = cfg.keyServices.environmentFiles;

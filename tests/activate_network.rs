@@ -19,6 +19,7 @@ mod target;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use common::{Run, finish};
 use serde_json::{Value, json};
@@ -32,19 +33,24 @@ struct Fleet {
     host: Host,
     server: Server,
     refuses: Arc<AtomicBool>,
+    /// Whether an answer takes its time.
+    waits: Arc<AtomicBool>,
 }
 
 impl Fleet {
     fn new() -> Option<Self> {
-        let refuses = Arc::new(AtomicBool::new(false));
-        let told = Arc::clone(&refuses);
+        let (refuses, waits) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let (told, slow) = (Arc::clone(&refuses), Arc::clone(&waits));
         let server = Server::new(move |asked| {
+            while slow.load(Ordering::Relaxed) {
+                std::thread::sleep(Duration::from_millis(20));
+            }
             if told.load(Ordering::Relaxed) || asked.header("x-vault-token") != TOKEN {
                 return Reply::json(403, &json!({"errors": ["permission denied"]}));
             }
             kept(asked)
         });
-        Some(Self { host: Host::new()?, server, refuses })
+        Some(Self { host: Host::new()?, server, refuses, waits })
     }
 
     fn with_token(&self, command: &mut Command) {
@@ -150,6 +156,32 @@ fn a_service_that_fails_touches_nothing_else() {
     assert_eq!(store["changed"], json!(["far", "mixed"]));
     assert_eq!(store["restart"], json!(["a.service"]));
     assert_eq!(host.installed("mixed"), "next-newer");
+}
+
+/// Nor does a run that waits for a service put what it had read before over what was installed meanwhile.
+#[test]
+fn whoever_asks_a_slow_service_keeps_nobody_from_installing() {
+    let Some(fleet) = Fleet::new() else { return };
+    let (host, manifest) = (&fleet.host, manifest(&fleet));
+    host.activate(&manifest, &[]).done();
+    fleet.waits.store(true, Ordering::Relaxed);
+    std::thread::scope(|scope| {
+        let asking = scope.spawn(|| fleet.network(&manifest, &[]));
+        let begin = Instant::now();
+        while fleet.server.asked().is_empty() {
+            assert!(begin.elapsed() < Duration::from_secs(20), "nobody asked");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        host.age("near.age", b"next", &[&host.age_of("host")]);
+        let begin = Instant::now();
+        host.activate(&manifest, &[]).done();
+        assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
+        assert_eq!(host.installed("near"), "next");
+        fleet.waits.store(false, Ordering::Relaxed);
+        asking.join().unwrap().done();
+    });
+    assert_eq!(host.installed("near"), "next");
+    assert_eq!(host.installed("mixed"), "next-far");
 }
 
 #[test]

@@ -18,9 +18,20 @@
 mod common;
 #[path = "systemd/guest.rs"]
 mod guest;
+#[path = "systemd/network.rs"]
+mod network;
 #[allow(dead_code, reason = "another test uses the rest")]
 #[path = "modules/nix.rs"]
 mod nix;
+#[allow(
+    dead_code,
+    unreachable_pub,
+    clippy::arithmetic_side_effects,
+    clippy::format_push_string,
+    reason = "other tests use the rest"
+)]
+#[path = "services/server.rs"]
+mod server;
 #[path = "systemd/sops_nix.rs"]
 mod sops_nix;
 
@@ -78,8 +89,12 @@ fn evaluated(generation: usize) -> Value {
 
 /// As [`evaluated`], with another module; nothing where there is no Nix, which says so.
 fn evaluated_with(generation: usize, more: &str) -> Value {
+    evaluated_from("tests/systemd/host.nix", generation, more)
+}
+
+fn evaluated_from(host: &str, generation: usize, more: &str) -> Value {
     let Some(nix) = nix::versions().pop() else { return Value::Null };
-    let host = project("tests/systemd/host.nix");
+    let host = project(host);
     let modules = format!("[ {host} {{ _module.args.generation = {generation}; }} {more} ]");
     let out = nix.value(&format!("{}.out", nixos(&modules))).to_string();
     // The place of a store that a machine has.
@@ -433,12 +448,20 @@ fn the_text_of_the_units_is_rated_well() {
     if !common::is_there("systemd-analyze") {
         return;
     }
-    let programs =
-        "{ secretctl.gnupg.home = \"/root/.gnupg\"; secretctl.services.app.secrets = { }; }";
-    for (more, most) in [("", "24"), (programs, "27")] {
+    let services = "{ secretctl.keyServices.enable = true; }";
+    let programs = "{ secretctl.gnupg.home = \"/root/.gnupg\"; secretctl.services.app.secrets = { }; \
+                    secretctl.keyServices.enable = true; }";
+    let local = ["secretctl-early", "secretctl", "secretctl-credentials", "secretctl-scan"];
+    let network = ["secretctl-network"];
+    for (more, units, most) in [
+        ("", &local[..], "24"),
+        (programs, &local, "27"),
+        (services, &network, "29"),
+        (programs, &network, "29"),
+    ] {
         let out = evaluated_with(1, more);
         let folder = tempfile::tempdir().unwrap();
-        for unit in ["secretctl-early", "secretctl", "secretctl-credentials", "secretctl-scan"] {
+        for unit in units {
             let unit = format!("{unit}.service");
             let Some(text) = out["units"][&unit].as_str() else { continue };
             let text = text.replace("/opt/secretctl/bin/secretctl", "/bin/true");

@@ -18,7 +18,8 @@ pub struct Hold {
 
 /// Takes the locks of all stores of a run, and waits for other runs for two minutes at most.
 /// Meant to be held from before the first secret is opened until the units were told, so that
-/// a slow run does not publish over a later one. `command` is what others are told meanwhile;
+/// a slow run does not publish over a later one; a run that asks over a network looks instead whether
+/// another came in between. `command` is what others are told meanwhile;
 /// `waiting` is told who holds a lock.
 ///
 /// # Errors

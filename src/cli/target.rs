@@ -127,8 +127,18 @@ impl<'m> Run<'m> {
         let work = Work::of(manifest, self.when);
         let system = System::default();
         let accounts: Option<&dyn Accounts> = (!self.root_owns_all).then_some(&system);
-        let held = self.hold(accounts, log)?;
-        let values = Values::of(manifest, &work, &folders, self.services());
+        let values = || Values::of(manifest, &work, &folders, self.services());
+        let (held, values) = match self.when {
+            When::Early | When::Normal => (self.hold(accounts, log)?, values()),
+            When::Network => {
+                // Nobody waits for a network in the lock. What was installed meanwhile is newer than what
+                // was read before.
+                let (before, early) = (self.links(accounts), values());
+                let held = self.hold(accounts, log)?;
+                let same = self.links(accounts) == before;
+                (held, if same { early } else { values() })
+            }
+        };
         let request = Request { manifest, work: &work, values: &values, when: self.when, accounts };
         let Plan { stores, problems, waiting, deferred } = plan::plan(&request);
         if manifest.logging.keys {
@@ -191,7 +201,13 @@ impl<'m> Run<'m> {
         }
     }
 
-    /// Takes the locks of the stores, before anything is opened.
+    /// Where the links of the stores lead to.
+    fn links(&self, accounts: Option<&dyn Accounts>) -> Vec<Option<PathBuf>> {
+        let targets = plan::targets(self.manifest, self.when, accounts);
+        targets.iter().map(|(_, target)| std::fs::read_link(&target.store.link).ok()).collect()
+    }
+
+    /// Takes the locks of the stores.
     fn hold(
         &self,
         accounts: Option<&dyn Accounts>,

@@ -176,7 +176,9 @@ impl Guest {
             let text = fs::read(entry.path()).unwrap_or_default();
             report.texts.insert(name, String::from_utf8_lossy(&text).into_owned());
         }
-        assert!(report.texts.contains_key("finished"), "no end of the script:\n{}", report.log);
+        let so_far: Vec<_> = report.texts.keys().collect();
+        let log = &report.log;
+        assert!(report.texts.contains_key("finished"), "no end of the script: {so_far:?}\n{log}");
         report
     }
 }
@@ -309,6 +311,7 @@ switch() {
   new=/generations/$1 old=$(readlink /etc/systemd/system.control)
   stop= restart=
   for file in "$new"/*.service "$new"/*.d/overrides.conf; do
+    [ -e "$file" ] || continue
     unit=${file#"$new/"}
     unit=${unit%.d/overrides.conf}
     [ "${unit%@.service}" = "$unit" ] || continue
