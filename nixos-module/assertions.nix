@@ -347,7 +347,7 @@ let
   );
 
   # What only a key service opens comes late, and not for everything.
-  ofKeyServices = lib.optionals (scope == "nixos") (
+  ofKeyServices =
     let
       only = secret: (cfg.validation.enable && secret.validated or true) && sources.needsService secret;
       reader = "make this host a reader of it (`secretctl host add`, `secretctl rekey`)";
@@ -374,8 +374,7 @@ let
         "`secretctl.keyServices.environment.${name}` is secret, and would be in the store, where everybody can read it: "
         + "put it into a file of `secretctl.keyServices.environmentFiles`"
       )
-    ) sources.secretVariables
-  );
+    ) sources.secretVariables;
 
   tooWide = [
     "/"

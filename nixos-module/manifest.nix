@@ -108,7 +108,7 @@ in
         inherit (cfg.gnupg) home;
         program = "${cfg.gnupg.package}/bin/gpg";
       };
-  keyServices = cfg.keyServices.enable or false;
+  keyServices = cfg.keyServices.enable;
   hostPublicKeys = map trimmed (filter (key: key != null) [ cfg.hostPublicKey ]);
   secrets = map secret (attrValues cfg.secrets);
   templates = map template (attrValues cfg.templates);

@@ -1,12 +1,14 @@
 # Memory that secrets are kept in, as mount units of systemd: what a service with a view of its own of
 # the file systems mounts, nobody else sees.
 { lib }:
-{
-  # A path as lists of paths in units have it: `%` begins a specifier, and blanks separate.
+rec {
+  # `%` begins a specifier in units.
+  specifiers = lib.replaceStrings [ "%" ] [ "%%" ];
+  # A path as lists of paths in units have it: blanks separate.
   word =
     path:
     let
-      text = lib.replaceStrings [ "%" ] [ "%%" ] path;
+      text = specifiers path;
     in
     if builtins.match "[^[:space:]'\"\\]+" text == null then builtins.toJSON text else text;
 

@@ -34,7 +34,7 @@ let
     builtins.unsafeDiscardStringContext (builtins.toJSON early)
   );
 
-  inherit (import ./mounts.nix { inherit lib; }) mount word;
+  inherit (import ./mounts.nix { inherit lib; }) mount specifiers word;
   keyPaths = map word (cfg.identities ++ lib.optional (cfg.gnupg.home != null) cfg.gnupg.home);
 
   # Mounted by systemd: a service that may not see all of the system could not do it for the others. Where a store
@@ -208,7 +208,7 @@ in
               ExecStartPost = "-${systemctl} start --no-block secretctl-network.target";
             }
             // lib.optionalAttrs (cfg.keyServices.environmentFiles != [ ]) {
-              EnvironmentFile = cfg.keyServices.environmentFiles;
+              EnvironmentFile = map specifiers cfg.keyServices.environmentFiles;
             };
         }
       ];

@@ -306,6 +306,42 @@ in
         example = false;
       };
     };
+    keyServices = {
+      enable = mkOption {
+        type = types.bool;
+        default = false;
+        description = ''
+          Whether key services (AWS KMS, Google Cloud KMS, Azure Key Vault, Vault, Huawei Cloud KMS) are
+          asked for secrets that no key of this machine opens. `secretctl-network.service` does it when
+          there is a network, so that what opens here never waits; with it `secretctl-network.target`
+          is reached on NixOS. In home-manager it is a service of the user, with the user's credentials, and on
+          macOS a daemon or an agent; these ask when they start. What failed is tried again each minute. Whoever
+          the service lets use its key can read those secrets.
+        '';
+        example = true;
+      };
+      environment = mkOption {
+        type = types.attrsOf types.str;
+        default = { };
+        description = ''
+          Variables for the services, as their own programs take them. They are in the store, where
+          everybody can read them: nothing that is secret.
+        '';
+        example = {
+          VAULT_ADDR = "https://vault.example:8200";
+        };
+      };
+      environmentFiles = mkOption {
+        type = types.listOf our.externalPath;
+        default = [ ];
+        description = ''
+          Files with variables for the services, lines of `NAME=value` on the machine. They may hold
+          credentials, and may be secrets that a key of this machine opens. On macOS a value is taken as it
+          stands, with its quotes.
+        '';
+        example = [ "/run/secrets/vault.env" ];
+      };
+    };
     manifest = mkOption {
       type = types.raw;
       default = import ./manifest.nix { inherit lib config scope; };
@@ -328,39 +364,6 @@ in
     };
   }
   // lib.optionalAttrs isNixos {
-    keyServices = {
-      enable = mkOption {
-        type = types.bool;
-        default = false;
-        description = ''
-          Whether key services (AWS KMS, Google Cloud KMS, Azure Key Vault, Vault, Huawei Cloud KMS) are
-          asked for secrets that no key of this machine opens. `secretctl-network.service` does it when
-          there is a network, so that what opens here never waits; with it `secretctl-network.target`
-          is reached. Whoever the service lets use its key can read those secrets.
-        '';
-        example = true;
-      };
-      environment = mkOption {
-        type = types.attrsOf types.str;
-        default = { };
-        description = ''
-          Variables for the services, as their own programs take them. They are in the store, where
-          everybody can read them: nothing that is secret.
-        '';
-        example = {
-          VAULT_ADDR = "https://vault.example:8200";
-        };
-      };
-      environmentFiles = mkOption {
-        type = types.listOf our.externalPath;
-        default = [ ];
-        description = ''
-          Files with variables for the services, lines of `NAME=value` on the machine. They may hold
-          credentials, and may be secrets that a key of this machine opens.
-        '';
-        example = [ "/run/secrets/vault.env" ];
-      };
-    };
     services = mkOption {
       type = types.attrsOf (
         types.submodule (

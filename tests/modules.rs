@@ -98,7 +98,9 @@ fn macs_have_a_daemon_and_an_agent() {
         let out = nix.value(&format!("{home}.out"));
         let agent = &out["agents"]["secretctl"]["config"];
         let arguments = texts(&agent["ProgramArguments"]);
-        assert!(arguments[2].starts_with("/bin/wait4path /nix/store && exec /opt/secretctl/"));
+        assert!(
+            arguments[2].starts_with("set -e; /bin/wait4path /nix/store; exec /opt/secretctl/")
+        );
         assert_eq!(out["manifest"]["stores"]["secrets"]["filesystem"], "ramfs");
         assert_eq!(out["manifest"]["mode"], "user");
         assert_eq!(
@@ -446,6 +448,95 @@ fn secrets_of_key_services_come_with_the_network() {
         let unit = value["face"]["units"]["secretctl-network.service"].as_str().unwrap();
         assert!(unit.contains("VAULT_ADDR=https://v"), "{unit}");
     }
+}
+
+/// As written for sops-nix: what only a key service opens needs no option, and is asked for beside what does not.
+#[test]
+fn homes_and_macs_ask_key_services_beside_what_opens_there() {
+    let remote = "password: ENC[AES256_GCM,data:AA==,iv:AA==,tag:AA==,type:str]\nsops:\n    kms:\n        \
+                  - arn: x\n    version: 3.13.3\n";
+    for nix in versions() {
+        let file = nix.folder().join("remote.yaml");
+        fs::write(&file, remote).unwrap();
+        let of = |system: &str, face: &str, more: &str| {
+            let module = format!(
+                "[ {{ secretctl.package = {{ type = \"derivation\"; name = \"x\"; outPath = \"/opt/x\"; \
+                 }}; sops = {{ defaultSopsFile = {}; age.keyFile = \"/home/alice/key\"; secrets.password \
+                 = {{ }}; {more} }}; }} ]",
+                file.display()
+            );
+            evaluated(system, &format!("compat/sops-{face}.nix"), &module)
+        };
+        let region = "environment.AWS_REGION = \"eu-west-1\";";
+        let agent = of("home-manager", "home", region).replacen(
+            "system =",
+            "platform = \"aarch64-darwin\"; system =",
+            1,
+        );
+        let value = nix.value(&format!(
+            "{{ home = {}.out; agent = {agent}.out; mac = {}.out; refused = {}.out.assertions; }}",
+            of("home-manager", "home", region),
+            of("nix-darwin", "darwin", region),
+            of("home-manager", "home", "environment.AWS_SECRET_ACCESS_KEY = \"x\";"),
+        ));
+        for case in ["home", "agent", "mac"] {
+            assert_eq!(texts(&value[case]["assertions"]), [""; 0], "{case}");
+            assert_eq!(value[case]["manifest"]["keyServices"], true, "{case}");
+        }
+        let unit = &value["home"]["units"]["secretctl-network"];
+        assert!(texts(&unit["Service"]["Environment"]).contains(&"AWS_REGION=eu-west-1"), "{unit}");
+        for (name, other) in value["home"]["units"].as_object().unwrap() {
+            let waits = other.to_string().contains("network");
+            assert!(!waits || name == "secretctl-network", "{name}: {other}");
+        }
+        for launched in [
+            &value["agent"]["agents"]["secretctl-network"]["config"],
+            &value["mac"]["daemons"]["secretctl-network"]["serviceConfig"],
+        ] {
+            assert_eq!(launched["EnvironmentVariables"]["AWS_REGION"], "eu-west-1");
+            assert!(texts(&launched["ProgramArguments"])[2].contains(" activate --network "));
+        }
+        let refused = texts(&value["refused"]);
+        assert!(refused[0].contains("`secretctl.keyServices.environmentFiles`"), "{refused:?}");
+    }
+}
+
+/// launchd knows no files of variables: a shell reads them, and runs nothing of what they say.
+#[test]
+fn variables_for_key_services_are_no_code_on_macs() {
+    let nix = versions().pop();
+    let Some(nix) = nix else { return };
+    let file = nix.folder().join("variables and more");
+    fs::write(&file, "# said\n\nONE=a b*\nTWO='x' $(touch ran)\nno variable\n THREE=3\nLAST=`id`")
+        .unwrap();
+    let module = format!(
+        "[ {} {{ secretctl.keyServices.environmentFiles = nixpkgs.lib.mkForce [ \"{}\" ]; }} ]",
+        project("nixos-module/tests/hosts/mac.nix"),
+        file.display()
+    )
+    .replace(
+        "nixpkgs.lib.mkForce",
+        &format!("(import {}).mkForce", project("nixos-module/tests/lib")),
+    );
+    let out = nix.value(&format!("{}.out", evaluated("nix-darwin", "darwin.nix", &module)));
+    let launched = &out["daemons"]["secretctl-network"]["serviceConfig"];
+    let script = texts(&launched["ProgramArguments"])[2].replace("/bin/wait4path", "test -n");
+    assert!(!script.contains(['&', '<']), "{script}");
+    let (script, _) = script.split_once("/opt/secretctl").unwrap();
+    let run = |script: &str| {
+        let mut command = std::process::Command::new("/bin/sh");
+        command.args(["-c", script]).env_clear().current_dir(nix.folder()).output().unwrap()
+    };
+    let output = run(&format!("{script} /usr/bin/env"));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let mut lines: Vec<&str> = text.lines().filter(|line| !line.starts_with("PWD=")).collect();
+    lines.sort_unstable();
+    assert_eq!(lines, ["LAST=`id`", "ONE=a b*", "TWO='x' $(touch ran)"]);
+    assert!(!nix.folder().join("ran").exists());
+    // Without the file nobody is asked.
+    fs::remove_file(file).unwrap();
+    let output = run(&format!("{script} /usr/bin/env"));
+    assert!(!output.status.success() && output.stdout.is_empty());
 }
 
 /// Every assertion, all told at once.

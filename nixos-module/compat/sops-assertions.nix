@@ -70,7 +70,7 @@ let
           + "when the system is built: write it as a path of Nix, or set `sops.validateSopsFiles = false`";
       }
       {
-        assertion = !onlyForeignReaders file || isNixos && common.needsService secret;
+        assertion = !onlyForeignReaders file || common.needsService secret;
         message =
           "`${option}.sopsFile` can be opened by key services alone, which are not asked here"
           + lib.optionalString (!hasPgpKeys) ", or by keys of PGP, of which this machine has none"
@@ -105,7 +105,7 @@ let
   };
   ofVariable = name: {
     assertion = builtins.elem name known
-      || isNixos && config.secretctl.keyServices.enable && common.isOfService name;
+      || config.secretctl.keyServices.enable && common.isOfService name;
     message =
       "`sops.environment.${quoted name}` has no effect, since no sops is run: "
       + (if insteadOf ? ${name} then "use ${insteadOf.${name}}" else "remove it");

@@ -167,7 +167,7 @@ in
           }
         ) cfg.secrets;
       }
-      // lib.optionalAttrs isNixos {
+      // {
         # sops-nix asks services without being told
         keyServices = {
           enable = lib.mkDefault (

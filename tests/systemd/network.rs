@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::common::{Fleet, PROGRAM, finish};
 use crate::guest::{self, Debian, Guest};
+use crate::nix::{evaluated, project};
 use crate::server::{Server, kept};
 use crate::{evaluated_from, nix};
 
@@ -63,6 +64,77 @@ fn a_key_service_that_is_silent_holds_up_a_boot_to_its_limit_and_is_asked_again(
     });
 }
 
+#[test]
+fn a_user_has_secrets_of_key_services_beside_those_that_open_at_once() {
+    let Some(nix) = nix::versions().pop() else { return };
+    let server = Server::new(kept);
+    let home = format!(
+        "[ {} {{ _module.args.address = \"{}\"; }} ]",
+        project("tests/systemd/home.nix"),
+        server.url()
+    );
+    let home = evaluated("home-manager", "home-manager.nix", &home);
+    let out = nix.value(&format!("{home}.out")).to_string();
+    let out = out.replace(nix.store().to_str().unwrap(), "/nix/store");
+    let out: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(out["assertions"], Value::Array(Vec::new()));
+    for debian in guest::all() {
+        let guest = machine(&debian, &server.url(), &[]);
+        guest.copy(
+            &guest.path("/etc/ssh/ssh_host_ed25519_key"),
+            "/home/alice/.ssh/id_ed25519",
+            0o600,
+        );
+        guest.put(out["manifestPath"].as_str().unwrap(), out["manifest"].to_string(), 0o444);
+        for (name, unit) in out["units"].as_object().unwrap() {
+            guest.put(&format!("{UNITS}/{name}.service"), text(unit), 0o644);
+            for target in unit["Install"]["WantedBy"].as_array().unwrap() {
+                let links = format!("{UNITS}/{}.wants", target.as_str().unwrap());
+                guest.link(&format!("../{name}.service"), &format!("{links}/{name}.service"));
+            }
+        }
+        let parts = ["secretctl", "secretctlNetwork"].map(|part| {
+            let part = &out["activation"][part];
+            part["data"].as_str().unwrap()
+        });
+        guest.put("/activation", format!("run() {{ \"$@\"; }}\n{}", parts.concat()), 0o644);
+        guest.put("/address", server.url(), 0o644);
+        let boot = guest.boot(include_str!("home.sh"));
+        boot.succeeded("manager");
+        boot.is("states", "active\nactive\nactivating\ninactive");
+        boot.is("values", "oneone");
+        boot.failed("far");
+        boot.failed("nosy");
+        // A switch has what opens here, and does not wait for the service.
+        boot.succeeded("switch");
+        boot.succeeded("switched-soon");
+        boot.is("values-2", "twotwo");
+        // Without anybody doing anything.
+        boot.is("states-later", "active\nactive");
+        boot.is("far-later", "far one");
+        boot.is("needs-far", "far one");
+        boot.is("values-later", "twotwofar one");
+        assert!(!boot.get("journal").contains(TOKEN));
+    }
+}
+
+/// A unit of home-manager, as it is written.
+fn text(unit: &Value) -> String {
+    let mut text = String::new();
+    for (section, lines) in unit.as_object().unwrap() {
+        text.push_str(&format!("[{section}]\n"));
+        for (name, value) in lines.as_object().unwrap() {
+            for value in value.as_array().unwrap_or(&vec![value.clone()]) {
+                let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                text.push_str(&format!("{name}={value}\n"));
+            }
+        }
+    }
+    text
+}
+
+const UNITS: &str = "/home/alice/.config/systemd/user";
+
 /// Runs a check on every machine.
 fn each(check: impl Fn(&Guest)) {
     let all = guest::all();
@@ -103,7 +175,8 @@ fn machine(debian: &Debian, address: &str, generations: &[Value]) -> Guest {
         guest.copy(&file, &format!("/srv/{name}"), 0o444);
     }
     guest.copy(&fleet.key("web1"), "/etc/ssh/ssh_host_ed25519_key", 0o600);
-    guest.put("/usr/lib/sysusers.d/guest.conf", "g keys 992\n", 0o644);
+    let users = "u alice 1001 - /home/alice /bin/sh\ng keys 992\n";
+    guest.put("/usr/lib/sysusers.d/guest.conf", users, 0o644);
     guest.put("/transit", include_str!("transit.pl"), 0o644);
     for (number, out) in (1..).zip(generations) {
         guest.generation(number, out);

@@ -16,6 +16,11 @@
       key = "a";
       path = "/home/alice/.netrc";
     };
+    keyServices = {
+      enable = true;
+      environment.AWS_PROFILE = "100% mine";
+      environmentFiles = [ "/home/alice/.config/secretctl/secrets/vault%20env" ];
+    };
     templates.config.content = "token = ${config.secretctl.placeholder.token}\n";
   };
 }
