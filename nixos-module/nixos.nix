@@ -286,6 +286,12 @@ in
             serviceConfig = hardening.credentials // {
               Type = "exec";
               ExecStart = "${program} credentials ${manifest}";
+              # systemd takes the end of a connection for that of a credential. So it keeps them itself when
+              # this is killed, and the next process refuses who has not got all.
+              NotifyAccess = "main";
+              FileDescriptorStoreMax = 1024;
+              Restart = "on-abnormal";
+              RestartSec = 0;
             };
           };
         }

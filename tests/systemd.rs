@@ -492,6 +492,31 @@ fn no_service_needs_tmp_to_start() {
     }
 }
 
+/// The kernel ends the connections of a process that is killed, and systemd would take that for the end of an
+/// empty credential.
+#[test]
+fn who_asks_a_process_that_is_killed_fails_instead_of_starting_with_nothing() {
+    let plugin = "{ secretctl.identities = [ \"/etc/slow\" ]; secretctl.plugins = [ { type = \"derivation\"; \
+                  name = \"age-plugin-slow\"; pname = \"age-plugin-slow\"; outPath = \"/opt/slow\"; } ]; }";
+    let out = evaluated_with(1, plugin);
+    let hrp = bech32::Hrp::parse("age-plugin-slow-").unwrap();
+    let identity = bech32::encode::<bech32::Bech32>(hrp, b"").unwrap().to_uppercase();
+    for debian in guest::all().into_iter().filter(|_| !out.is_null()) {
+        let guest = host(&debian);
+        guest.generation(1, &out);
+        guest.put("/etc/slow", format!("{identity}\n"), 0o600);
+        let slow = "#!/bin/sh\n: >/run/secretctl/slow\nexec sleep 1000\n";
+        guest.put("/opt/slow/bin/age-plugin-slow", slow, 0o755);
+        let boot = guest.boot(include_str!("systemd/killed.sh"));
+        boot.is("result", "243");
+        boot.failed("seen");
+        boot.has("errors", &["ended before it had answered 1 who asked"]);
+        // Whoever comes then is answered.
+        boot.has("app-seen", &[&format!("./token:{CANARY}")]);
+        boot.is("kept", "0");
+    }
+}
+
 #[test]
 fn with_a_failing_secret_the_machine_boots_and_the_target_is_not_reached() {
     let out = evaluated(3);

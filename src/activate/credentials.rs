@@ -4,7 +4,8 @@
 //! systemd connects as root from inside the control group of the unit that it starts and tells unit
 //! and credential in its own address (`asker`). It takes an answer of nothing for an empty
 //! credential and starts the unit, so a connection must never be closed without an answer: what is
-//! refused gets more bytes than systemd accepts, and the unit fails (`answer`).
+//! refused gets more bytes than systemd accepts, and the unit fails (`answer`). So that none is closed by
+//! the kernel either, whoever serves has each kept elsewhere, and hands in what an earlier process left.
 //!
 //! A unit that is in the hands of somebody else can ask and not read. So no thread waits for who is
 //! refused, and each unit has a share of the threads and of the connections that are kept.
@@ -18,7 +19,7 @@ mod asker;
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::os::fd::BorrowedFd;
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::panic::AssertUnwindSafe;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -70,6 +71,8 @@ pub enum Event {
     Gone(Asker),
     /// A connection could not be taken.
     NoConnection(io::Error),
+    /// An earlier process ended before it had answered so many, which are refused.
+    Left(usize),
 }
 
 /// What serving needs; shared by all threads.
@@ -81,23 +84,33 @@ pub struct Serving<'a> {
     pub limits: Limits,
     /// Decrypts for an asker that is proven.
     pub open: &'a (dyn Fn(&Asker) -> Result<Plaintext, Denied> + Sync),
+    /// Has a connection kept beyond this process.
+    pub keep: &'a (dyn Fn(&UnixStream) + Sync),
     /// Writes the log.
     pub tell: &'a (dyn Fn(&Event) + Sync),
 }
 
 /// Answers until nobody has asked for a while, or until `stop` can be read; what was begun is
-/// finished first.
+/// finished first. Those who were `left` may have a part of their answer, and are refused.
 ///
 /// # Errors
 /// What the system says of the socket.
 pub fn serve(
     listener: &UnixListener,
+    left: Vec<UnixStream>,
     stop: BorrowedFd<'_>,
     serving: Serving<'_>,
 ) -> io::Result<()> {
     listener.set_nonblocking(true)?;
     let (ready, taken) = mpsc::channel();
     let work = Work::new(ready, serving.limits.at_once);
+    if !left.is_empty() {
+        (serving.tell)(&Event::Left(left.len()));
+    }
+    for (number, stream) in left.into_iter().enumerate() {
+        // Each alone: they may be of as many units.
+        work.keep(Some(format!("/{number}")), Connection::new(stream).refuse());
+    }
     let taken = Mutex::new(taken);
     std::thread::scope(|scope| {
         let start = || {
@@ -127,18 +140,21 @@ fn take_in(
             continue;
         };
         match listener.accept() {
-            Ok((stream, address)) => match serving.host.prove(&stream, &address) {
-                Ok(asker) => admit(
-                    Job { asker, connection: Connection::new(stream) },
-                    &unread,
-                    work,
-                    serving,
-                ),
-                Err(unproven) => {
-                    (serving.tell)(&Event::Unproven(unproven));
-                    work.keep(None, Connection::new(stream).refuse());
+            Ok((stream, address)) => {
+                (serving.keep)(&stream);
+                match serving.host.prove(&stream, &address) {
+                    Ok(asker) => admit(
+                        Job { asker, connection: Connection::new(stream) },
+                        &unread,
+                        work,
+                        serving,
+                    ),
+                    Err(unproven) => {
+                        (serving.tell)(&Event::Unproven(unproven));
+                        work.keep(None, Connection::new(stream).refuse());
+                    }
                 }
-            },
+            }
             Err(error) if is_passing(&error) => {}
             Err(error) => {
                 (serving.tell)(&Event::NoConnection(error));

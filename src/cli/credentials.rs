@@ -3,6 +3,7 @@
 
 use std::io;
 use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use crate::activate::credentials::{Asker, Denied, Event, Host, Limits, Serving, 
 use crate::activate::manifest::{Credential, Manifest};
 use crate::activate::open;
 use crate::plaintext::Plaintext;
-use crate::process::activation;
+use crate::process::activation::{self, Keeper};
 
 /// Decrypt the credentials of services while systemd starts them
 ///
@@ -34,10 +35,11 @@ pub(crate) struct Credentials {
 impl Credentials {
     pub(crate) fn run(self, common: &Common) -> Outcome {
         let log = Log::new(common);
-        let listener = activation::listener().map_err(|error| {
-            Failure::new(format!("nobody can ask for credentials: {error}"))
-                .hint("this is run by secretctl-credentials.socket when a service asks")
-        })?;
+        let activation::Activated { listener, left } =
+            activation::activated().map_err(|error| {
+                Failure::new(format!("nobody can ask for credentials: {error}"))
+                    .hint("this is run by secretctl-credentials.socket when a service asks")
+            })?;
         let cannot = |error: io::Error| {
             Failure::new(format!("cannot wait for those who ask for credentials: {error}"))
         };
@@ -58,8 +60,11 @@ impl Credentials {
         let idle = Duration::from_secs(self.idle.into());
         let limits = Limits { idle, patience: PATIENCE, at_once: AT_ONCE };
         let tell = |event: &Event| tell(&log, event);
-        let serving = Serving { host: &Host::this(), limits, open: &open, tell: &tell };
-        serve(&listener, stop.as_fd(), serving).map_err(cannot)?;
+        let keeper = Keeper::of_this_unit();
+        let keep = |connection: &UnixStream| keeper.keep(connection);
+        let host = Host::this();
+        let serving = Serving { host: &host, limits, open: &open, keep: &keep, tell: &tell };
+        serve(&listener, left, stop.as_fd(), serving).map_err(cannot)?;
         Ok(if manifest.is_ok() { Done::Clean } else { Done::Found })
     }
 }
@@ -110,6 +115,12 @@ fn tell(log: &Log, event: &Event) {
             let headline = format!("{unit} was gone before it had its credential `{credential}`");
             log.warn(&Failure::new(headline));
         }
+        Event::Left(number) => log.error(
+            &Failure::new(format!(
+                "an earlier process ended before it had answered {number} who asked: they are refused"
+            ))
+            .hint("start the services that failed for it again"),
+        ),
         Event::NoConnection(error) => {
             log.error(&Failure::new(format!("somebody who asks has to wait: {error}")));
         }

@@ -5,8 +5,11 @@
 //! a credential of it. One that does not is never ended early: the connection of an asker that does
 //! not read stays open ([`Unread`]) until it goes away. A refusal waits for nobody: what does not
 //! fit is sent when there is room.
+//!
+//! systemd keeps the connection too, lest it end with this process; so it is shut down here.
 
 use std::io::{ErrorKind, Write};
+use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
@@ -74,6 +77,7 @@ impl Connection {
                 Err(_) => return Sent::Gone,
             }
         }
+        let _gone = stream.shutdown(Shutdown::Both);
         Sent::All
     }
 
@@ -89,6 +93,12 @@ impl Drop for Connection {
         let _refused_as_far_as_it_goes = stream.set_write_timeout(Some(AT_A_DROP));
         let mut unread = Unread { stream, refusal: Some(TOO_MUCH) };
         while unread.send(SendFlags::empty()) {}
+    }
+}
+
+impl Drop for Unread {
+    fn drop(&mut self) {
+        let _gone = self.stream.shutdown(Shutdown::Both);
     }
 }
 

@@ -80,9 +80,9 @@ impl Machine {
     ) {
         let listener = UnixListener::bind(self.socket()).unwrap();
         let (stop, stopper) = UnixStream::pair().unwrap();
-        let serving = Serving { host: &self.host, limits, open, tell };
+        let serving = Serving { host: &self.host, limits, open, keep: &|_| (), tell };
         std::thread::scope(|scope| {
-            let served = scope.spawn(|| serve(&listener, stop.as_fd(), serving));
+            let served = scope.spawn(|| serve(&listener, Vec::new(), stop.as_fd(), serving));
             ask();
             drop(stopper);
             served.join().unwrap().unwrap();
@@ -288,9 +288,10 @@ fn who_has_the_number_of_one_that_asked_and_ended_gets_nothing() {
     let log = Mutex::new(Vec::new());
     let tell = |event: &Event| log.lock().unwrap().push(format!("{event:?}"));
     let open = |asker: &Asker| panic!("opened for {asker:?}");
-    let serving = Serving { host: &machine.host, limits: LIMITS, open: &open, tell: &tell };
+    let serving =
+        Serving { host: &machine.host, limits: LIMITS, open: &open, keep: &|_| (), tell: &tell };
     std::thread::scope(|scope| {
-        let served = scope.spawn(|| serve(&listener, stop.as_fd(), serving));
+        let served = scope.spawn(|| serve(&listener, Vec::new(), stop.as_fd(), serving));
         let taken = taken(asker.into());
         drop(stopper);
         served.join().unwrap().unwrap();
@@ -339,9 +340,10 @@ fn what_was_begun_is_finished_when_the_end_is_asked_for() {
     };
     let listener = UnixListener::bind(machine.socket()).unwrap();
     let (stop, stopper) = UnixStream::pair().unwrap();
-    let serving = Serving { host: &machine.host, limits: LIMITS, open: &open, tell: &|_| {} };
+    let serving =
+        Serving { host: &machine.host, limits: LIMITS, open: &open, keep: &|_| (), tell: &|_| {} };
     std::thread::scope(|scope| {
-        let served = scope.spawn(|| serve(&listener, stop.as_fd(), serving));
+        let served = scope.spawn(|| serve(&listener, Vec::new(), stop.as_fd(), serving));
         let asker = machine.ask("app.service/db");
         begun.wait();
         drop(stopper);
@@ -357,6 +359,7 @@ fn it_ends_when_nobody_asks() {
     let listener = UnixListener::bind(machine.socket()).unwrap();
     let (stop, _stopper) = UnixStream::pair().unwrap();
     let limits = Limits { idle: Duration::from_millis(20), ..LIMITS };
-    let serving = Serving { host: &machine.host, limits, open: &always, tell: &|_| {} };
-    serve(&listener, stop.as_fd(), serving).unwrap();
+    let serving =
+        Serving { host: &machine.host, limits, open: &always, keep: &|_| (), tell: &|_| {} };
+    serve(&listener, Vec::new(), stop.as_fd(), serving).unwrap();
 }
