@@ -27,7 +27,7 @@ cp /srv/2-near.age /srv/near.age
 begin=$(date +%s%N)
 say switch mine sh /activation
 say switched-soon [ $(($(date +%s%N) - begin)) -lt 2000000000 ]
-say values-2 sh -c "cat $secrets/near near"
+say values-2 cat $secrets/near
 failed() { [ "$(mine systemctl --user show -P NRestarts secretctl-network.service)" -gt 0 ]; }
 within failed
 rm /etc/silent
@@ -35,5 +35,5 @@ within active needs-far.service
 say states-later active secretctl-network.service needs-far.service
 say far-later cat $secrets/far
 say needs-far cat far
-say values-later sh -c "cat $secrets/near near far"
+say values-later sh -c "cat $secrets/near far"
 systemctl stop user@1001.service
