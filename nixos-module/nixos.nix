@@ -314,7 +314,9 @@ in
     # which has no keys yet.
     (lib.optionalAttrs (options ? system.preSwitchChecks) {
       system.preSwitchChecks.secretctl = ''
-        [ ! -d /run/systemd/system ] || exec ${program} activate --dry-run ${manifest}
+        [ -d /run/systemd/system ] || exit 0
+        ${lib.optionalString hasEarly "${program} activate --early --dry-run ${manifest} || exit 1"}
+        ${program} activate --dry-run ${manifest}
       '';
     })
   ];

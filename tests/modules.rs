@@ -282,17 +282,28 @@ fn the_switch_is_checked_where_the_release_can() {
                   lib.types.attrsOf lib.types.str; default = { }; }; })";
     for nix in versions() {
         let base = "{ secretctl.package = { type = \"derivation\"; name = \"x\"; outPath = \"/opt/x\"; }; }";
+        let age = project("testdata/age/age-1.3.2-post-quantum.age");
+        let early = format!(
+            "{{ secretctl.secrets.x = {{ file = {age}; early = true; }}; services.openssh.enable = true; }}"
+        );
         let value = nix.value(&format!(
-            "{{ with_ = {}.out; without = {}.out; }}",
+            "{{ with_ = {}.out; early = {}.out; without = {}.out; }}",
             nixos(&format!("[ {checks} {base} ]")),
+            nixos(&format!("[ {checks} {base} {early} ]")),
             nixos(&format!("[ {base} ]"))
         ));
-        let check = nix.redact(value["with_"]["preSwitchChecks"]["secretctl"].as_str().unwrap());
-        assert_eq!(
-            check,
-            "[ ! -d /run/systemd/system ] || exec /opt/x/bin/secretctl activate --dry-run \
-             /nix/store/…-secretctl-manifest.json\n"
-        );
+        let lines = |case: &str| {
+            let text = nix.redact(value[case]["preSwitchChecks"]["secretctl"].as_str().unwrap());
+            let lines = text.lines().filter(|line| !line.is_empty()).map(str::to_owned);
+            lines.collect::<Vec<_>>()
+        };
+        let begin = "[ -d /run/systemd/system ] || exit 0";
+        let run = "/opt/x/bin/secretctl activate";
+        let early =
+            format!("{run} --early --dry-run /nix/store/…-secretctl-manifest.json || exit 1");
+        let normal = format!("{run} --dry-run /nix/store/…-secretctl-manifest.json");
+        assert_eq!(lines("with_"), [begin, &normal]);
+        assert_eq!(lines("early"), [begin, &early, &normal]);
         assert_eq!(value["without"]["preSwitchChecks"], serde_json::json!({}));
     }
 }

@@ -95,7 +95,11 @@ fn evaluated_with(generation: usize, more: &str) -> Value {
 fn evaluated_from(host: &str, generation: usize, more: &str) -> Value {
     let Some(nix) = nix::versions().pop() else { return Value::Null };
     let host = project(host);
-    let modules = format!("[ {host} {{ _module.args.generation = {generation}; }} {more} ]");
+    // As releases have it that can refuse a switch.
+    let checks = "({ lib, ... }: { options.system.preSwitchChecks = lib.mkOption { type = \
+                  lib.types.attrsOf lib.types.str; default = { }; }; })";
+    let modules =
+        format!("[ {host} {{ _module.args.generation = {generation}; }} {checks} {more} ]");
     let out = nix.value(&format!("{}.out", nixos(&modules))).to_string();
     // The place of a store that a machine has.
     let out = out.replace(nix.store().to_str().unwrap(), "/nix/store");
@@ -322,9 +326,21 @@ fn no_value_is_in_the_journal() {
 #[test]
 fn a_dry_run_tells_and_changes_nothing() {
     each(|Life { boot, .. }| {
-        boot.succeeded("dry");
         boot.has("dry", &["changing", "removed", "restarted.service", "reloaded.service"]);
         boot.is("dry-before", boot.get("dry-after"));
+    });
+}
+
+/// Early secrets, secrets and what services ask for are tried, before anything is stopped.
+#[test]
+fn a_switch_to_what_could_not_be_decrypted_is_refused() {
+    each(|Life { boot, .. }| {
+        // One service of the host never gets its secret.
+        boot.failed("dry");
+        boot.has("dry", &["for: credential `token` of `failing.service`"]);
+        boot.succeeded("dry-sound");
+        boot.failed("dry-early");
+        boot.has("dry-early", &["/srv/alice-2.age"]);
     });
 }
 

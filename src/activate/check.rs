@@ -80,12 +80,9 @@ pub fn check(manifest: &Manifest) -> Report<'_> {
     let secrets = manifest.secrets.iter();
     let secrets = secrets.filter(|one| !(manifest.test_values && one.test_value.is_some()));
     let secrets = secrets.map(|one| (one.source(), User::Piece(Subject::Secret(one))));
-    let credentials = manifest.services.iter().flat_map(|(unit, service)| {
-        let all = service.credentials.iter();
-        all.map(move |(name, one)| {
-            let option = one.option.as_deref();
-            (one.source(), User::Credential { unit, name, option })
-        })
+    let credentials = manifest.credentials().map(|(unit, name, one)| {
+        let option = one.option.as_deref();
+        (one.source(), User::Credential { unit, name, option })
     });
     for (source, user) in secrets.chain(credentials) {
         files.entry((source.file.clone(), source.format)).or_default().push((source, user));

@@ -127,6 +127,14 @@ impl Manifest {
         self.secrets.iter().find(|secret| secret.store == store && secret.name == *name)
     }
 
+    /// The credentials of all units, each with its unit and its name.
+    pub fn credentials(&self) -> impl Iterator<Item = (&str, &str, &Credential)> {
+        self.services.iter().flat_map(|(unit, service)| {
+            let all = service.credentials.iter();
+            all.map(move |(name, one)| (unit.as_str(), name.as_str(), one))
+        })
+    }
+
     /// Every path that may begin with `%r`, put together.
     fn expand(&mut self, runtime: Option<&Path>) -> Vec<(String, String)> {
         let mut faults = Vec::new();

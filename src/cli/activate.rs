@@ -27,7 +27,7 @@ pub(crate) struct Activate {
     /// if the manifest allows it
     #[arg(long, conflicts_with = "early")]
     network: bool,
-    /// Decrypt everything and say what would change; write nothing
+    /// Decrypt everything, what services would ask for too, and say what would change; write nothing
     #[arg(long)]
     dry_run: bool,
     /// Look at the manifest and its files without any private key, as at build time: everything is

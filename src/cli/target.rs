@@ -12,7 +12,7 @@ use super::explain::{Failure, activate as explain};
 use super::{Common, ErrorFormat, ui};
 use crate::activate::accounts::{Accounts, System};
 use crate::activate::manifest::{Manifest, Mode};
-use crate::activate::open::Counts;
+use crate::activate::open::{Counts, open_all};
 use crate::activate::plan::{self, Plan, Request, StorePlan, Subject};
 use crate::activate::units::{self, How};
 use crate::activate::values::{Values, When, Work};
@@ -179,6 +179,9 @@ impl<'m> Run<'m> {
         }
         unfinished |= everything.tell_troubles(log);
         carried.unfinished = unfinished || !broken.is_empty();
+        if self.dry && self.when == When::Normal {
+            carried.unfinished |= self.tell_credentials(log);
+        }
         self.tell_units(&carried.stores, log);
         drop(held);
         if carried.stores.is_empty() && !broken.is_empty() {
@@ -223,6 +226,18 @@ impl<'m> Run<'m> {
             Ok(held) => Ok(Some(held)),
             Err(error) => Err(explain::publish("", &error).into()),
         }
+    }
+
+    /// Whether services would not get their credentials when they start.
+    fn tell_credentials(&self, log: &Log) -> bool {
+        let sources: BTreeSet<_> =
+            self.manifest.credentials().map(|(_, _, credential)| credential.source()).collect();
+        let opened = open_all(self.manifest, &sources, Services::off());
+        let failures = explain::credentials(self.manifest, &opened);
+        for failure in &failures {
+            log.error(failure);
+        }
+        !failures.is_empty()
     }
 
     fn tell_units(&self, stores: &[Store<'_>], log: &Log) {

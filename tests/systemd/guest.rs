@@ -128,6 +128,9 @@ impl Guest {
                 symlink(format!("../{name}"), self.path(&links).join(name)).unwrap();
             }
         }
+        if let Some(check) = out["preSwitchChecks"]["secretctl"].as_str() {
+            self.put(&format!("{folder}/pre-switch"), check, 0o644);
+        }
         let manifest = serde_json::to_string_pretty(&out["manifest"]).unwrap();
         self.put(out["manifestPath"].as_str().unwrap(), manifest, 0o444);
         self.put(&format!("{folder}/sysinit-reactivation.target"), REACTIVATION, 0o644);

@@ -131,7 +131,15 @@ state() {
   cat /run/secrets/changing
 }
 state >/report/dry-before
-say dry /opt/secretctl/bin/secretctl activate --dry-run /generations/2/manifest.json
+say dry sh /generations/2/pre-switch
+mv /srv/strange.age /srv/strange.age.kept
+cp /srv/plain.age /srv/strange.age
+say dry-sound sh /generations/2/pre-switch
+mv /srv/alice-2.age /srv/alice-2.age.kept
+cp /srv/strange.age.kept /srv/alice-2.age
+say dry-early sh /generations/2/pre-switch
+mv /srv/alice-2.age.kept /srv/alice-2.age
+mv /srv/strange.age.kept /srv/strange.age
 state >/report/dry-after
 
 # switches

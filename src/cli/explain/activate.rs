@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use super::{Around, Failure, locked_headline, needs_lines, no_match_headline, tried_lines};
 use crate::activate::check::{CheckProblem, User, Wrong};
-use crate::activate::manifest::{Format, Source};
+use crate::activate::manifest::{Format, Manifest, Source};
+use crate::activate::open::Opened;
 use crate::activate::plan::{Deferred, PlanProblem, Subject, Why};
 use crate::activate::values::Values;
 use crate::activate::{ManifestError, OpenProblem, Problem, PublishError};
@@ -122,6 +123,24 @@ pub(crate) fn problems(
         explained.push((failure, subjects.iter().any(Subject::required)));
     }
     explained
+}
+
+/// Explains which credentials services would not get, one message a file.
+pub(crate) fn credentials(manifest: &Manifest, opened: &Opened) -> Vec<Failure> {
+    let mut by_file: BTreeMap<(PathBuf, String), (Failure, Vec<String>)> = BTreeMap::new();
+    for (unit, name, credential) in manifest.credentials() {
+        let source = credential.source();
+        let Err(problem) = opened.value(&source) else { continue };
+        let option = credential.option.as_deref();
+        let of = by_file
+            .entry((source.file.clone(), problem.to_string()))
+            .or_insert_with(|| (open_problem(problem, &source.file, &opened.tried), Vec::new()));
+        of.1.push(user(&User::Credential { unit, name, option }));
+    }
+    let failure = |(failure, users): (Failure, Vec<String>)| {
+        failure.detail(format!("for: {}", users.join(", ")))
+    };
+    by_file.into_values().map(failure).collect()
 }
 
 /// Explains why a file was not opened.
