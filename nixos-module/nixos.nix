@@ -95,6 +95,10 @@ let
       };
     };
   isLate = store: store.phase != "early";
+  # The configuration does not change with such a file.
+  isOutside =
+    secret:
+    !lib.hasPrefix "${builtins.storeDir}/" (builtins.unsafeDiscardStringContext "${secret.file}");
 
   # Succeeds when all of these did.
   complete = units: {
@@ -228,6 +232,31 @@ in
       systemd.services.secretctl-network-complete = mkMerge [
         (complete [ "secretctl-network" ])
         { description = "Check That All Secrets of Key Services Are In Place"; }
+      ];
+    })
+
+    # At each switch, whether the units changed or not; secretctl.service stays as it is, with all that
+    # requires it.
+    (mkIf (any isOutside cfg.manifest.secrets) {
+      systemd.services.secretctl-again = mkMerge [
+        (install {
+          arguments = [ ];
+          stores = isLate;
+        })
+        {
+          description = "Secrets of Files That Are on This Machine Alone";
+          requiredBy = [ "sysinit-reactivation.target" ];
+          before = [
+            "sysinit-reactivation.target"
+            "shutdown.target"
+          ];
+          after = [ "secretctl.service" ];
+          conflicts = [ "shutdown.target" ];
+          unitConfig.DefaultDependencies = false;
+          serviceConfig = state // {
+            RemainAfterExit = lib.mkForce false;
+          };
+        }
       ];
     })
 

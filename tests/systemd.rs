@@ -405,6 +405,17 @@ fn a_failing_secret_keeps_its_last_value_and_fails_the_unit() {
 }
 
 #[test]
+fn a_file_on_the_machine_is_read_at_each_switch() {
+    each(|Life { boot, .. }| {
+        boot.succeeded("again");
+        boot.is("again-changing", "first");
+        // Nothing was stopped for it.
+        boot.is("again-after", boot.get("again-before"));
+        boot.succeeded("again-back");
+    });
+}
+
+#[test]
 fn a_reboot_puts_everything_in_place_again() {
     each(|Life { reboot, .. }| {
         reboot.is("values", &format!("{CANARY}\nsecond\n{PASSWORD}"));

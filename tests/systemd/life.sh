@@ -180,3 +180,13 @@ say secretctl-errors journalctl -u secretctl.service -p 3 -o cat --no-pager
 say back switch 2
 systemctl start secretctl.target
 say target-4 systemctl is-active secretctl.target
+
+# a file on the machine that is another one, under the same configuration
+mv /srv/changing-2.age /srv/changing-2.age.kept
+cp /srv/changing.age /srv/changing-2.age
+systemctl show -P ActiveEnterTimestampMonotonic secretctl.service needs >/report/again-before
+say again switch 2
+say again-changing cat /run/secrets/changing
+say again-after systemctl show -P ActiveEnterTimestampMonotonic secretctl.service needs
+mv /srv/changing-2.age.kept /srv/changing-2.age
+say again-back switch 2
