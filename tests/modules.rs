@@ -605,6 +605,10 @@ fn values_of_the_wrong_kind_are_refused() {
         ("secretctl.identities = [ \"${./key}\" ];", "secretctl.identities"),
         ("secretctl.identities = [ \"key\" ];", "secretctl.identities"),
         ("secretctl.gnupg.home = ./.;", "secretctl.gnupg.home"),
+        (
+            "secretctl.keyServices.environmentFiles = [ ./key ];",
+            "secretctl.keyServices.environmentFiles",
+        ),
     ];
     let age = project("testdata/age/age-1.3.2-post-quantum.age");
     for nix in versions() {
@@ -622,7 +626,7 @@ fn values_of_the_wrong_kind_are_refused() {
             // whatever is not in the manifest is looked at too
             let all = format!(
                 "let e = {}; s = e.config.secretctl; in builtins.deepSeq [ s.services s.secrets \
-                 s.defaultEncryptKeys s.placeholder ] e.out.manifest",
+                 s.defaultEncryptKeys s.placeholder s.keyServices ] e.out.manifest",
                 nixos(&module)
             );
             let Err(error) = nix.eval(&all) else { panic!("{wrong} is taken") };

@@ -1,5 +1,6 @@
 //! Secrets that only a key service opens, on machines that have a loopback and a service on it.
 
+use std::fmt::Write;
 use std::os::unix::fs::symlink;
 use std::process::Command;
 
@@ -122,11 +123,11 @@ fn a_user_has_secrets_of_key_services_beside_those_that_open_at_once() {
 fn text(unit: &Value) -> String {
     let mut text = String::new();
     for (section, lines) in unit.as_object().unwrap() {
-        text.push_str(&format!("[{section}]\n"));
+        writeln!(text, "[{section}]").unwrap();
         for (name, value) in lines.as_object().unwrap() {
             for value in value.as_array().unwrap_or(&vec![value.clone()]) {
                 let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-                text.push_str(&format!("{name}={value}\n"));
+                writeln!(text, "{name}={value}").unwrap();
             }
         }
     }
@@ -161,7 +162,7 @@ fn machine(debian: &Debian, address: &str, generations: &[Value]) -> Guest {
     let sops = fleet.path("sops");
     symlink(PROGRAM, &sops).unwrap();
     for (name, content) in [("far", "key: far one\n"), ("2-far", "key: far two\n")] {
-        let file = fleet.path(&format!("secrets/{name}.yaml"));
+        let file = fleet.path(format!("secrets/{name}.yaml"));
         std::fs::write(&file, content).unwrap();
         let mut command = Command::new(&sops);
         let key = format!("{address}/v1/transit/keys/fleet");
