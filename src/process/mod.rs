@@ -1,6 +1,7 @@
 //! The only place that starts child processes: clean environment, time limit, no shell.
 
 pub mod account;
+#[cfg(target_os = "linux")]
 pub mod activation;
 pub mod askpass;
 pub mod capture;
