@@ -18,6 +18,7 @@ use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use common::{PROGRAM, Run};
 use rustix::net::{
@@ -72,7 +73,9 @@ impl Place {
     fn ask(&self, what: &str) -> UnixStream {
         let (family, kind) = (AddressFamily::UNIX, SocketType::STREAM);
         let fd = socket_with(family, kind, SocketFlags::CLOEXEC, None).unwrap();
-        let name = format!("{:x}/unit/{what}", std::process::id());
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{:x}{count:08x}/unit/{what}", std::process::id());
         bind(&fd, &SocketAddrUnix::new_abstract_name(name.as_bytes()).unwrap()).unwrap();
         let path = self.folder.path().join("socket");
         connect(&fd, &SocketAddrUnix::new(&path).unwrap()).unwrap();

@@ -399,7 +399,7 @@ fn a_foreign_mount_or_folder_is_neither_hidden_nor_used() {
         umount("/run/secrets.d");
         fs::remove_file("/run/secrets").unwrap();
         folder("/run/disk");
-        mount(&["-t", "proc", "none", "/run/disk"]);
+        mount(&["-t", "devpts", "none", "/run/disk"]);
         target.store.mount_point = "/run/disk".into();
         for filesystem in [Filesystem::Ramfs, Filesystem::Tmpfs] {
             target.store.filesystem = filesystem;
@@ -490,7 +490,7 @@ fn missing_folders_are_made_and_a_read_only_root_is_told() {
         install_well(&target, vec![piece("a", "1")]);
         assert_eq!((rights("/run/root/run").0, rights("/run/root/run/deep").0), (0o755, 0o755));
         folder("/run/root/image/secrets.d");
-        mount(&["-o", "remount,ro", "/run/root"]);
+        mount(&["-o", "remount,ro", "none", "/run/root"]);
         // The link cannot change, so that what is there stays.
         let error = try_install(&target, vec![piece("a", "2")]).unwrap_err().to_string();
         assert!(error.contains("`/run/root/run/secrets`"), "{error}");
