@@ -57,7 +57,9 @@ in
         Install.WantedBy = [ "default.target" ];
       };
       # By then the new unit is known.
-      home.activation.secretctl = lib.hm.dag.entryAfter [ "reloadSystemd" ] (again "restart secretctl.service");
+      home.activation.secretctl = lib.hm.dag.entryAfter [ "reloadSystemd" ] (
+        again "restart secretctl.service"
+      );
     })
     (lib.mkIf (!isDarwin && cfg.keyServices.enable) {
       systemd.user.services.secretctl-network = {

@@ -166,8 +166,6 @@ in
             secret = secret.name;
           }
         ) cfg.secrets;
-      }
-      // {
         # sops-nix asks services without being told
         keyServices = {
           enable = lib.mkDefault (

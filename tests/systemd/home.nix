@@ -1,5 +1,10 @@
 # A user of home-manager with a secret that only a key service opens, for a real systemd.
-{ lib, address, config, ... }:
+{
+  lib,
+  address,
+  config,
+  ...
+}:
 let
   oneshot = wanted: after: command: {
     Unit.After = [ after ];
