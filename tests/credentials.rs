@@ -71,9 +71,9 @@ impl Place {
 
     /// Asks as systemd does for a service.
     fn ask(&self, what: &str) -> UnixStream {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
         let (family, kind) = (AddressFamily::UNIX, SocketType::STREAM);
         let fd = socket_with(family, kind, SocketFlags::CLOEXEC, None).unwrap();
-        static COUNT: AtomicUsize = AtomicUsize::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("{:x}{count:08x}/unit/{what}", std::process::id());
         bind(&fd, &SocketAddrUnix::new_abstract_name(name.as_bytes()).unwrap()).unwrap();
