@@ -24,6 +24,8 @@ mod aws;
 mod azure;
 #[path = "services/bench.rs"]
 mod bench;
+#[path = "services/certificate.rs"]
+mod certificate;
 #[path = "services/cloud.rs"]
 mod cloud;
 #[path = "services/credentials.rs"]

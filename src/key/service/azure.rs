@@ -4,6 +4,7 @@
 //! vault. A key without a version becomes one with the version of that moment, as in sops, but when
 //! it is used and not when rules are read.
 
+mod certificate;
 mod credentials;
 
 use std::collections::HashMap;
