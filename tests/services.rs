@@ -28,6 +28,8 @@ mod bench;
 mod certificate;
 #[path = "services/cloud.rs"]
 mod cloud;
+#[path = "services/commands.rs"]
+mod commands;
 #[path = "services/credentials.rs"]
 mod credentials;
 #[path = "services/gcp.rs"]

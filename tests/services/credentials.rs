@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use base64::Engine;
@@ -705,7 +706,14 @@ fn azure_keys_come_and_go_as_with_sops() {
 fn azure_clients_pods_machines_and_programs() {
     let key = RsaPrivateKey::new(&mut rsa::rand_core::OsRng, 2048).unwrap();
     let vault = azure(key);
-    let both = move |asked: &Asked| for_the_sdk(asked).unwrap_or_else(|| vault(asked));
+    let busy = Arc::new(AtomicBool::new(false));
+    let is_busy = Arc::clone(&busy);
+    let both = move |asked: &Asked| {
+        if asked.way.ends_with("/token") && is_busy.swap(false, Ordering::Relaxed) {
+            return Reply(429, String::new(), vec![]);
+        }
+        for_the_sdk(asked).unwrap_or_else(|| vault(asked))
+    };
     let Some(mut home) = Home::new(both, &AZURE_CLIENT, &["--azure-kv", AZURE_KEY]) else {
         return;
     };
@@ -720,6 +728,8 @@ fn azure_clients_pods_machines_and_programs() {
     // No machine of Azure answers here.
     home.bench.set("AZURE_POD_IDENTITY_AUTHORITY_HOST", "http://127.0.0.1:9");
     assert_eq!(opens(&mut home, &AZURE_CLIENT), ["login", "fleet"]);
+    busy.store(true, Ordering::Relaxed);
+    assert_eq!(opens(&mut home, &AZURE_CLIENT), ["login", "login", "fleet"]);
     let token = home.write("token", "eyJ.canary-of-the-pod.x\n");
     let pod = [AZURE_CLIENT[0], AZURE_CLIENT[1], ("AZURE_FEDERATED_TOKEN_FILE", token.as_str())];
     assert_eq!(opens(&mut home, &pod), ["login", "fleet"]);

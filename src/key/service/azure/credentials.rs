@@ -154,21 +154,22 @@ impl Search<'_> {
     ) -> Result<Plaintext, Trouble> {
         let url = self.directory(tenant);
         let scope = format!("{}/.default", self.resource);
-        let mut form = Plaintext::default();
-        for (name, value) in proof.iter().chain(&[("client_id", client), ("scope", &scope)]) {
-            form.extend(if form.is_empty() { b"" } else { b"&" });
-            form.extend(name.as_bytes());
-            form.extend(b"=");
-            form.extend(escaped(value).as_bytes());
-        }
-        let headers = vec![(
-            "content-type".to_owned(),
-            Plaintext::copy_of(b"application/x-www-form-urlencoded"),
-        )];
-        let answer = self.http.ask(
-            self.around,
-            Call { method: "POST", url, headers, body: Some(form), for_credentials: true },
-        )?;
+        let call = || {
+            let mut form = Plaintext::default();
+            for (name, value) in proof.iter().chain(&[("client_id", client), ("scope", &scope)]) {
+                form.extend(if form.is_empty() { b"" } else { b"&" });
+                form.extend(name.as_bytes());
+                form.extend(b"=");
+                form.extend(escaped(value).as_bytes());
+            }
+            let headers = vec![(
+                "content-type".to_owned(),
+                Plaintext::copy_of(b"application/x-www-form-urlencoded"),
+            )];
+            let url = url.clone();
+            Ok(Call { method: "POST", url, headers, body: Some(form), for_credentials: true })
+        };
+        let answer = self.http.insist_anyhow(self.around, &Answer::is_busy, &call)?;
         if !answer.is_good() {
             let secrets = proof.iter().map(|(_, value)| Plaintext::copy_of(value.as_bytes()));
             let secrets: Vec<Plaintext> = secrets.collect();
