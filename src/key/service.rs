@@ -434,3 +434,6 @@ const THREADS: usize = 16;
 const LOST: u32 = 8;
 /// What one request to a Vault holds at the most.
 const BATCH: usize = 200;
+
+#[cfg(test)]
+mod tests;

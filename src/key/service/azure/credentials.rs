@@ -106,7 +106,8 @@ impl Search<'_> {
                 certificate::assertion(self.around, Path::new(file), &audience, client)?;
             let assertion = std::str::from_utf8(assertion.expose()).unwrap_or_default();
             let advice = format!(
-                "; look whether the certificate in {file} ran out, and whether the application has it"
+                "; look whether the certificate in {file} ran out, whether the application has it, and \
+                 at the clock of this machine"
             );
             let proof = [CLIENT, BEARER, asserted(assertion)];
             return self.of_directory(tenant, client, &proof, &advice).map(Some);
