@@ -32,6 +32,8 @@ mod cloud;
 mod commands;
 #[path = "services/credentials.rs"]
 mod credentials;
+#[path = "services/federation.rs"]
+mod federation;
 #[path = "services/gcp.rs"]
 mod gcp;
 #[path = "services/hostile.rs"]

@@ -246,7 +246,7 @@ impl Home {
         self.with(variables, |home| home.bench.refused("a.yaml", secrets))
     }
 
-    fn write(&self, name: &str, text: &str) -> String {
+    pub fn write(&self, name: &str, text: &str) -> String {
         let path = self.bench.home(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, text).unwrap();
