@@ -780,6 +780,17 @@ fn azure_clients_pods_machines_and_programs() {
     home.program("azd-only", "az", "echo 'canary: please run az login' >&2; exit 1");
     assert_eq!(opens(&mut home, &[("PATH", &path)]), ["fleet"]);
 
+    // One that hangs is not waited for without end.
+    home.program("azd-only", "az", "sleep 60");
+    home.bench.set("SECRETCTL_KEY_SERVICES_TIMEOUT", "2");
+    let said = home.refused(&[("PATH", &path)], &["canary"]);
+    assert!(
+        said.contains("credentials for Azure Key Vault: `az` gave nothing within 2 s"),
+        "{said}"
+    );
+    home.bench.set("SECRETCTL_KEY_SERVICES_TIMEOUT", "20");
+    home.program("azd-only", "az", "exit 1");
+
     // Only those that are chosen, by what they are for or by name.
     let choose = |what| [&AZURE_CLIENT[..], &[("AZURE_TOKEN_CREDENTIALS", what)]].concat();
     for what in ["prod", "environmentcredential"] {

@@ -16,7 +16,7 @@ use crate::key::service::said::oauth_code;
 use crate::key::service::surroundings::Surroundings;
 use crate::key::service::text::{Text, escaped, parsed};
 use crate::plaintext::Plaintext;
-use crate::process::credential_command;
+use crate::process::{CommandError, credential_command};
 
 /// The tokens of a run, one for each service that wants one.
 #[derive(Default)]
@@ -64,8 +64,8 @@ impl Search<'_> {
             ("prod", "EnvironmentCredential", Self::of_variables),
             ("prod", "WorkloadIdentityCredential", Self::of_workload),
             ("prod", "ManagedIdentityCredential", Self::of_machine),
-            ("dev", "AzureCLICredential", |search| Ok(search.of_az())),
-            ("dev", "AzureDeveloperCLICredential", |search| Ok(search.of_azd())),
+            ("dev", "AzureCLICredential", Self::of_az),
+            ("dev", "AzureDeveloperCLICredential", Self::of_azd),
         ];
         let chosen = self.around.variable("AZURE_TOKEN_CREDENTIALS");
         let mut any = false;
@@ -184,19 +184,26 @@ impl Search<'_> {
         token_in(&answer.body)
     }
 
-    fn of_az(&self) -> Option<Plaintext> {
+    fn of_az(&self) -> Result<Option<Plaintext>, Trouble> {
         let what = ["account", "get-access-token", "--output", "json", "--resource", self.resource];
         self.of_program("az", &what)
     }
 
-    fn of_azd(&self) -> Option<Plaintext> {
+    fn of_azd(&self) -> Result<Option<Plaintext>, Trouble> {
         let scope = format!("{}/.default", self.resource);
         self.of_program("azd", &["auth", "token", "--output", "json", "--scope", &scope])
     }
 
-    fn of_program(&self, program: &str, arguments: &[&str]) -> Option<Plaintext> {
-        let printed = credential_command(program, arguments, &self.around.path).ok()?;
-        token_in(&printed).ok()
+    /// What a program prints; none where it is not there or not logged in.
+    fn of_program(&self, program: &str, arguments: &[&str]) -> Result<Option<Plaintext>, Trouble> {
+        let patience = self.around.patience();
+        match credential_command(program, arguments, &self.around.path, patience) {
+            Ok(printed) => Ok(token_in(&printed).ok()),
+            Err(error @ CommandError::TimedOut { .. }) => {
+                Err(Trouble::Credentials(error.to_string()))
+            }
+            Err(_) => Ok(None),
+        }
     }
 
     /// The identity of App Service, or of a machine; `None` where there is none.
