@@ -1,6 +1,9 @@
 //! Google, for who has an account elsewhere (workload identity federation, as in the runners of GitHub)
 //! and for who acts as an account of a service.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use rsa::RsaPrivateKey;
 use serde_json::{Value, json};
 
@@ -74,7 +77,14 @@ fn account(source: &Value, acts_as: bool) -> String {
 fn accounts_of_elsewhere_and_acting_as_another_one() {
     let key = RsaPrivateKey::new(&mut rsa::rand_core::OsRng, 2048).unwrap();
     let answer = google(key.to_public_key());
-    let both = move |asked: &Asked| elsewhere(asked).unwrap_or_else(|| answer(asked));
+    let busy = Arc::new(AtomicBool::new(false));
+    let is_busy = Arc::clone(&busy);
+    let both = move |asked: &Asked| {
+        if asked.host.starts_with("sts.") && is_busy.swap(false, Ordering::Relaxed) {
+            return Reply(503, String::new(), vec![]);
+        }
+        elsewhere(asked).unwrap_or_else(|| answer(asked))
+    };
     let token = [("GOOGLE_OAUTH_ACCESS_TOKEN", GOOGLE)];
     let Some(mut home) = Home::new(both, &token, &["--gcp-kms", GOOGLE_KEY]) else { return };
     home.bench.set("SOPS_GCP_KMS_CLIENT_TYPE", "rest");
@@ -101,7 +111,10 @@ fn accounts_of_elsewhere_and_acting_as_another_one() {
             assert_eq!(hosts(&asked), expected, "{source}");
         }
     }
-    home.opens(&[("GOOGLE_CREDENTIALS", &account(&json!({"file": file}), true))]);
+    // Who is busy is asked again.
+    busy.store(true, Ordering::Relaxed);
+    let asked = home.opens(&[("GOOGLE_CREDENTIALS", &account(&json!({"file": file}), true))]);
+    assert_eq!(hosts(&asked), ["sts", "sts", "iamcredentials", "cloudkms"]);
     // A token that has run out.
     let old = home.write("old", "eyJ.canary-that-ran-out.x");
     let old = account(&json!({"file": old}), true);
