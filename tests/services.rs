@@ -24,10 +24,16 @@ mod aws;
 mod azure;
 #[path = "services/bench.rs"]
 mod bench;
+#[path = "services/certificate.rs"]
+mod certificate;
 #[path = "services/cloud.rs"]
 mod cloud;
+#[path = "services/commands.rs"]
+mod commands;
 #[path = "services/credentials.rs"]
 mod credentials;
+#[path = "services/federation.rs"]
+mod federation;
 #[path = "services/gcp.rs"]
 mod gcp;
 #[path = "services/hostile.rs"]

@@ -2,7 +2,8 @@
 //! place where they plug in: whoever wraps and unwraps data keys comes by here with all of them at once.
 //!
 //! A service is asked only for a key that is handed in here, and for each ciphertext once a run,
-//! however often it occurs. Many questions go out side by side, but not more than a few.
+//! however often it occurs. Many questions go out side by side, but not more than a few, and an answer
+//! that nobody needs any more is not waited for.
 
 mod aws;
 mod azure;
@@ -16,9 +17,9 @@ mod surroundings;
 mod text;
 mod vault;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 use super::wrapping::{WrappingKey, WrappingKind};
@@ -29,7 +30,11 @@ pub use surroundings::Surroundings;
 
 /// The key services of a run.
 #[derive(Default)]
-pub struct Services {
+pub struct Services(Arc<Run>);
+
+/// What threads share, which may outlive whoever waited for them.
+#[derive(Default)]
+struct Run {
     /// None where no service is to be asked.
     look: Option<Look>,
     /// What was seen, once something was asked.
@@ -60,18 +65,25 @@ pub struct Wrapped {
 /// What looks around.
 type Look = Box<dyn Fn() -> Surroundings + Send + Sync>;
 
+/// A ciphertext, which threads share.
+type Enc = Arc<str>;
+
 /// All about a key, and a ciphertext.
-type Question = (String, String);
+type Question = (String, Enc);
 
 /// A key, and what it is to wrap.
 pub type ToWrap<'a> = (&'a WrappingKey, &'a Plaintext);
 /// A key, and what it has wrapped.
 pub type ToUnwrap<'a> = (&'a WrappingKey, &'a str);
 
+/// Takes an answer, by the place of its question, and gives the places of those that need no answer
+/// any more.
+pub type Taking<'t, Done> = dyn FnMut(usize, Result<Done, ServiceError>) -> Vec<usize> + 't;
+
 impl Services {
     /// Services that may be asked; the first question looks around.
     pub fn new(look: impl Fn() -> Surroundings + Send + Sync + 'static) -> Self {
-        Self { look: Some(Box::new(look)), ..Self::default() }
+        Self(Arc::new(Run { look: Some(Box::new(look)), ..Run::default() }))
     }
 
     /// Services that are never asked.
@@ -84,117 +96,238 @@ impl Services {
     /// # Errors
     /// [`ServiceError`].
     pub fn available(&self, kind: WrappingKind) -> Result<(), ServiceError> {
-        if kind.is_local() { Ok(()) } else { self.look(kind).map(|_| ()) }
+        if kind.is_local() { Ok(()) } else { self.0.look(kind).map(|_| ()) }
     }
 
     /// Wraps with many keys; the answers are in their order.
     pub fn wrap(&self, jobs: &[ToWrap<'_>]) -> Vec<Result<Wrapped, ServiceError>> {
-        let single = |(key, secret): &ToWrap<'_>| self.wrap_one(key, secret);
-        let batch = |key: &vault::Key<'_>, jobs: &[&ToWrap<'_>], around: &Surroundings| {
-            let secrets: Vec<&Plaintext> = jobs.iter().map(|(_, secret)| *secret).collect();
-            let wrapped = self.vault.wrap(around, key, &secrets)?;
-            let wrapped = wrapped.into_iter().map(|one| one.map(|enc| Wrapped { enc, key: None }));
-            Ok(wrapped.collect())
-        };
-        self.all(jobs, |job| job.0, &single, &batch)
-    }
-
-    /// Unwraps what many keys have wrapped; the answers are in the order of the questions.
-    pub fn unwrap(&self, jobs: &[ToUnwrap<'_>]) -> Vec<Result<Plaintext, ServiceError>> {
-        let question = |(key, enc): &ToUnwrap<'_>| (format!("{key:?}"), (*enc).to_owned());
-        let known = |question: &Question| {
-            self.opened.lock().unwrap_or_else(PoisonError::into_inner).get(question).map(copy)
-        };
-        let mut seen: HashSet<Question> = HashSet::with_capacity(jobs.len());
-        let mut unknown: Vec<ToUnwrap<'_>> = Vec::new();
-        for job in jobs {
-            if seen.insert(question(job)) && known(&question(job)).is_none() {
-                unknown.push(*job);
-            }
-        }
-        let single = |(key, enc): &ToUnwrap<'_>| self.unwrap_one(key, enc);
-        let batch = |key: &vault::Key<'_>, jobs: &[&ToUnwrap<'_>], around: &Surroundings| {
-            let encs: Vec<&str> = jobs.iter().map(|(_, enc)| *enc).collect();
-            self.vault.unwrap(around, key, &encs)
-        };
-        let answers = self.all(&unknown, |job| job.0, &single, &batch);
-        let mut refused: HashMap<Question, ServiceError> = HashMap::new();
-        for (job, answer) in unknown.iter().zip(answers) {
-            match answer {
-                Ok(secret) => {
-                    let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
-                    opened.insert(question(job), secret);
-                }
-                Err(error) => {
-                    refused.insert(question(job), error);
-                }
-            }
-        }
-        let answer = |job: &ToUnwrap<'_>| {
-            let none = || ServiceError { kind: job.0.kind(), trouble: Trouble::Off };
-            {
-                let question = question(job);
-                known(&question).ok_or_else(|| refused.get(&question).cloned().unwrap_or_else(none))
-            }
-        };
-        jobs.iter().map(answer).collect()
-    }
-
-    /// Asks one by one, side by side; those of one key of a Vault together.
-    fn all<Job: Sync, Done: Send>(
-        &self,
-        jobs: &[Job],
-        key_of: impl Fn(&Job) -> &WrappingKey + Sync,
-        single: &(dyn Fn(&Job) -> Result<Done, ServiceError> + Sync),
-        batch: &Batch<'_, Job, Done>,
-    ) -> Vec<Result<Done, ServiceError>> {
-        let mut groups: BTreeMap<vault::Key<'_>, Vec<usize>> = BTreeMap::new();
-        let mut tasks: Vec<(Option<vault::Key<'_>>, Vec<usize>)> = Vec::new();
-        for (index, job) in jobs.iter().enumerate() {
-            match vault_key(key_of(job)) {
-                Some(key) => groups.entry(key).or_default().push(index),
-                None => tasks.push((None, vec![index])),
-            }
-        }
-        for (key, indexes) in groups {
-            tasks.extend(indexes.chunks(BATCH).map(|some| (Some(key), some.to_vec())));
-        }
-        let run = |(key, indexes): &(Option<vault::Key<'_>>, Vec<usize>)| {
-            let of: Vec<&Job> = indexes.iter().filter_map(|index| jobs.get(*index)).collect();
-            if let Some(patience) = self.around.get().map(|around| around.patience())
-                && self.lost.load(Ordering::Relaxed) >= milliseconds(patience.saturating_mul(LOST))
-            {
-                let trouble = Trouble::Slow(patience);
-                let none = |job: &&Job| {
-                    Err(ServiceError { kind: key_of(job).kind(), trouble: trouble.clone() })
-                };
-                return of.iter().map(none).collect();
-            }
-            let begin = Instant::now();
-            let done = match key {
-                None => of.into_iter().map(single).collect(),
-                Some(key) => {
-                    let kind = WrappingKind::HcVault;
-                    let error = |trouble| ServiceError { kind, trouble };
-                    let done = self.around(kind).and_then(|it| batch(key, &of, it).map_err(error));
-                    match done {
-                        Ok(done) => done.into_iter().map(|one| one.map_err(error)).collect(),
-                        Err(error) => of.iter().map(|_| Err(error.clone())).collect::<Vec<_>>(),
-                    }
-                }
-            };
-            if done.iter().all(Result::is_err) {
-                self.lost.fetch_add(milliseconds(begin.elapsed()), Ordering::Relaxed);
-            }
-            done
-        };
-        let done = side_by_side(&tasks, &run);
-        let mut answers: Vec<(usize, Result<Done, ServiceError>)> = Vec::with_capacity(jobs.len());
-        for ((_, indexes), done) in tasks.iter().zip(done) {
-            answers.extend(indexes.iter().copied().zip(done));
-        }
+        let jobs: Vec<_> =
+            jobs.iter().map(|(key, secret)| ((*key).clone(), copy(secret))).collect();
+        let mut answers = Vec::with_capacity(jobs.len());
+        let idle = none(jobs.len());
+        let how = How { single: Run::wrap_one, batch: Run::wrap_batch };
+        self.all(jobs, idle, how, &mut |index, answer| {
+            answers.push((index, answer));
+            Vec::new()
+        });
         answers.sort_unstable_by_key(|(index, _)| *index);
         answers.into_iter().map(|(_, answer)| answer).collect()
+    }
+
+    /// Unwraps what many keys have wrapped.
+    pub fn unwrap(&self, jobs: &[ToUnwrap<'_>], take: &mut Taking<'_, Plaintext>) {
+        // What occurs often is one question, with a number; who waits for it has that.
+        let mut numbers: HashMap<Question, usize> = HashMap::with_capacity(jobs.len());
+        let mut questions: Vec<(Question, Vec<usize>)> = Vec::new();
+        let mut waiting: Vec<Option<usize>> = Vec::with_capacity(jobs.len());
+        for (index, (key, enc)) in jobs.iter().enumerate() {
+            let question = (format!("{key:?}"), Enc::from(*enc));
+            let number = *numbers.entry(question.clone()).or_insert(questions.len());
+            match questions.get_mut(number) {
+                Some((_, of)) => of.push(index),
+                None => questions.push((question, vec![index])),
+            }
+            waiting.push(Some(number));
+        }
+        let mut hand_out = |number: usize, answer: &Result<Plaintext, ServiceError>| {
+            let mut idle = Vec::new();
+            for index in questions.get(number).into_iter().flat_map(|(_, of)| of) {
+                if waiting.get_mut(*index).and_then(Option::take).is_none() {
+                    continue;
+                }
+                for dropped in take(*index, answer.as_ref().map(copy).map_err(Clone::clone)) {
+                    let number = waiting.get_mut(dropped).and_then(Option::take);
+                    let of = number.and_then(|number| questions.get(number));
+                    let is_idle = |of: &usize| waiting.get(*of).is_none_or(Option::is_none);
+                    if of.is_some_and(|(_, of)| of.iter().all(is_idle)) {
+                        idle.extend(number);
+                    }
+                }
+            }
+            idle
+        };
+        let idle = none(questions.len());
+        for (number, (question, _)) in questions.iter().enumerate() {
+            let known = self.0.opened().get(question).map(copy);
+            if let Some(secret) = known {
+                for number in hand_out(number, &Ok(secret)).into_iter().chain([number]) {
+                    leave(&idle, number);
+                }
+            }
+        }
+        let asked = questions.iter().filter_map(|((_, enc), of)| {
+            let (key, _) = jobs.get(*of.first()?)?;
+            Some(((*key).clone(), Enc::clone(enc)))
+        });
+        let how = How { single: Run::unwrap_one, batch: Run::unwrap_batch };
+        self.all(asked.collect(), idle, how, &mut |number, answer| {
+            if let (Ok(secret), Some((question, _))) = (&answer, questions.get(number)) {
+                self.0.opened().insert(question.clone(), copy(secret));
+            }
+            hand_out(number, &answer)
+        });
+    }
+
+    /// Asks what is not idle side by side: one by one, but what one key of a Vault is about together.
+    /// Each service has threads of its own, so that one that is silent holds up no other.
+    fn all<What: Send + Sync + 'static, Done: Send + 'static>(
+        &self,
+        jobs: Vec<(WrappingKey, What)>,
+        idle: Vec<AtomicBool>,
+        how: How<What, Done>,
+        take: &mut Taking<'_, Done>,
+    ) {
+        let mut queues: BTreeMap<WrappingKind, Vec<Vec<usize>>> = BTreeMap::new();
+        let mut vaults: BTreeMap<vault::Key<'_>, Vec<usize>> = BTreeMap::new();
+        for (index, (key, _)) in jobs.iter().enumerate().filter(|(at, _)| !is_idle(&idle, *at)) {
+            match vault_key(key) {
+                Some(key) => vaults.entry(key).or_default().push(index),
+                None => queues.entry(key.kind()).or_default().push(vec![index]),
+            }
+        }
+        for all in vaults.into_values() {
+            let batches = all.chunks(BATCH).map(<[usize]>::to_vec);
+            queues.entry(WrappingKind::HcVault).or_default().extend(batches);
+        }
+        let mut waiting: BTreeSet<usize> = queues.values().flatten().flatten().copied().collect();
+        let work = Arc::new(Work { run: Arc::clone(&self.0), jobs, idle, how });
+        let threads = THREADS.div_ceil(queues.len().max(1));
+        let (tell, hear) = mpsc::channel();
+        for queue in queues.into_values() {
+            let threads = threads.min(queue.len());
+            let queue = Arc::new(Mutex::new(queue.into_iter()));
+            for _ in 0..threads {
+                let (work, queue, tell) = (Arc::clone(&work), Arc::clone(&queue), tell.clone());
+                let answer = move || {
+                    loop {
+                        let next = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+                        let Some(task) = next else { return };
+                        if work.ask(&task).into_iter().any(|answer| tell.send(answer).is_err()) {
+                            return;
+                        }
+                    }
+                };
+                let _started = std::thread::Builder::new().spawn(answer);
+            }
+        }
+        drop(tell);
+        while !waiting.is_empty()
+            && let Ok((index, answer)) = hear.recv()
+        {
+            waiting.remove(&index);
+            for index in take(index, answer) {
+                waiting.remove(&index);
+                leave(&work.idle, index);
+            }
+        }
+        for index in waiting {
+            let kind = work.jobs.get(index).map_or(WrappingKind::Age, |(key, _)| key.kind());
+            let trouble = Trouble::Unreachable("there is no thread left to ask it".to_owned());
+            take(index, Err(ServiceError { kind, trouble }));
+        }
+    }
+}
+
+/// What is to be asked, and how.
+struct Work<What, Done> {
+    run: Arc<Run>,
+    jobs: Vec<(WrappingKey, What)>,
+    /// Which of them need no answer.
+    idle: Vec<AtomicBool>,
+    how: How<What, Done>,
+}
+
+/// How one thing is asked, and many that one key of a Vault is about.
+struct How<What, Done> {
+    single: fn(&Run, &WrappingKey, &What) -> Result<Done, ServiceError>,
+    batch: fn(&Run, &vault::Key<'_>, &[&What], &Surroundings) -> Answers<Done>,
+}
+
+/// Those to many questions that went out as one.
+type Answers<Done> = Result<Vec<Result<Done, Trouble>>, Trouble>;
+
+fn none(length: usize) -> Vec<AtomicBool> {
+    (0..length).map(|_| AtomicBool::new(false)).collect()
+}
+
+/// Notes that nobody needs an answer.
+fn leave(idle: &[AtomicBool], index: usize) {
+    if let Some(idle) = idle.get(index) {
+        idle.store(true, Ordering::Relaxed);
+    }
+}
+
+fn is_idle(idle: &[AtomicBool], index: usize) -> bool {
+    idle.get(index).is_some_and(|idle| idle.load(Ordering::Relaxed))
+}
+
+impl<What, Done> Work<What, Done> {
+    /// The answers to what is still needed of a task.
+    fn ask(&self, task: &[usize]) -> Vec<(usize, Result<Done, ServiceError>)> {
+        let needed = task.iter().copied().filter(|index| !is_idle(&self.idle, *index));
+        let places: Vec<usize> = needed.collect();
+        let jobs: Vec<&(WrappingKey, What)> =
+            places.iter().filter_map(|index| self.jobs.get(*index)).collect();
+        let Some((key, first)) = jobs.first() else { return Vec::new() };
+        let kind = key.kind();
+        let fail = |trouble: Trouble| -> Vec<_> {
+            jobs.iter().map(|_| Err(ServiceError { kind, trouble: trouble.clone() })).collect()
+        };
+        if let Some(slow) = self.run.is_lost() {
+            return places.iter().copied().zip(fail(slow)).collect();
+        }
+        let begin = Instant::now();
+        let done = match vault_key(key) {
+            None => vec![(self.how.single)(&self.run, key, first)],
+            Some(key) => {
+                let whats: Vec<&What> = jobs.iter().map(|(_, what)| what).collect();
+                let error = |trouble| ServiceError { kind, trouble };
+                let done = self.run.around(kind).and_then(|around| {
+                    (self.how.batch)(&self.run, &key, &whats, around).map_err(error)
+                });
+                match done {
+                    Ok(done) => done.into_iter().map(|one| one.map_err(error)).collect(),
+                    Err(error) => fail(error.trouble),
+                }
+            }
+        };
+        if done.iter().all(Result::is_err) {
+            self.run.lost.fetch_add(milliseconds(begin.elapsed()), Ordering::Relaxed);
+        }
+        places.into_iter().zip(done).collect()
+    }
+}
+
+impl Run {
+    fn opened(&self) -> MutexGuard<'_, HashMap<Question, Plaintext>> {
+        self.opened.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether so much time was lost already that nobody is asked any more, and why.
+    fn is_lost(&self) -> Option<Trouble> {
+        let patience = self.around.get()?.patience();
+        let most = milliseconds(patience.saturating_mul(LOST));
+        (self.lost.load(Ordering::Relaxed) >= most).then_some(Trouble::Slow(patience))
+    }
+
+    fn wrap_batch(
+        &self,
+        key: &vault::Key<'_>,
+        secrets: &[&Plaintext],
+        around: &Surroundings,
+    ) -> Answers<Wrapped> {
+        let wrapped = self.vault.wrap(around, key, secrets)?.into_iter();
+        Ok(wrapped.map(|one| one.map(|enc| Wrapped { enc, key: None })).collect())
+    }
+
+    fn unwrap_batch(
+        &self,
+        key: &vault::Key<'_>,
+        encs: &[&Enc],
+        around: &Surroundings,
+    ) -> Answers<Plaintext> {
+        let encs: Vec<&str> = encs.iter().map(|enc| &***enc).collect();
+        self.vault.unwrap(around, key, &encs)
     }
 
     fn look(&self, kind: WrappingKind) -> Result<&Look, ServiceError> {
@@ -234,7 +367,7 @@ impl Services {
         wrapped.map_err(|trouble| ServiceError { kind, trouble })
     }
 
-    fn unwrap_one(&self, key: &WrappingKey, enc: &str) -> Result<Plaintext, ServiceError> {
+    fn unwrap_one(&self, key: &WrappingKey, enc: &Enc) -> Result<Plaintext, ServiceError> {
         let kind = key.kind();
         let around = self.around(kind)?;
         let secret = match key {
@@ -274,38 +407,6 @@ pub fn read_answer(status: u16, bytes: &[u8], secret: &str) -> Vec<ServiceError>
     read.into_iter().flat_map(errors).collect()
 }
 
-/// Asks a Vault about many things that one key is about.
-type Batch<'b, Job, Done> = dyn Fn(&vault::Key<'_>, &[&Job], &Surroundings) -> Result<Vec<Result<Done, Trouble>>, Trouble>
-    + Sync
-    + 'b;
-
-/// Runs tasks on a few threads; the answers are in the order of the tasks.
-fn side_by_side<Task: Sync, Done: Send>(
-    tasks: &[Task],
-    run: &(dyn Fn(&Task) -> Done + Sync),
-) -> Vec<Done> {
-    if tasks.len() < 2 {
-        return tasks.iter().map(run).collect();
-    }
-    let next = AtomicUsize::new(0);
-    let done = Mutex::new(Vec::with_capacity(tasks.len()));
-    std::thread::scope(|scope| {
-        for _ in 0..tasks.len().min(THREADS) {
-            scope.spawn(|| {
-                while let index = next.fetch_add(1, Ordering::Relaxed)
-                    && let Some(task) = tasks.get(index)
-                {
-                    let answer = run(task);
-                    done.lock().unwrap_or_else(PoisonError::into_inner).push((index, answer));
-                }
-            });
-        }
-    });
-    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
-    done.sort_unstable_by_key(|(index, _)| *index);
-    done.into_iter().map(|(_, answer)| answer).collect()
-}
-
 #[expect(clippy::disallowed_methods, reason = "a copy that is wiped like the other")]
 fn copy(secret: &Plaintext) -> Plaintext {
     Plaintext::copy_of(secret.expose())
@@ -333,3 +434,6 @@ const THREADS: usize = 16;
 const LOST: u32 = 8;
 /// What one request to a Vault holds at the most.
 const BATCH: usize = 200;
+
+#[cfg(test)]
+mod tests;

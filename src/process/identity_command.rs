@@ -36,11 +36,11 @@ pub fn identity_command(
         Some(recipient) => command.env("SOPS_AGE_RECIPIENT", recipient),
         None => command.env_remove("SOPS_AGE_RECIPIENT"),
     };
-    run(command, program, limit)
+    run(command, program, limit, PATIENCE)
 }
 
 /// Runs a program that gives credentials for a key service, with the whole environment but for
-/// `SOPS_AGE_KEY`, and gives what it prints, at most 1 MiB.
+/// `SOPS_AGE_KEY`, and gives what it prints, at most 1 MiB and within `patience`.
 ///
 /// # Errors
 /// [`CommandError`].
@@ -48,21 +48,27 @@ pub fn credential_command(
     program: &str,
     args: &[&str],
     path: &OsStr,
+    patience: Duration,
 ) -> Result<Plaintext, CommandError> {
     let name = || PathBuf::from(program);
     let file = locate(OsStr::new(program), path)
         .ok_or_else(|| CommandError::NotFound { program: name() })?;
     let mut command = command(&file);
     command.args(args).env_remove(KEYS);
-    run(command, program, 1 << 20)
+    run(command, program, 1 << 20, patience)
 }
 
-fn run(command: Command, program: &str, limit: usize) -> Result<Plaintext, CommandError> {
+fn run(
+    command: Command,
+    program: &str,
+    limit: usize,
+    patience: Duration,
+) -> Result<Plaintext, CommandError> {
     let name = || PathBuf::from(program);
-    let answer = pipe::talk(command, None, limit, PATIENCE)
+    let answer = pipe::talk(command, None, limit, patience)
         .map_err(|source| CommandError::Io { program: name(), source })?;
     match answer.status {
-        None => Err(CommandError::TimedOut { program: name() }),
+        None => Err(CommandError::TimedOut { program: name(), after: patience }),
         Some(status) if status.success() => Ok(answer.stdout),
         Some(_) => Err(CommandError::Refused { program: name(), said: answer.last_line }),
     }
@@ -85,10 +91,12 @@ pub enum CommandError {
         /// The last line that it said on stderr.
         said: String,
     },
-    /// No answer within ten minutes.
+    /// No answer in time.
     TimedOut {
         /// The first word.
         program: PathBuf,
+        /// How long it had.
+        after: Duration,
     },
     /// It cannot be run, or printed too much.
     Io {
@@ -110,8 +118,8 @@ impl fmt::Display for CommandError {
             Self::Refused { program, said } => {
                 write!(f, "`{}` gave no identity: {said}", program.display())
             }
-            Self::TimedOut { program } => {
-                write!(f, "`{}` gave no identity within ten minutes", program.display())
+            Self::TimedOut { program, after } => {
+                write!(f, "`{}` gave nothing within {} s", program.display(), after.as_secs())
             }
             Self::Io { program, source } => {
                 write!(f, "cannot run `{}`: {source}", program.display())

@@ -35,7 +35,7 @@ pub use askpass::{AskpassError, askpass};
 pub use edit_room::{EditError, EditRequest, EditSession, Place};
 pub use editor::{Editor, EditorError};
 pub use exec::{ExecError, ExecRequest};
-pub use identity_command::credential_command;
+pub use identity_command::{CommandError, credential_command};
 pub use interrupts::{Held, Interrupts, obey};
 pub use keyscan::{KeyscanError, keyscan};
 pub use secret_file::{Kind, SecretFile, SecretFileError};

@@ -111,16 +111,25 @@ impl Bench {
     /// What ours says when it cannot open a file, which stays as it is; no secret is in it.
     #[track_caller]
     pub fn refused(&self, name: &str, secrets: &[&str]) -> String {
-        let before = self.read(name);
+        let before = (self.read(name), self.files());
         let set = self.native(&["set", name, "/db/password", "\"other\""]);
         let ran = self.native(&["decrypt", name]);
         assert_ne!((ran.code, set.code), (0, 0));
-        assert_eq!(self.read(name), before);
+        assert_eq!((self.read(name), self.files()), before);
         let said = format!("{}{}{}{}", ran.out, ran.err, set.out, set.err);
         for secret in secrets.iter().chain(&["canary-value"]) {
             assert!(!said.contains(secret), "{said}");
         }
         ran.err
+    }
+
+    /// All files where something is done or may be put for a while.
+    fn files(&self) -> Vec<PathBuf> {
+        let folders = ["work", "tmp"].map(|name| fs::read_dir(self.folder.path().join(name)));
+        let files = folders.into_iter().flat_map(Result::unwrap).map(|one| one.unwrap().path());
+        let mut files: Vec<PathBuf> = files.collect();
+        files.sort();
+        files
     }
 
     pub fn editor(&mut self, script: &str) {

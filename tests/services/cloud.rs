@@ -16,12 +16,15 @@ use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 use crate::server::{Answering, Asked, Reply, Server, replying, serve};
 
 /// Hosts that a test may pass for.
-const HOSTS: [&str; 11] = [
+const HOSTS: [&str; 14] = [
     "kms.eu-central-1.amazonaws.com",
     "sts.eu-central-1.amazonaws.com",
     "portal.sso.eu-central-1.amazonaws.com",
     "oauth2.googleapis.com",
     "cloudkms.googleapis.com",
+    "iamcredentials.googleapis.com",
+    "sts.googleapis.com",
+    "issuer.test.invalid",
     "login.microsoftonline.com",
     "fleet.vault.azure.net",
     "kms.cn-north-4.myhuaweicloud.com",

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use base64::Engine;
@@ -230,7 +231,7 @@ impl Home {
 
     /// What the hosts were asked when ours opened the file; the real sops opens it in the same way.
     #[track_caller]
-    fn opens(&mut self, variables: &[(&str, &str)]) -> Vec<Asked> {
+    pub fn opens(&mut self, variables: &[(&str, &str)]) -> Vec<Asked> {
         self.with(variables, |home| {
             assert_eq!(home.bench.native(&["decrypt", "a.yaml"]).ok().out, TEXT);
             let asked = home.cloud.asked();
@@ -245,7 +246,7 @@ impl Home {
         self.with(variables, |home| home.bench.refused("a.yaml", secrets))
     }
 
-    fn write(&self, name: &str, text: &str) -> String {
+    pub fn write(&self, name: &str, text: &str) -> String {
         let path = self.bench.home(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, text).unwrap();
@@ -451,7 +452,7 @@ pub fn metadata(asked: &Asked) -> Reply {
 
 pub const GOOGLE: &str = "ya29.canary-token-of-google";
 pub const GOOGLE_KEY: &str = "projects/p-1/locations/global/keyRings/ring/cryptoKeys/fleet";
-const AZURE: &str = "eyJ0.canary-token-of-azure.x";
+pub const AZURE: &str = "eyJ0.canary-token-of-azure.x";
 pub const AZURE_KEY: &str = "https://fleet.vault.azure.net/keys/k/0123";
 pub const AZURE_CLIENT: [(&str, &str); 3] = [
     ("AZURE_TENANT_ID", "tenant-1"),
@@ -610,7 +611,11 @@ pub fn azure(key: RsaPrivateKey) -> impl Fn(&Asked) -> Reply {
                 && form.contains("scope=https%3A%2F%2Fvault.azure.net%2F.default")
                 && (form.contains("client_assertion=eyJ.canary-of-the-pod.x&")
                     || form.ends_with("client_assertion=eyJ.canary-of-the-pod.x")
-                    || form.contains("client_secret=canary~secret"));
+                    || form.contains("client_secret=canary~secret")
+                    || form.contains("grant_type=password")
+                        && form.contains("username=u%40t")
+                        && (form.contains("password=canary+p")
+                            || form.contains("password=canary%20p")));
             return if good {
                 Reply::json(200, &json!({"access_token": AZURE, "expires_in": 3600}))
             } else {
@@ -643,7 +648,7 @@ pub fn azure(key: RsaPrivateKey) -> impl Fn(&Asked) -> Reply {
 
 /// What `DefaultAzureCredential` of the SDK asks before it asks for a token, and the challenge that
 /// vaults begin with, so that the real sops is content too.
-fn for_the_sdk(asked: &Asked) -> Option<Reply> {
+pub fn for_the_sdk(asked: &Asked) -> Option<Reply> {
     let login = "https://login.microsoftonline.com";
     if asked.host == "login.microsoftonline.com" && asked.method == "GET" {
         return Some(Reply::json(
@@ -656,6 +661,11 @@ fn for_the_sdk(asked: &Asked) -> Option<Reply> {
                     format!("{login}/tenant-1/v2.0/.well-known/openid-configuration"),
                 "api-version": "1.1",
                 "metadata": [],
+                // What sort of a user it is.
+                "account_type": "Managed",
+                "cloud_audience_urn": "urn:federation:MicrosoftOnline",
+                "cloud_instance_name": "microsoftonline.com",
+                "domain_name": "t",
             }),
         ));
     }
@@ -695,7 +705,16 @@ fn azure_keys_come_and_go_as_with_sops() {
 #[test]
 fn azure_clients_pods_machines_and_programs() {
     let key = RsaPrivateKey::new(&mut rsa::rand_core::OsRng, 2048).unwrap();
-    let Some(mut home) = Home::new(azure(key), &AZURE_CLIENT, &["--azure-kv", AZURE_KEY]) else {
+    let vault = azure(key);
+    let busy = Arc::new(AtomicBool::new(false));
+    let is_busy = Arc::clone(&busy);
+    let both = move |asked: &Asked| {
+        if asked.way.ends_with("/token") && is_busy.swap(false, Ordering::Relaxed) {
+            return Reply(429, String::new(), vec![]);
+        }
+        for_the_sdk(asked).unwrap_or_else(|| vault(asked))
+    };
+    let Some(mut home) = Home::new(both, &AZURE_CLIENT, &["--azure-kv", AZURE_KEY]) else {
         return;
     };
     let opens = |home: &mut Home, variables: &[(&str, &str)]| {
@@ -709,16 +728,24 @@ fn azure_clients_pods_machines_and_programs() {
     // No machine of Azure answers here.
     home.bench.set("AZURE_POD_IDENTITY_AUTHORITY_HOST", "http://127.0.0.1:9");
     assert_eq!(opens(&mut home, &AZURE_CLIENT), ["login", "fleet"]);
+    busy.store(true, Ordering::Relaxed);
+    assert_eq!(opens(&mut home, &AZURE_CLIENT), ["login", "login", "fleet"]);
     let token = home.write("token", "eyJ.canary-of-the-pod.x\n");
     let pod = [AZURE_CLIENT[0], AZURE_CLIENT[1], ("AZURE_FEDERATED_TOKEN_FILE", token.as_str())];
     assert_eq!(opens(&mut home, &pod), ["login", "fleet"]);
     fs::write(&token, "eyJ.canary-that-ran-out.x").unwrap();
     let said = home.refused(&pod, &["canary"]);
     assert!(said.contains("the directory refuses (HTTP 401) invalid_client"), "{said}");
-    let certificate =
-        [AZURE_CLIENT[0], AZURE_CLIENT[1], ("AZURE_CLIENT_CERTIFICATE_PATH", "/x.pem")];
-    let said = home.refused(&certificate, &["canary"]);
-    assert!(said.contains("AZURE_CLIENT_SECRET, or run `az login --service-principal`"), "{said}");
+    let user = [
+        AZURE_CLIENT[0],
+        AZURE_CLIENT[1],
+        ("AZURE_USERNAME", "u@t"),
+        ("AZURE_PASSWORD", "canary p"),
+    ];
+    assert_eq!(hosts(&home.opens(&user)), ["login", "fleet"]);
+    let wrong = [&user[..3], &[("AZURE_PASSWORD", "canary q")]].concat();
+    let said = home.refused(&wrong, &["canary"]);
+    assert!(said.contains("the directory refuses (HTTP 401) invalid_client"), "{said}");
 
     // The identity of an application, and of a machine.
     let near = Server::new(metadata);
@@ -752,4 +779,38 @@ fn azure_clients_pods_machines_and_programs() {
     // One that is not logged in does not stand before the other.
     home.program("azd-only", "az", "echo 'canary: please run az login' >&2; exit 1");
     assert_eq!(opens(&mut home, &[("PATH", &path)]), ["fleet"]);
+
+    // One that hangs is not waited for without end.
+    home.program("azd-only", "az", "sleep 60");
+    home.bench.set("SECRETCTL_KEY_SERVICES_TIMEOUT", "2");
+    let said = home.refused(&[("PATH", &path)], &["canary"]);
+    assert!(
+        said.contains("credentials for Azure Key Vault: `az` gave nothing within 2 s"),
+        "{said}"
+    );
+    home.bench.set("SECRETCTL_KEY_SERVICES_TIMEOUT", "20");
+    home.program("azd-only", "az", "exit 1");
+
+    // Only those that are chosen, by what they are for or by name.
+    let choose = |what| [&AZURE_CLIENT[..], &[("AZURE_TOKEN_CREDENTIALS", what)]].concat();
+    for what in ["prod", "environmentcredential"] {
+        assert_eq!(hosts(&home.opens(&choose(what))), ["login", "fleet"]);
+    }
+    let machine = [("AZURE_POD_IDENTITY_AUTHORITY_HOST", near.url())];
+    let machine = machine.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let chosen = [&choose("ManagedIdentityCredential"), &machine[..]].concat();
+    assert_eq!(opens(&mut home, &chosen), ["fleet"]);
+    home.bench.set("AZURE_POD_IDENTITY_AUTHORITY_HOST", "http://127.0.0.1:9");
+    for what in ["dev", "AzureDeveloperCLICredential"] {
+        assert_eq!(opens(&mut home, &[&choose(what), &[("PATH", &*path)][..]].concat()), ["fleet"]);
+    }
+    for (what, expected) in [
+        ("AzureCLICredential", "those that AZURE_TOKEN_CREDENTIALS chooses have none"),
+        ("AzurePowerShellCredential", "AZURE_TOKEN_CREDENTIALS chooses none that are known here"),
+    ] {
+        home.bench.set("PATH", &path);
+        let said = home.refused(&choose(what), &["canary"]);
+        assert!(said.contains(expected), "{said}");
+        assert!(home.cloud.asked().is_empty());
+    }
 }

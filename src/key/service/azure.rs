@@ -4,6 +4,7 @@
 //! vault. A key without a version becomes one with the version of that moment, as in sops, but when
 //! it is used and not when rules are read.
 
+mod certificate;
 mod credentials;
 
 use std::collections::HashMap;
@@ -18,7 +19,7 @@ use serde::Deserialize;
 
 use super::error::Trouble;
 use super::http::{Answer, Call, Http, Tls, host_of};
-use super::said::both;
+use super::said::{both, oauth_code};
 use super::surroundings::Surroundings;
 use super::text::{self, Text, body, parsed, quoted, unwrapped};
 use crate::plaintext::Plaintext;
@@ -179,6 +180,7 @@ pub(super) fn read(answer: &Answer, secret: &Plaintext) -> Vec<Trouble> {
     let mut troubles = text::read(answer, &URL_SAFE);
     troubles.extend(Public::of(answer, "").err());
     troubles.extend(credentials::token_in(&answer.body).err());
+    troubles.push(Trouble::Credentials(oauth_code(&answer.body, &[secret])));
     troubles.push(refusal(answer, secret));
     troubles
 }

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use reqsign_core::{Context, Env, Error, ErrorKind, FileRead, HttpSend, ProvideCredential};
 
 use super::error::Trouble;
-use super::http::{Call, Http, host_of, is_metadata};
+use super::http::{Answer, Call, Http, host_of, is_metadata};
 use super::said::oauth_code;
 use super::surroundings::Surroundings;
 use crate::key::wrapping::on_one_line;
@@ -133,27 +133,31 @@ impl HttpSend for Lent {
             "PUT" => "PUT",
             _ => "POST",
         };
-        let headers = head
-            .headers
-            .iter()
-            .map(|(name, value)| (name.as_str().to_owned(), Plaintext::copy_of(value.as_bytes())));
         let url = head.uri.to_string();
         let host = host_of(&url).unwrap_or_default();
-        // Machines without a service of metadata should not wait long to learn it.
-        let patience = if is_metadata(&host) { SHORT } else { LONG };
         let sent = Plaintext::copy_of(&body);
-        let body = (!body.is_empty()).then(|| Plaintext::copy_of(&body));
-        let headers: Vec<_> = headers.collect();
-        let secrets: Vec<Plaintext> =
-            headers.iter().map(|(_, value)| Plaintext::copy_of(value.expose())).collect();
-        let call = Call { method, url, headers, body, for_credentials: true };
-        let answer = self.http.ask_within(&self.around, call, patience);
+        let headers = || {
+            let all = head.headers.iter();
+            all.map(|(name, value)| (name.to_string(), Plaintext::copy_of(value.as_bytes())))
+        };
+        let call = || {
+            let (url, headers) = (url.clone(), headers().collect());
+            let body = (!body.is_empty()).then(|| Plaintext::copy_of(&body));
+            Ok(Call { method, url, headers, body, for_credentials: true })
+        };
+        let answer = if is_metadata(&host) {
+            // Machines without a service of metadata should not wait long to learn it.
+            call().and_then(|call| self.http.ask_within(&self.around, call, SHORT))
+        } else {
+            self.http.insist_anyhow(&self.around, &Answer::is_busy, &call)
+        };
         let answer = answer.map_err(|trouble| {
             self.tell(&format!("{host}: {}", words(&trouble)));
             Error::unexpected("no answer")
         })?;
         if !answer.is_good() {
-            let secrets: Vec<&Plaintext> = secrets.iter().chain([&sent]).collect();
+            let secrets: Vec<Plaintext> = headers().map(|(_, value)| value).chain([sent]).collect();
+            let secrets: Vec<&Plaintext> = secrets.iter().collect();
             let code = oauth_code(&answer.body, &secrets);
             self.tell(format!("{host} refuses (HTTP {}) {code}", answer.status).trim_end());
         }
@@ -180,4 +184,3 @@ pub(super) fn words(trouble: &Trouble) -> String {
 }
 
 const SHORT: Duration = Duration::from_secs(2);
-const LONG: Duration = Duration::from_secs(15);

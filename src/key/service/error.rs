@@ -99,7 +99,7 @@ impl ServiceError {
                 }
                 WrappingKind::AzureKv => {
                     "run `az login`, or set AZURE_TENANT_ID, AZURE_CLIENT_ID and \
-                     AZURE_CLIENT_SECRET"
+                     AZURE_CLIENT_SECRET or AZURE_CLIENT_CERTIFICATE_PATH"
                 }
                 WrappingKind::HcVault => "run `vault login`, or set VAULT_TOKEN",
                 WrappingKind::Pgp | WrappingKind::Age => return None,

@@ -9,10 +9,10 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use base64::prelude::BASE64_STANDARD;
 use reqsign_core::SignRequest;
 use reqsign_google::{
-    Credential, FileCredentialProvider, RequestSigner, StaticCredentialProvider, Token,
-    VmMetadataCredentialProvider,
+    Credential, RequestSigner, StaticCredentialProvider, Token, VmMetadataCredentialProvider,
 };
 use serde::Deserialize;
+use serde_json::{Value, json};
 
 use super::borrowed::Borrowed;
 use super::error::Trouble;
@@ -162,36 +162,50 @@ fn endpoint(around: &Surroundings) -> Result<String, Trouble> {
 
 fn credential(around: &Surroundings, borrowed: &Borrowed) -> Result<Credential, Trouble> {
     let none = || Trouble::Credentials("neither variables nor this machine have any".to_owned());
+    let in_json = |json: String| {
+        let given = StaticCredentialProvider::new(complete(json)).with_scope(SCOPE);
+        borrowed.find(&given)?.ok_or_else(none)
+    };
     if let Some(given) = around.variable("GOOGLE_CREDENTIALS") {
-        let json = if given.trim_start().starts_with('{') {
+        return in_json(if given.trim_start().starts_with('{') {
             given.to_owned()
         } else {
-            #[expect(
-                clippy::disallowed_methods,
-                reason = "credentials, for the crate that uses them"
-            )]
-            let read = around.read(Path::new(given)).map(|text| text.expose().to_vec());
-            let text = read.map_err(|error| {
-                Trouble::Credentials(on_one_line(&format!("GOOGLE_CREDENTIALS: {given}: {error}")))
-            })?;
-            String::from_utf8(text)
-                .map_err(|_| Trouble::Credentials("GOOGLE_CREDENTIALS is not text".to_owned()))?
-        };
-        let given = StaticCredentialProvider::new(json).with_scope(SCOPE);
-        return borrowed.find(&given)?.ok_or_else(none);
+            text_of(around, given, "GOOGLE_CREDENTIALS: ")?
+        });
     }
     if let Some(token) = around.variable("GOOGLE_OAUTH_ACCESS_TOKEN") {
         let token = Token { access_token: token.to_owned(), expires_at: None };
         return Ok(Credential::with_token(token));
     }
     if let Some(file) = file_of_gcloud(around) {
-        return borrowed
-            .find(&FileCredentialProvider::new(file).with_scope(SCOPE))?
-            .ok_or_else(none);
+        return in_json(text_of(around, &file, "")?);
     }
     // Elsewhere than in Google's cloud there is no such service.
     let machine = VmMetadataCredentialProvider::new().with_scope(SCOPE);
     borrowed.find(&machine).ok().flatten().ok_or_else(none)
+}
+
+/// A file of credentials; `from` says who names it.
+#[expect(clippy::disallowed_methods, reason = "credentials, for the crate that uses them")]
+fn text_of(around: &Surroundings, file: &str, from: &str) -> Result<String, Trouble> {
+    let unusable = |what: &str| Trouble::Credentials(on_one_line(&format!("{from}{file}: {what}")));
+    let text = around.read(Path::new(file)).map_err(|error| unusable(&error.to_string()))?;
+    String::from_utf8(text.expose().to_vec()).map_err(|_| unusable("it is not text"))
+}
+
+/// With what the file of an account elsewhere may leave out, and the crate does not: that a token is
+/// the whole of what its source gives.
+fn complete(json: String) -> String {
+    if !json.contains("credential_source") {
+        return json;
+    }
+    let Ok(mut file) = serde_json::from_str::<Value>(&json) else { return json };
+    if let Some(Value::Object(source)) = file.get_mut("credential_source")
+        && source.get("format").and_then(|format| format.get("type")).is_none()
+    {
+        source.insert("format".to_owned(), json!({"type": "text"}));
+    }
+    file.to_string()
 }
 
 /// Application default credentials: a file that is named, or the one that `gcloud` writes.

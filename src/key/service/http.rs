@@ -14,6 +14,7 @@ use ureq::http::{HeaderMap, HeaderValue, Request, Uri};
 use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig, parse_pem};
 use ureq::{Agent, Error, Proxy};
 
+use super::THREADS;
 use super::error::Trouble;
 use super::surroundings::Surroundings;
 use crate::key::fill_random;
@@ -239,6 +240,8 @@ impl Agents {
                 .max_redirects(0)
                 .max_redirects_will_error(false)
                 .timeout_connect(Some(CONNECT))
+                .max_idle_connections(THREADS)
+                .max_idle_connections_per_host(THREADS)
                 .user_agent(concat!("secretctl/", env!("CARGO_PKG_VERSION")));
             config.build().new_agent()
         };

@@ -178,6 +178,7 @@ pub(super) fn read(answer: &Answer, secret: &Plaintext) -> Vec<Trouble> {
     let credentials = Credentials::of("AKEXAMPLE", secret);
     let mut troubles = text::read(answer, &BASE64_STANDARD);
     troubles.extend(parsed::<Projects<'_>>(&answer.body).err());
+    troubles.extend(credentials::in_answer(answer).err());
     troubles.push(refusal(answer, &credentials, ""));
     troubles
 }

@@ -333,25 +333,36 @@ fn try_pgp(files: &mut [File<'_>], keyring: &mut Keyring<'_>, pgp: &Pgp) {
 }
 
 /// Asks key services: all that any of the keys of these kinds holds for a group that is still
-/// locked, side by side.
+/// locked, side by side. Whatever opens a group first, nobody waits for the others.
 fn try_services(files: &mut [File<'_>], kinds: &[WrappingKind], services: &Services) {
-    let mut groups: Vec<&mut Group<'_>> = files.iter_mut().flat_map(File::missing).collect();
-    let mut asked: Vec<(usize, &WrappedKey)> = Vec::new();
-    for (index, group) in groups.iter_mut().enumerate() {
-        let entries: Vec<_> = kinds.iter().flat_map(|kind| group.keys_of(*kind)).collect();
-        for entry in entries {
-            if entry.enc.is_empty() {
-                group.take(entry, Err(Reason::Empty));
-            } else {
-                asked.push((index, entry));
+    // File, group and entry, in the order of the files.
+    let mut asked: Vec<(usize, usize, &WrappedKey)> = Vec::new();
+    for (at, file) in files.iter_mut().enumerate().filter(|(_, file)| !file.is_enough()) {
+        let locked = file.groups.iter_mut().enumerate().filter(|(_, group)| group.secret.is_none());
+        for (number, group) in locked {
+            let entries: Vec<_> = kinds.iter().flat_map(|kind| group.keys_of(*kind)).collect();
+            for entry in entries {
+                if entry.enc.is_empty() {
+                    group.take(entry, Err(Reason::Empty));
+                } else {
+                    asked.push((at, number, entry));
+                }
             }
         }
     }
     let questions: Vec<ToUnwrap<'_>> =
-        asked.iter().map(|(_, entry)| (&entry.key, entry.enc.as_str())).collect();
-    for ((index, entry), answer) in asked.iter().zip(services.unwrap(&questions)) {
-        if let Some(group) = groups.get_mut(*index).filter(|group| group.secret.is_none()) {
+        asked.iter().map(|(.., entry)| (&entry.key, entry.enc.as_str())).collect();
+    services.unwrap(&questions, &mut |index, answer| {
+        let Some((at, number, entry)) = asked.get(index) else { return Vec::new() };
+        let Some(file) = files.get_mut(*at) else { return Vec::new() };
+        if let Some(group) = file.groups.get_mut(*number) {
             group.take(entry, answer.map_err(Reason::Service));
         }
-    }
+        let enough = file.is_enough();
+        let is_open = |of: usize| file.groups.get(of).is_some_and(|group| group.secret.is_some());
+        let (begin, end) =
+            (asked.partition_point(|(of, ..)| of < at), asked.partition_point(|(of, ..)| of <= at));
+        let entries = asked.iter().enumerate().take(end).skip(begin);
+        entries.filter(|(_, (_, of, _))| enough || is_open(*of)).map(|(index, _)| index).collect()
+    });
 }

@@ -4,6 +4,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use reqsign_aws_v4::{
     Credential, ECSCredentialProvider, IMDSv2CredentialProvider, SSOCredentialProvider,
@@ -178,7 +179,9 @@ impl Search<'_> {
         let Some((program, arguments)) = words.split_first() else {
             return Err(trouble("`credential_process` is no command line"));
         };
-        let printed = credential_command(program, arguments, &self.around.path)
+        // It may ask for a second factor.
+        let patience = self.around.patience().max(PROGRAM);
+        let printed = credential_command(program, arguments, &self.around.path, patience)
             .map_err(|error| trouble(&error.to_string()))?;
         let printed: Printed<'_> = parsed(&printed)
             .map_err(|_| trouble(&format!("{program} prints no credentials of version 1")))?;
@@ -244,6 +247,8 @@ fn trouble(what: &str) -> Trouble {
     Trouble::Credentials(on_one_line(what))
 }
 
+/// What a program of a profile has, as with the SDK.
+const PROGRAM: Duration = Duration::from_mins(1);
 /// Profiles behind a profile.
 const DEEPEST: usize = 8;
 const NOWHERE: &str = "neither variables, nor a profile, nor this machine has any";

@@ -1,5 +1,6 @@
 //! Tokens of Azure, from where `DefaultAzureCredential` of its SDK for Go looks, in that order: the
-//! variables of a service principal, a workload identity, the identity of the machine, `az`, `azd`.
+//! variables of a service principal or a user, a workload identity, the identity of the machine, `az`,
+//! `azd`. What is set up but does not work ends the search: no other identity steps in for it.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -8,13 +9,14 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::certificate;
 use crate::key::service::error::Trouble;
 use crate::key::service::http::{Answer, Call, Http, host_of, is_near};
 use crate::key::service::said::oauth_code;
 use crate::key::service::surroundings::Surroundings;
 use crate::key::service::text::{Text, escaped, parsed};
 use crate::plaintext::Plaintext;
-use crate::process::credential_command;
+use crate::process::{CommandError, credential_command};
 
 /// The tokens of a run, one for each service that wants one.
 #[derive(Default)]
@@ -57,70 +59,90 @@ struct Token<'a> {
 
 impl Search<'_> {
     fn find(&self) -> Result<Plaintext, Trouble> {
-        let variable = |name: &str| self.around.variable(name);
-        if let (Some(tenant), Some(client)) =
-            (variable("AZURE_TENANT_ID"), variable("AZURE_CLIENT_ID"))
-        {
-            if let Some(secret) = variable("AZURE_CLIENT_SECRET") {
-                let proof = [("client_secret", secret)];
-                return self.of_directory(tenant, client, &proof);
-            }
-            if variable("AZURE_CLIENT_CERTIFICATE_PATH").is_some() {
-                return Err(Trouble::Credentials(
-                    "a certificate of a service principal is not used here; set \
-                     AZURE_CLIENT_SECRET, or run `az login --service-principal`"
-                        .to_owned(),
-                ));
-            }
-            if let Some(file) = variable("AZURE_FEDERATED_TOKEN_FILE") {
-                return self.of_workload(tenant, client, Path::new(file));
-            }
-        }
-        if let Some(token) = self.of_machine()? {
-            return Ok(token);
-        }
-        let programs: [(&str, Vec<&str>); 2] = [
-            (
-                "az",
-                vec![
-                    "account",
-                    "get-access-token",
-                    "--output",
-                    "json",
-                    "--resource",
-                    self.resource,
-                ],
-            ),
-            ("azd", vec!["auth", "token", "--output", "json", "--scope", self.resource]),
+        // By what they are for, and by their names in the SDK; it may choose by both.
+        let chain: [(&str, &str, Source<Self>); 5] = [
+            ("prod", "EnvironmentCredential", Self::of_variables),
+            ("prod", "WorkloadIdentityCredential", Self::of_workload),
+            ("prod", "ManagedIdentityCredential", Self::of_machine),
+            ("dev", "AzureCLICredential", Self::of_az),
+            ("dev", "AzureDeveloperCLICredential", Self::of_azd),
         ];
-        let scope = format!("{}/.default", self.resource);
-        for (program, mut args) in programs {
-            if program == "azd" {
-                args.pop();
-                args.push(&scope);
+        let chosen = self.around.variable("AZURE_TOKEN_CREDENTIALS");
+        let mut any = false;
+        for (stage, name, source) in chain {
+            if chosen.is_some_and(|one| one != stage && !one.eq_ignore_ascii_case(name)) {
+                continue;
             }
-            if let Ok(printed) = credential_command(program, &args, &self.around.path)
-                && let Ok(token) = token_in(&printed)
-            {
+            any = true;
+            if let Some(token) = source(self)? {
                 return Ok(token);
             }
         }
-        Err(Trouble::Credentials(
-            "neither variables, nor this machine, nor `az` have any".to_owned(),
-        ))
+        let what = match chosen {
+            None => "neither variables, nor this machine, nor `az` have any",
+            Some(_) if any => "those that AZURE_TOKEN_CREDENTIALS chooses have none",
+            Some(_) => "AZURE_TOKEN_CREDENTIALS chooses none that are known here",
+        };
+        Err(Trouble::Credentials(what.to_owned()))
+    }
+
+    /// Tenant and client.
+    fn principal(&self) -> Option<(&str, &str)> {
+        self.around.variable("AZURE_TENANT_ID").zip(self.around.variable("AZURE_CLIENT_ID"))
+    }
+
+    /// A service principal with a secret or a certificate, or else a user with a password.
+    #[expect(clippy::disallowed_methods, reason = "proof of who asks, for the directory")]
+    fn of_variables(&self) -> Result<Option<Plaintext>, Trouble> {
+        let variable = |name: &str| self.around.variable(name);
+        let Some((tenant, client)) = self.principal() else { return Ok(None) };
+        if let Some(secret) = variable("AZURE_CLIENT_SECRET") {
+            let proof = [CLIENT, ("client_secret", secret)];
+            return self.of_directory(tenant, client, &proof, "").map(Some);
+        }
+        if let Some(file) = variable("AZURE_CLIENT_CERTIFICATE_PATH") {
+            let audience = self.directory(tenant);
+            let assertion =
+                certificate::assertion(self.around, Path::new(file), &audience, client)?;
+            let assertion = std::str::from_utf8(assertion.expose()).unwrap_or_default();
+            let advice = format!(
+                "; look whether the certificate in {file} ran out, whether the application has it, and \
+                 at the clock of this machine"
+            );
+            let proof = [CLIENT, BEARER, asserted(assertion)];
+            return self.of_directory(tenant, client, &proof, &advice).map(Some);
+        }
+        if let (Some(user), Some(password)) =
+            (variable("AZURE_USERNAME"), variable("AZURE_PASSWORD"))
+        {
+            let proof = [("grant_type", "password"), ("username", user), ("password", password)];
+            return self.of_directory(tenant, client, &proof, "").map(Some);
+        }
+        Ok(None)
     }
 
     #[expect(clippy::disallowed_methods, reason = "proof of who asks, for the directory")]
-    fn of_workload(&self, tenant: &str, client: &str, file: &Path) -> Result<Plaintext, Trouble> {
+    fn of_workload(&self) -> Result<Option<Plaintext>, Trouble> {
+        let file = self.around.variable("AZURE_FEDERATED_TOKEN_FILE").map(Path::new);
+        let (Some((tenant, client)), Some(file)) = (self.principal(), file) else {
+            return Ok(None);
+        };
         let unusable = |what: String| Trouble::Credentials(format!("{}: {what}", file.display()));
         let assertion = self.around.read(file).map_err(|error| unusable(error.to_string()))?;
         let assertion = std::str::from_utf8(assertion.expose())
             .map_err(|_| unusable("it is not text".to_owned()))?;
-        let proof = [
-            ("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"),
-            ("client_assertion", assertion.trim()),
-        ];
-        self.of_directory(tenant, client, &proof)
+        let proof = [CLIENT, BEARER, asserted(assertion.trim())];
+        self.of_directory(tenant, client, &proof, "").map(Some)
+    }
+
+    /// Where the directory gives tokens.
+    fn directory(&self, tenant: &str) -> String {
+        let authority = self
+            .around
+            .variable("AZURE_AUTHORITY_HOST")
+            .unwrap_or("https://login.microsoftonline.com");
+        let tenant = escaped(tenant);
+        format!("{}/{}/oauth2/v2.0/token", authority.trim_end_matches('/'), tenant.as_str())
     }
 
     /// A token of the directory, for a client that can prove who it is.
@@ -129,43 +151,59 @@ impl Search<'_> {
         tenant: &str,
         client: &str,
         proof: &[(&str, &str)],
+        advice: &str,
     ) -> Result<Plaintext, Trouble> {
-        let authority = self
-            .around
-            .variable("AZURE_AUTHORITY_HOST")
-            .unwrap_or("https://login.microsoftonline.com");
-        let url = format!(
-            "{}/{}/oauth2/v2.0/token",
-            authority.trim_end_matches('/'),
-            escaped(tenant).as_str()
-        );
+        let url = self.directory(tenant);
         let scope = format!("{}/.default", self.resource);
-        let mut form = Plaintext::copy_of(b"grant_type=client_credentials");
-        for (name, value) in [("client_id", client), ("scope", &scope)].iter().chain(proof) {
-            form.extend(b"&");
-            form.extend(name.as_bytes());
-            form.extend(b"=");
-            form.extend(escaped(value).as_bytes());
-        }
-        let headers = vec![(
-            "content-type".to_owned(),
-            Plaintext::copy_of(b"application/x-www-form-urlencoded"),
-        )];
-        let answer = self.http.ask(
-            self.around,
-            Call { method: "POST", url, headers, body: Some(form), for_credentials: true },
-        )?;
+        let call = || {
+            let mut form = Plaintext::default();
+            for (name, value) in proof.iter().chain(&[("client_id", client), ("scope", &scope)]) {
+                form.extend(if form.is_empty() { b"" } else { b"&" });
+                form.extend(name.as_bytes());
+                form.extend(b"=");
+                form.extend(escaped(value).as_bytes());
+            }
+            let headers = vec![(
+                "content-type".to_owned(),
+                Plaintext::copy_of(b"application/x-www-form-urlencoded"),
+            )];
+            let url = url.clone();
+            Ok(Call { method: "POST", url, headers, body: Some(form), for_credentials: true })
+        };
+        let answer = self.http.insist_anyhow(self.around, &Answer::is_busy, &call)?;
         if !answer.is_good() {
             let secrets = proof.iter().map(|(_, value)| Plaintext::copy_of(value.as_bytes()));
             let secrets: Vec<Plaintext> = secrets.collect();
             let secrets: Vec<&Plaintext> = secrets.iter().collect();
             let code = oauth_code(&answer.body, &secrets);
             return Err(Trouble::Credentials(format!(
-                "the directory refuses (HTTP {}) {code}",
+                "the directory refuses (HTTP {}) {code}{advice}",
                 answer.status
             )));
         }
         token_in(&answer.body)
+    }
+
+    fn of_az(&self) -> Result<Option<Plaintext>, Trouble> {
+        let what = ["account", "get-access-token", "--output", "json", "--resource", self.resource];
+        self.of_program("az", &what)
+    }
+
+    fn of_azd(&self) -> Result<Option<Plaintext>, Trouble> {
+        let scope = format!("{}/.default", self.resource);
+        self.of_program("azd", &["auth", "token", "--output", "json", "--scope", &scope])
+    }
+
+    /// What a program prints; none where it is not there or not logged in.
+    fn of_program(&self, program: &str, arguments: &[&str]) -> Result<Option<Plaintext>, Trouble> {
+        let patience = self.around.patience();
+        match credential_command(program, arguments, &self.around.path, patience) {
+            Ok(printed) => Ok(token_in(&printed).ok()),
+            Err(error @ CommandError::TimedOut { .. }) => {
+                Err(Trouble::Credentials(error.to_string()))
+            }
+            Err(_) => Ok(None),
+        }
     }
 
     /// The identity of App Service, or of a machine; `None` where there is none.
@@ -230,3 +268,14 @@ pub(in crate::key::service) fn token_in(answer: &Plaintext) -> Result<Plaintext,
 
 /// A machine without an identity should not wait long to learn it.
 const SHORT: Duration = Duration::from_secs(2);
+
+/// Gives a token, or none where nothing is set up for it.
+type Source<T> = fn(&T) -> Result<Option<Plaintext>, Trouble>;
+
+const CLIENT: (&str, &str) = ("grant_type", "client_credentials");
+const BEARER: (&str, &str) =
+    ("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer");
+
+fn asserted(assertion: &str) -> (&str, &str) {
+    ("client_assertion", assertion)
+}

@@ -107,8 +107,13 @@ fn of_machine(around: &Surroundings, http: &Http) -> Option<Credentials> {
     let token = ask("PUT", "/meta-data/latest/api/token", vec![life]);
     let headers = token.map(|token| ("x-metadata-token".to_owned(), token.body));
     let answer = ask("GET", "/openstack/latest/securitykey", headers.into_iter().collect())?;
-    let OfMachine { credential } = parsed(&answer.body).ok()?;
-    Some(Credentials::new(&credential.access, &credential.secret, Some(&credential.securitytoken)))
+    in_answer(&answer).ok()
+}
+
+/// The credentials that the service of metadata gives.
+pub(in crate::key::service) fn in_answer(answer: &Answer) -> Result<Credentials, Trouble> {
+    let OfMachine { credential: keys } = parsed(&answer.body)?;
+    Ok(Credentials::new(&keys.access, &keys.secret, Some(&keys.securitytoken)))
 }
 
 /// A machine without an agency should not wait long to learn it.
