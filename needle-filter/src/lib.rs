@@ -18,7 +18,7 @@ pub const LOAD: usize = 8;
 /// Looks between two checks whether there is text and room for more.
 const BATCH: usize = 8;
 /// Places that are listed before they are looked up.
-const LIST: usize = 1 << 10;
+const LIST: usize = 1 << 8;
 /// An odd number without pattern (of the golden ratio).
 const MULTIPLIER: u64 = 0x9E37_79B9_7F4A_7C15;
 const SECOND_MULTIPLIER: u64 = 0xD6E8_FEB8_6659_FD93;
@@ -31,6 +31,9 @@ const PAIRS: usize = 1 << 10;
 pub(crate) const STRIDES: [usize; 16] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 16, 20, 25];
 /// Bytes that are looked at in one go, so that places fit in 32 bits; the rest is looked at one by one.
 const FARTHEST: usize = 1 << 30;
+
+/// Patterns that are entered together.
+const TOGETHER: usize = 8;
 
 /// A window of one pattern.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,8 +58,10 @@ pub struct Group {
     /// For each window a tag that tells it from others, at the place that its hash gives or the
     /// next free one; 0 is free. Small, so that one look at it is one line of the cache.
     tags: Zeroizing<Vec<u16>>,
-    /// Which window it is.
-    places: Vec<Place>,
+    /// Which window it is, counted through all patterns.
+    windows: Vec<u32>,
+    /// The first window of each pattern.
+    firsts: Vec<Place>,
 }
 
 /// The groups that find all of `patterns`.
@@ -85,30 +90,41 @@ impl Group {
             // a window of one byte is of no pair
             pairs: Zeroizing::new(vec![if plan.width < 2 { u64::MAX } else { 0 }; PAIRS]),
             bits: Zeroizing::new(vec![0; plan.words]),
-            second: Zeroizing::new(vec![0; (count / 4).next_power_of_two().max(2)]),
+            second: Zeroizing::new(vec![0; (count / 8).next_power_of_two().max(2)]),
             tags: Zeroizing::new(vec![0; slots]),
-            places: vec![Place { pattern: 0, at: 0 }; slots],
+            windows: vec![0; slots],
+            firsts: Vec::with_capacity(patterns.len()),
         };
-        for &(pattern, bytes) in patterns {
-            group.enter(pattern, bytes);
+        for some in patterns.chunks(TOGETHER) {
+            group.enter(some);
         }
         group
     }
 
-    fn enter(&mut self, pattern: u32, bytes: &[u8]) {
-        let first = plan::rarest(bytes, self.plan);
-        let windows = first..first.saturating_add(self.plan.stride);
-        let load = |at| Load::of(bytes.get(at..).unwrap_or_default());
-        // the tables are far away: all places are asked for before the first is needed
-        let near = windows.clone().fold(0, |all, at| {
-            let slot = self.slot(self.key(&load(at)));
+    /// Enters the windows of the next patterns.
+    fn enter(&mut self, patterns: &[(u32, &[u8])]) {
+        let (plan, before) = (self.plan, self.firsts.len());
+        let firsts: Vec<_> = patterns.iter().map(|(_, bytes)| plan::rarest(bytes, plan)).collect();
+        let windows = || {
+            patterns.iter().zip(&firsts).flat_map(move |((_, bytes), first)| {
+                let all = *first..first.saturating_add(plan.stride);
+                all.map(|at| Load::of(bytes.get(at..).unwrap_or_default()))
+            })
+        };
+        // the table is far away: all of its places are asked for before the first is needed
+        let near = windows().fold(0, |all, load| {
+            let slot = self.slot(self.key(&load));
             all ^ self.tags.get(slot).copied().unwrap_or(0)
         });
         std::hint::black_box(near);
-        for at in windows {
-            let place = Place { pattern, at: u32::try_from(at).unwrap_or(u32::MAX) };
-            self.add(&load(at), place);
+        for (number, load) in (before.saturating_mul(plan.stride)..).zip(windows()) {
+            self.add(&load, u32::try_from(number).unwrap_or(u32::MAX));
         }
+        let first = |(pattern, first): (&(u32, &[u8]), &usize)| Place {
+            pattern: pattern.0,
+            at: u32::try_from(*first).unwrap_or(u32::MAX),
+        };
+        self.firsts.extend(patterns.iter().zip(&firsts).map(first));
     }
 
     /// What a window is known by in the table of tags.
@@ -116,7 +132,7 @@ impl Group {
         load.wide().unwrap_or_else(|| hash(load.bytes & self.mask))
     }
 
-    fn add(&mut self, load: &Load, place: Place) {
+    fn add(&mut self, load: &Load, window: u32) {
         let hash = hash(load.bytes & self.mask);
         let pair = load.bytes & 0xffff;
         set(&mut self.pairs, pair >> 6, 1 << (pair & 63));
@@ -130,9 +146,9 @@ impl Group {
         while self.tags.get(slot).is_some_and(|tag| *tag != 0) {
             slot = self.after(slot);
         }
-        if let (Some(tag), Some(old)) = (self.tags.get_mut(slot), self.places.get_mut(slot)) {
+        if let (Some(tag), Some(old)) = (self.tags.get_mut(slot), self.windows.get_mut(slot)) {
             *tag = tag_of(key);
-            *old = place;
+            *old = window;
         }
     }
 
@@ -186,11 +202,20 @@ impl Group {
             _ => 0,
         };
         while at < to {
-            if text.len().saturating_sub(at) >= self.plan.width {
+            let rest = text.get(at..).unwrap_or_default();
+            if rest.len() >= self.plan.width && self.may_begin(rest) {
                 self.compare(text, at, found);
             }
             at = at.wrapping_add(self.plan.stride);
         }
+    }
+
+    /// Whether a known window begins with the same pair.
+    fn may_begin(&self, text: &[u8]) -> bool {
+        let pair = text.first_chunk().map(|pair| u16::from_le_bytes(*pair));
+        pair.is_none_or(|pair| {
+            self.pairs.get(usize::from(pair >> 6)).is_some_and(|word| word >> (pair & 63) & 1 == 1)
+        })
     }
 
     /// The looks that can be made in whole batches. Gives where it stopped.
@@ -275,6 +300,14 @@ impl Group {
         kept
     }
 
+    /// The window that a slot stands for.
+    fn place(&self, slot: usize) -> Option<Place> {
+        let (window, stride) = (*self.windows.get(slot)?, u32::try_from(self.plan.stride).ok()?);
+        let first = self.firsts.get(usize::try_from(window.checked_div(stride)?).ok()?)?;
+        let at = first.at.saturating_add(window.checked_rem(stride)?);
+        Some(Place { pattern: first.pattern, at })
+    }
+
     /// Tells what the window at `at` is, if it is one.
     fn compare(&self, text: &[u8], at: usize, found: &mut dyn FnMut(usize, Place)) {
         let load = Load::of(text.get(at..).unwrap_or_default());
@@ -288,9 +321,9 @@ impl Group {
             let mut slot = self.slot(hash);
             while let Some(tag) = self.tags.get(slot).filter(|tag| **tag != 0) {
                 if *tag == tag_of(hash)
-                    && let Some(place) = self.places.get(slot)
+                    && let Some(place) = self.place(slot)
                 {
-                    found(at, *place);
+                    found(at, place);
                 }
                 slot = self.after(slot);
             }

@@ -19,8 +19,8 @@ use super::verify;
 
 /// Chunks that are smaller are gathered.
 const GATHER: usize = 16 << 10;
-/// Bytes that all groups look at before they go on, so that the text stays in the nearest cache.
-const BLOCK: usize = 32 << 10;
+/// Bytes that all groups look at before they go on, so that the text stays in the cache.
+const BLOCK: usize = 64 << 10;
 /// Hits that are remembered, so that one place is told once.
 const RECENT: usize = 64;
 
