@@ -22,6 +22,7 @@ rustPlatform.buildRustPackage {
       (root + "/Cargo.lock")
       (root + "/build.rs")
       (root + "/src")
+      (root + "/needle-filter")
       # the manifest names files of these, and cargo wants them to be there
       (root + "/benches")
       (root + "/tests")

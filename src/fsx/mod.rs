@@ -20,7 +20,7 @@ pub use mount::{Memory, MountError, Mounted, mount, probe};
 pub use private_dir::{Folder, PrivateDir, PrivateDirError};
 pub use reach::{ReachError, Way, reach};
 pub use read::{read_committed, read_committed_plaintext, read_limited, read_plaintext};
-pub use replace::{LastFolder, ReplaceError, Staged, Staging, commit_all, sweep};
+pub use replace::{CommitError, LastFolder, ReplaceError, Staged, Staging, commit_all, sweep};
 
 /// The folders of the system that this room may put things into.
 #[derive(Debug, Clone)]

@@ -17,6 +17,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rayon::prelude::*;
 use rustix::fs::{AtFlags, CWD, FileType, FlockOperation, Gid, Mode, OFlags, Stat, Uid};
 use rustix::io::Errno;
 
@@ -273,43 +274,59 @@ impl Drop for Staged {
 /// synced once. Gives back the targets in their order.
 ///
 /// # Errors
-/// The targets that were replaced before the error, and the error. Without any, nothing has
-/// changed.
-pub fn commit_all(
-    mut staged: Vec<Staged>,
-) -> Result<Vec<PathBuf>, (Vec<PathBuf>, Box<ReplaceError>)> {
-    for one in &mut staged {
-        one.park().map_err(|error| (Vec::new(), Box::new(error)))?;
-    }
-    let mut done = Vec::with_capacity(staged.len());
+/// The target that failed and its error, with how many were replaced all the same. Where these are
+/// none, nothing has changed.
+pub fn commit_all(mut staged: Vec<Staged>) -> Result<Vec<PathBuf>, CommitError> {
+    let error = |one: &Staged, source| (one.shown.clone(), source);
     let mut failed = None;
-    let mut last: Option<(PathBuf, (u64, u64), File)> = None;
     for one in &mut staged {
-        let same =
-            last.take().filter(|(path, is, _)| (path, *is) == (&one.folder_path, one.folder_is));
-        let folder = same.map_or_else(|| one.folder(), |(_, _, folder)| Ok(folder));
-        match folder.and_then(|folder| one.rename(&folder).map(|()| folder)) {
-            Ok(folder) => last = Some((one.folder_path.clone(), one.folder_is, folder)),
-            Err(error) => {
-                failed = Some(error);
-                break;
-            }
+        if let Err(source) = one.park() {
+            let (path, source) = error(one, source);
+            return Err(CommitError { path, source, done: 0 });
         }
-        done.push(one.shown.clone());
+    }
+    let same_folder =
+        |a: &Staged, b: &Staged| (&a.folder_path, a.folder_is) == (&b.folder_path, b.folder_is);
+    for group in staged.chunk_by_mut(same_folder) {
+        let Some(first) = group.first() else { continue };
+        let renamed = match first.folder() {
+            Ok(folder) => group.par_iter_mut().try_for_each(|one| {
+                let renamed = one.rename(&folder);
+                renamed.map_err(|source| error(one, source))
+            }),
+            Err(source) => Err(error(first, source)),
+        };
+        if let Err(error) = renamed {
+            failed = Some(error);
+            break;
+        }
     }
     let mut synced: Vec<&Path> = Vec::new();
-    for one in staged.iter().take(done.len()) {
+    for one in staged.iter().filter(|one| one.committed) {
         if !synced.contains(&one.folder_path.as_path()) {
-            if let Err(error) = one.sync_folder() {
-                return Err((done, Box::new(error)));
+            if let Err(source) = one.sync_folder() {
+                failed = failed.or(Some(error(one, source)));
             }
             synced.push(&one.folder_path);
         }
     }
+    let done = staged.iter().filter(|one| one.committed).map(|one| one.shown.clone());
+    let done: Vec<PathBuf> = done.collect();
     match failed {
         None => Ok(done),
-        Some(error) => Err((done, Box::new(error))),
+        Some((path, source)) => Err(CommitError { path, source, done: done.len() }),
     }
+}
+
+/// Why not all of many files were put in place.
+#[derive(Debug)]
+pub struct CommitError {
+    /// The target that failed.
+    pub path: PathBuf,
+    /// The reason.
+    pub source: ReplaceError,
+    /// How many others are in place.
+    pub done: usize,
 }
 
 /// Whether a file of this name is a temporary of ours, which is no one's secret file.
@@ -529,7 +546,10 @@ fn link_temporary(file: &File, folder: &File) -> io::Result<OsString> {
     let path = format!("/proc/self/fd/{}", file.as_raw_fd());
     loop {
         let name = OsString::from(format!("{PREFIX}{}{SUFFIX}", random_name(12)?));
-        match rustix::fs::linkat(CWD, &path, folder, &*name, AtFlags::SYMLINK_FOLLOW) {
+        // the short way, for root and with Linux 6.10, and the one that everybody may go
+        let linked = rustix::fs::linkat(file, "", folder, &*name, AtFlags::EMPTY_PATH)
+            .or_else(|_| rustix::fs::linkat(CWD, &path, folder, &*name, AtFlags::SYMLINK_FOLLOW));
+        match linked {
             Ok(()) => return Ok(name),
             Err(Errno::EXIST) => {}
             Err(e) => return Err(e.into()),

@@ -53,35 +53,46 @@ pub fn parse_stanza(input: &[u8]) -> Result<Option<(Stanza, &[u8])>, StanzaError
         return Err(StanzaError::NoArrow);
     }
     let Some((first, mut rest)) = split_line(input) else { return Ok(None) };
-    let mut words = Vec::with_capacity(3);
-    for word in first.get(PREFIX.len()..).unwrap_or_default().split(|byte| *byte == b' ') {
-        if !is_argument(word) {
-            return Err(StanzaError::Argument);
-        }
-        words.push(String::from_utf8_lossy(word).into_owned());
+    let words = first.get(PREFIX.len()..).unwrap_or_default();
+    let mut words = words.split(|byte| *byte == b' ').map(argument);
+    let tag = words.next().unwrap_or(Err(StanzaError::Argument))?;
+    let mut args = Vec::with_capacity(2);
+    for word in words {
+        args.push(word?);
     }
-    let tag = words.remove(0);
     // Gathered first, so that the body is decoded into one buffer that never moves.
-    let mut text = Zeroizing::new(Vec::with_capacity(body_columns(rest)));
+    let mut text = Zeroizing::new(Vec::new());
+    let columns = body_columns(rest);
     loop {
-        let line = match split_line(rest) {
-            Some((line, after)) => {
-                rest = after;
-                line
-            }
+        let (line, after) = match split_line(rest) {
+            Some(split) => split,
             None if rest.len() > COLUMNS => return Err(StanzaError::LongLine),
             None => return Ok(None),
         };
+        rest = after;
         if line.len() > COLUMNS {
             return Err(StanzaError::LongLine);
         }
+        if line.len() < COLUMNS && text.is_empty() {
+            return Ok(Some((Stanza { tag, args, body: decode(line)? }, rest)));
+        }
+        if text.is_empty() {
+            text.reserve_exact(columns);
+        }
         text.extend_from_slice(line);
         if line.len() < COLUMNS {
-            break;
+            return Ok(Some((Stanza { tag, args, body: decode(&text)? }, rest)));
         }
     }
-    let body = BASE64_STANDARD_NO_PAD.decode(&*text).map_err(|_| StanzaError::Base64)?;
-    Ok(Some((Stanza { tag, args: words, body }, rest)))
+}
+
+fn argument(word: &[u8]) -> Result<String, StanzaError> {
+    let text = str::from_utf8(word).ok().filter(|_| is_argument(word));
+    text.map(str::to_owned).ok_or(StanzaError::Argument)
+}
+
+fn decode(text: &[u8]) -> Result<Vec<u8>, StanzaError> {
+    BASE64_STANDARD_NO_PAD.decode(text).map_err(|_| StanzaError::Base64)
 }
 
 /// Whether bytes can stand as type or argument: one or more visible ASCII characters.
@@ -123,7 +134,7 @@ fn body_columns(rest: &[u8]) -> usize {
 }
 
 fn split_line(input: &[u8]) -> Option<(&[u8], &[u8])> {
-    let end = input.iter().position(|byte| *byte == b'\n')?;
+    let end = memchr::memchr(b'\n', input)?;
     Some((input.get(..end)?, input.get(end.saturating_add(1)..)?))
 }
 

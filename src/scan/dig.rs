@@ -28,8 +28,9 @@ pub(crate) struct Shared<'m> {
     pub(crate) wanted: Wanted<'m>,
     /// How far containers are taken apart.
     pub(crate) limits: Limits,
-    /// Bytes that are read of a file at once, and those that are made of a member.
-    pub(crate) buffers: (usize, usize),
+    /// Bytes that are read of a file, or made of a member, at once: with more of them, the tables of
+    /// what is searched for would be driven out of the cache.
+    pub(crate) buffer: usize,
     /// Held by the one thread whose decoder needs much memory.
     lane: Mutex<()>,
 }
@@ -37,7 +38,7 @@ pub(crate) struct Shared<'m> {
 impl<'m> Shared<'m> {
     /// For one run.
     pub(crate) fn new(wanted: Wanted<'m>, limits: Limits) -> Self {
-        Self { wanted, limits, buffers: (256 << 10, 64 << 10), lane: Mutex::default() }
+        Self { wanted, limits, buffer: 64 << 10, lane: Mutex::default() }
     }
 }
 
@@ -127,9 +128,7 @@ impl<'m> Digger<'m> {
     }
 
     fn kit(&mut self) -> Kit<'m> {
-        let (of_file, of_member) = self.shared.buffers;
-        let size = if self.chain.is_empty() { of_file } else { of_member };
-        let new = || Kit::new(size, Eyes::new(self.shared.wanted));
+        let new = || Kit::new(self.shared.buffer, Eyes::new(self.shared.wanted));
         self.kits.pop().unwrap_or_else(new)
     }
 

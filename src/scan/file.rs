@@ -1,5 +1,5 @@
 //! One file on disk: opened by its folder, never through a link, read to its end, holes passed over.
-//! One that changes while it is read is read again.
+//! One that changes while it is read is read again; what one read gives is of one moment.
 
 use std::ffi::CStr;
 use std::fs::File;
@@ -74,6 +74,8 @@ pub(crate) struct Looked {
     pub(crate) gaps: Vec<Gap>,
     /// Bytes of the file.
     pub(crate) bytes: u64,
+    /// Whether all of it came with one read.
+    once: bool,
 }
 
 /// Looks through a file.
@@ -81,7 +83,11 @@ pub(crate) fn look<'m>(digger: &mut Digger<'m>, shared: &'m Shared<'m>, open: &O
     let mut about = open.about;
     for _ in 0..ATTEMPTS {
         let mut looked = attempt(digger, shared, open, about);
-        let after = rustix::fs::fstat(&open.file).map(|stat| About::of(&stat));
+        let after = if looked.once {
+            Ok(about)
+        } else {
+            rustix::fs::fstat(&open.file).map(|stat| About::of(&stat))
+        };
         match after {
             Ok(after) if (after.size, after.changed) == (about.size, about.changed) => {
                 for (dug, line) in &mut looked.found {
@@ -112,20 +118,22 @@ fn attempt<'m>(
     open: &Open,
     about: About,
 ) -> Looked {
-    let mut source = OnDisk { file: &open.file, at: 0, size: about.size, sparse: about.sparse };
-    let disk = Disk(&open.file, about.size);
+    let mut source =
+        OnDisk { file: &open.file, at: 0, size: about.size, sparse: about.sparse, reads: 0 };
+    let disk = Disk::new(&open.file, about.size);
     // What decodes foreign bytes may have faults; one of them must not end the run.
     let done = catch_unwind(AssertUnwindSafe(|| digger.file(&mut source, Some(&disk))));
     let Ok((read, found, mut gaps)) = done else {
         *digger = Digger::new(shared);
         let gaps = vec![Gap { chain: Vec::new(), why: Why::Stopped }];
-        return Looked { found: Vec::new(), gaps, bytes: about.size };
+        return Looked { found: Vec::new(), gaps, bytes: about.size, once: false };
     };
     let bytes = read.as_ref().copied().unwrap_or_default();
     if let Err(error) = read {
         gaps.push(unreadable(&error));
     }
-    Looked { found: found.into_iter().map(|dug| (dug, None)).collect(), gaps, bytes }
+    let once = source.reads <= 1 && !disk.was_asked();
+    Looked { found: found.into_iter().map(|dug| (dug, None)).collect(), gaps, bytes, once }
 }
 
 fn unreadable(error: &io::Error) -> Gap {
@@ -138,6 +146,7 @@ struct OnDisk<'a> {
     at: u64,
     size: u64,
     sparse: bool,
+    reads: u32,
 }
 
 impl Source for OnDisk<'_> {
@@ -146,6 +155,7 @@ impl Source for OnDisk<'_> {
         if self.at > 0 && self.at == self.size && !self.sparse {
             return Ok(0);
         }
+        self.reads = self.reads.saturating_add(1);
         let read = rustix::io::pread(self.file, buffer, self.at)?;
         self.at = self.at.saturating_add(read as u64);
         Ok(read)

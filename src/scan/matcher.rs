@@ -6,12 +6,11 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use secretctl_needle_filter::{self as filter, Group};
 use zeroize::Zeroizing;
 
-use super::filter::Group;
 use super::form::Form;
 use super::forms::Forms;
-use super::groups;
 use super::needle::{NeedleId, Needles};
 use super::pack::PackId;
 use super::shape::{Severity, ShapeKind};
@@ -20,8 +19,8 @@ use super::verify;
 
 /// Chunks that are smaller are gathered.
 const GATHER: usize = 16 << 10;
-/// Bytes that all groups look at before they go on, so that the text stays in the nearest cache.
-const BLOCK: usize = 32 << 10;
+/// Bytes that all groups look at before they go on, so that the text stays in the cache.
+const BLOCK: usize = 64 << 10;
 /// Hits that are remembered, so that one place is told once.
 const RECENT: usize = 64;
 
@@ -64,7 +63,8 @@ impl Matcher {
     /// Prepares the search for all needles, and for shapes where asked.
     pub fn new(needles: &Needles, shapes: bool) -> Self {
         let forms = Arc::clone(&needles.forms);
-        let groups = groups::of(&forms);
+        let patterns: Vec<&[u8]> = forms.patterns().iter().map(|it| forms.bytes(it)).collect();
+        let groups = filter::groups(&patterns);
         let shapes = shapes.then(Shapes::new);
         let reach = forms
             .patterns()
@@ -119,7 +119,7 @@ impl Matcher {
         text: &[u8],
         base: u64,
         at: usize,
-        window: super::filter::Place,
+        window: filter::Place,
         found: &mut dyn FnMut(Hit),
     ) {
         let number = |number: u32| usize::try_from(number).ok();
@@ -253,7 +253,7 @@ impl Search<'_> {
     }
 
     fn reach(&self) -> usize {
-        self.matcher.reach.saturating_add(super::filter::LOAD)
+        self.matcher.reach.saturating_add(filter::LOAD)
     }
 
     /// What belongs to a place may begin so far before it: a window, its pattern, what is around.

@@ -24,7 +24,7 @@ impl Probe {
         let limits = Limits { depth: 6, bytes: 8 << 20, ratio: 500 };
         let mut shared = Shared::new(Wanted { matcher: &self.0, pack: None }, limits);
         // So small that inputs of a fuzzer meet their edges.
-        shared.buffers = (4 << 10, 2 << 10);
+        shared.buffer = 2 << 10;
         let (_, found, gaps) = Digger::new(&shared).file(&mut &*bytes, None);
         (found.len(), gaps.len())
     }

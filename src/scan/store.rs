@@ -196,8 +196,8 @@ fn steadily<T>(path: &Path, read: &mut dyn FnMut(&Database<'_>) -> io::Result<T>
         let file = (&file, file.metadata()?.len());
         let log = log.as_ref().map(|log| Ok::<_, io::Error>((log, log.metadata()?.len())));
         let log = log.transpose()?;
-        let disk = Disk(file.0, file.1);
-        let log = log.map(|(log, length)| Disk(log, length));
+        let disk = Disk::new(file.0, file.1);
+        let log = log.map(|(log, length)| Disk::new(log, length));
         let log = log.as_ref().map(|log| log as _);
         let result = Database::new(&disk, log).map_err(as_io).and_then(|database| read(&database));
         if stamp(path)? == before {

@@ -3,16 +3,19 @@
 
 /// The longest word that starts `characters`, in characters, if it has at least four.
 pub(super) fn longest(characters: &[char]) -> Option<usize> {
-    let first = *characters.first()?;
-    let from = WORDS.partition_point(|word| word.chars().next() < Some(first));
-    WORDS
-        .iter()
-        .skip(from)
-        .take_while(|word| word.starts_with(first))
-        .filter(|word| word.len() <= characters.len())
-        .filter(|word| word.chars().zip(characters).all(|(a, b)| a == *b))
-        .map(|word| word.len())
-        .max()
+    let mut fitting = WORDS.as_slice();
+    let mut longest = None;
+    for (at, character) in characters.iter().enumerate() {
+        let letter = |word: &&str| word.as_bytes().get(at).copied().map(char::from);
+        let from = fitting.partition_point(|word| letter(word) < Some(*character));
+        let to = fitting.partition_point(|word| letter(word) <= Some(*character));
+        fitting = fitting.get(from..to).unwrap_or_default();
+        let Some(first) = fitting.first() else { break };
+        if first.len() == at.saturating_add(1) {
+            longest = Some(first.len());
+        }
+    }
+    longest
 }
 
 /// Lower case, and the letter that a digit or sign stands for in passwords.

@@ -18,7 +18,7 @@ use super::status::{self, Inspected, State};
 use super::{FileError, Problem};
 use crate::format::age::{self, AgeError, readers};
 use crate::format::keys::Keys;
-use crate::fsx::{LastFolder, Staged, Staging, commit_all, sweep};
+use crate::fsx::{CommitError, LastFolder, Staged, Staging, commit_all, sweep};
 use crate::key::keyring::{Keyring, Sealed};
 use crate::key::wrap::{Request, WrapError, wrap_all};
 use crate::key::{Plugins, Recipient};
@@ -143,7 +143,6 @@ pub fn carry_out(steps: &[Step], means: Means<'_, '_>) -> Result<Vec<PathBuf>, V
     let mut ready = prepare_age(&steps, keys)?;
     ready.extend(rekey_sops::prepare(&steps, keys)?);
     ready.sort_unstable_by_key(|(index, _)| *index);
-    unchanged(&steps)?;
     // Nobody is asked from here on, and there are temporaries to be removed. Once the first of
     // them is in place, the rest follows whatever comes.
     let postponed = interrupts.postpone().map_err(|error| {
@@ -173,19 +172,17 @@ pub fn carry_out(steps: &[Step], means: Means<'_, '_>) -> Result<Vec<PathBuf>, V
             parked.map_err(|problem| file_error(step, problem))
         })
         .collect();
-    let staged = all(staged)?;
+    // what changed meanwhile may not open any more, and is told as that
+    let staged = all(staged).or_else(|errors| unchanged(&steps).and(Err(errors)))?;
     if let (Some(signal), Some(step)) = (postponed.came(), steps.first()) {
         return Err(vec![file_error(step, Problem::Interrupted(signal))]);
     }
     unchanged(&steps)?;
-    commit_all(staged).map_err(|(done, error)| {
-        let problem = if done.is_empty() {
-            Problem::Replace(*error)
-        } else {
-            Problem::HalfDone { done: done.len(), error: *error }
+    commit_all(staged).map_err(|CommitError { path, source, done }| {
+        let problem = match done {
+            0 => Problem::Replace(source),
+            done => Problem::HalfDone { done, error: source },
         };
-        let next = steps.get(done.len()).or(steps.last());
-        let path = next.map(|step| step.file.job.path.clone()).unwrap_or_default();
         vec![FileError { path, problem }]
     })
 }
@@ -376,20 +373,24 @@ fn extend(
     added: &[Stanza],
 ) -> Result<Staged, Problem> {
     let job = &step.file.job;
-    if let Some(whole) = &step.file.whole {
+    let read_again;
+    let header = if let Some(whole) = &step.file.whole {
         whole.authenticate(file_key).map_err(Problem::Age)?;
+        &whole.header
     } else {
         let mut encrypted = status::open(&job.path).map_err(Problem::Age)?;
         if encrypted.header.stanzas != old {
             return Err(Problem::Changed);
         }
         encrypted.decrypt_to(file_key, &mut io::sink()).map_err(Problem::Age)?;
-    }
+        read_again = encrypted.header;
+        &read_again
+    };
     let list = || readers::stanza(job.expected.iter().map(|who| &who.recipient));
     let listed = (!job.anonymous).then(list);
-    let kept = old.iter().filter(|stanza| stanza.tag != readers::STANZA);
-    let stanzas: Vec<&Stanza> = kept.chain(added).chain(&listed).collect();
-    if stanzas.len() > age::header::MAX_STANZAS {
+    let kept = old.iter().filter(|stanza| stanza.tag != readers::STANZA).count();
+    let count = kept.saturating_add(added.len()).saturating_add(usize::from(listed.is_some()));
+    if count > age::header::MAX_STANZAS {
         return Err(Problem::TooManyReaders);
     }
     let mut again;
@@ -404,7 +405,8 @@ fn extend(
     let staged = Staged::after(last, &job.path, Staging::default());
     let mut staged = staged.map_err(Problem::Replace)?;
     let mut sink = BufWriter::with_capacity(16 * 1024, &mut staged);
-    let written = age::rewrap(file_key, stanzas, step.file.armored, payload, &mut sink)
+    let added = added.iter().chain(&listed);
+    let written = age::rewrap(file_key, header, added, step.file.armored, payload, &mut sink)
         .and_then(|()| sink.flush().map_err(AgeError::Write));
     drop(sink);
     written.map_err(|error| super::sink_error(error, &staged))?;

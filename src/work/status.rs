@@ -100,7 +100,21 @@ pub fn stamp(path: &Path) -> Option<Stamp> {
 /// Looks at the headers of many files. `known` is everybody whom the rules name.
 pub fn inspect_all(jobs: Vec<Job>, known: &[Expected]) -> Vec<Inspected> {
     let room = AtomicU64::new(MOST_KEPT);
-    jobs.into_par_iter().map(|job| inspect(job, known, &room)).collect()
+    jobs.into_par_iter()
+        .enumerate()
+        .map(|(number, job)| {
+            if number.is_multiple_of(GROWN) {
+                grow_heap();
+            }
+            inspect(job, known, &room)
+        })
+        .collect()
+}
+
+/// Makes room for the headers of some files. The heap of a thread grows page by page in glibc, each
+/// time with a system call for which all threads wait; what is given back to it is used for smaller things.
+fn grow_heap() {
+    drop(std::hint::black_box(Vec::<u8>::with_capacity(HEAP)));
 }
 
 /// Looks at one header. `room` is how many bytes of files may still be kept in memory.
@@ -235,6 +249,10 @@ fn read_ahead(mut file: File, size: u64) -> Result<Box<dyn BufRead>, AgeError> {
     })
 }
 
+/// Files for which the heap is made to grow at once, and by how many bytes: less than what glibc gives
+/// back to the system.
+const GROWN: usize = 4;
+const HEAP: usize = 60 << 10;
 /// Bytes of a file that may be kept in memory until it is changed.
 const SMALL: u64 = 16 * 1024;
 /// Bytes of all files together that are kept; what comes after is read again.

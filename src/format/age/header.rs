@@ -41,29 +41,14 @@ impl Header {
     /// [`AgeError::NotAge`] when the first line is another, [`AgeError::Header`] with the reason,
     /// or the error of `source`.
     pub fn read(source: &mut dyn BufRead) -> Result<Self, AgeError> {
-        // Most headers are in the first piece, and grow to nothing that has to be copied.
-        let piece = source.fill_buf().map_err(AgeError::from_read)?.len();
-        let mut text = Vec::with_capacity(piece.min(16 * 1024));
-        let mut start = 0;
-        loop {
-            let room = MAX_HEADER.saturating_add(1).saturating_sub(text.len());
-            let read = source.take(room as u64).read_until(b'\n', &mut text);
-            let read = read.map_err(AgeError::from_read)?;
-            let line = text.get(start..).unwrap_or_default();
-            if start == 0 {
-                check_version(line)?;
-            }
-            if text.len() > MAX_HEADER {
-                return Err(AgeError::Header("it is larger than 2 MiB"));
-            }
-            if read == 0 || !line.ends_with(b"\n") {
-                return Err(AgeError::Header("it ends before its MAC: the file is cut short"));
-            }
-            if start > 0 && line.starts_with(b"---") {
-                break;
-            }
-            start = text.len();
-        }
+        let piece = source.fill_buf().map_err(AgeError::from_read)?;
+        let (mut text, start) = if let Some((start, end)) = in_one_piece(piece) {
+            let text = piece.get(..end).unwrap_or_default().to_vec();
+            source.consume(end);
+            (text, start)
+        } else {
+            read_lines(source)?
+        };
         let mac = parse_mac(text.get(start..).unwrap_or_default())?;
         let body = text.get(VERSION.len().saturating_add(1)..start).unwrap_or_default();
         let stanzas = parse_stanzas(body)?;
@@ -81,16 +66,81 @@ impl Header {
         stanzas: impl IntoIterator<Item = &'s Stanza>,
         file_key: &FileKey,
     ) -> Option<Vec<u8>> {
-        let mut text = format!("{VERSION}\n").into_bytes();
-        for stanza in stanzas {
-            write_stanza(&mut text, stanza);
+        let text = format!("{VERSION}\n").into_bytes();
+        finish(text, stanzas, file_key)
+    }
+
+    /// This header with more stanzas at its end, and none of the type `without`. The others stay as
+    /// they are, byte by byte.
+    pub(crate) fn extend<'s>(
+        &self,
+        without: &str,
+        added: impl IntoIterator<Item = &'s Stanza>,
+        file_key: &FileKey,
+    ) -> Option<Vec<u8>> {
+        let mut text = Vec::with_capacity(self.text.len().saturating_add(512));
+        let mut kept = true;
+        // no line of a body begins as the first of a stanza does
+        for line in self.text.strip_suffix(b"---")?.split_inclusive(|byte| *byte == b'\n') {
+            if let Some(words) = line.strip_prefix(b"-> ") {
+                let tag = words.split(u8::is_ascii_whitespace).next();
+                kept = tag != Some(without.as_bytes());
+            }
+            if kept {
+                text.extend_from_slice(line);
+            }
         }
-        text.extend_from_slice(b"---");
-        let mac = authenticator(file_key, &text)?.finalize().into_bytes();
-        text.push(b' ');
-        text.extend_from_slice(BASE64_STANDARD_NO_PAD.encode(mac).as_bytes());
-        text.push(b'\n');
-        Some(text)
+        finish(text, added, file_key)
+    }
+}
+
+/// The text of a header with its last stanzas and its MAC.
+fn finish<'s>(
+    mut text: Vec<u8>,
+    stanzas: impl IntoIterator<Item = &'s Stanza>,
+    file_key: &FileKey,
+) -> Option<Vec<u8>> {
+    for stanza in stanzas {
+        write_stanza(&mut text, stanza);
+    }
+    text.extend_from_slice(b"---");
+    let mac = authenticator(file_key, &text)?.finalize().into_bytes();
+    text.push(b' ');
+    text.extend_from_slice(BASE64_STANDARD_NO_PAD.encode(mac).as_bytes());
+    text.push(b'\n');
+    Some(text)
+}
+
+/// Where the line of the MAC begins and ends, in a piece that has the whole header, as most do.
+fn in_one_piece(piece: &[u8]) -> Option<(usize, usize)> {
+    piece.strip_prefix(VERSION.as_bytes())?.strip_prefix(b"\n")?;
+    let start = memchr::memmem::find(piece, b"\n---")?.checked_add(1)?;
+    let end = memchr::memchr(b'\n', piece.get(start..)?)?.checked_add(start)?.checked_add(1)?;
+    (end <= MAX_HEADER).then_some((start, end))
+}
+
+/// The text of a header, line by line, and where the line of its MAC begins.
+fn read_lines(source: &mut dyn BufRead) -> Result<(Vec<u8>, usize), AgeError> {
+    let mut text = Vec::new();
+    let mut start = 0;
+    loop {
+        let room = MAX_HEADER.saturating_add(1).saturating_sub(text.len());
+        let read = source.take(room as u64).read_until(b'\n', &mut text);
+        let read = read.map_err(AgeError::from_read)?;
+        let line = text.get(start..).unwrap_or_default();
+        if start == 0 {
+            check_version(line)?;
+        }
+        if text.len() > MAX_HEADER {
+            return Err(AgeError::Header("it is larger than 2 MiB"));
+        }
+        if read == 0 || !line.ends_with(b"\n") {
+            return Err(AgeError::Header("it ends before its MAC: the file is cut short"));
+        }
+        if start > 0 && line.starts_with(b"---") {
+            return Ok((text, start));
+        }
+        start = text.len();
     }
 }
 
@@ -120,7 +170,7 @@ fn parse_mac(line: &[u8]) -> Result<[u8; 32], AgeError> {
 
 fn parse_stanzas(body: &[u8]) -> Result<Vec<Stanza>, AgeError> {
     // Many headers may be kept at once: no room that nobody needs.
-    let arrows = body.windows(4).filter(|bytes| *bytes == b"\n-> ").count();
+    let arrows = memchr::memmem::find_iter(body, b"\n-> ").count();
     let mut stanzas = Vec::with_capacity(arrows.saturating_add(1).min(MAX_STANZAS));
     let mut rest = body;
     while !rest.is_empty() {
@@ -187,6 +237,33 @@ mod tests {
             prop_assert!(header.verify(&key()));
             prop_assert!(!header.verify(&FileKey::new(Box::new([6; 16]))));
             prop_assert_eq!(reader, b"payload\n");
+            // the same in pieces
+            let mut reader = std::io::BufReader::with_capacity(7, source.as_slice());
+            let again = Header::read(&mut reader).unwrap();
+            prop_assert_eq!((again.stanzas, again.mac, again.text), (header.stanzas, header.mac, header.text));
+            let mut rest = Vec::new();
+            reader.read_to_end(&mut rest).unwrap();
+            prop_assert_eq!(rest, b"payload\n");
+        }
+
+        #[test]
+        fn extending_is_printing_what_stays_and_what_is_new(
+            words in prop::collection::vec(("(gone|[!-~]{1,9})", prop::collection::vec(0_u8.., 0..100)), 2..8)
+        ) {
+            let stanza = |(word, body): &(String, Vec<u8>)| {
+                Stanza { tag: word.clone(), args: vec!["gone".to_owned()], body: body.clone() }
+            };
+            let stanzas: Vec<Stanza> =
+                words.iter().filter(|(word, _)| word != "scrypt").map(stanza).collect();
+            prop_assume!(stanzas.len() > 1);
+            let (old, new) = stanzas.split_at(stanzas.len() / 2);
+            let text = Header::print(old, &key()).unwrap();
+            let header = Header::read(&mut text.as_slice()).unwrap();
+            let stay = old.iter().filter(|stanza| stanza.tag != "gone");
+            prop_assert_eq!(
+                header.extend("gone", new, &key()).unwrap(),
+                Header::print(stay.chain(new), &key()).unwrap()
+            );
         }
 
         #[test]

@@ -138,24 +138,28 @@ pub fn seal(
 ) -> Result<(), AgeError> {
     let mut nonce = [0; stream::NONCE];
     key::fill_random(&mut nonce).map_err(AgeError::Read)?;
-    write_file(file_key, stanzas, armored, sink, |mut sink| {
+    let header = Header::print(stanzas, file_key);
+    write_file(header, armored, sink, |mut sink| {
         stream::seal(file_key, &nonce, source, &mut sink).map_err(AgeError::from)
     })
 }
 
-/// Writes a new header over payload bytes that stay as they are. Only for adding readers to a
-/// file whose MAC and payload have been checked under the same file key.
+/// Writes a header with more stanzas, and the payload bytes as they are. A list of readers must be
+/// among those added where there is to be one: the old one goes. Only for a file whose MAC and payload
+/// have been checked under the same file key.
 ///
 /// # Errors
 /// [`AgeError::Read`] and [`AgeError::Write`].
 pub fn rewrap<'s>(
     file_key: &FileKey,
-    stanzas: impl IntoIterator<Item = &'s Stanza>,
+    header: &Header,
+    added: impl IntoIterator<Item = &'s Stanza>,
     armored: bool,
     payload: &mut dyn Read,
     sink: &mut dyn Write,
 ) -> Result<(), AgeError> {
-    write_file(file_key, stanzas, armored, sink, |sink| {
+    let header = header.extend(readers::STANZA, added, file_key);
+    write_file(header, armored, sink, |sink| {
         io::copy(payload, sink).map(drop).map_err(AgeError::Write)
     })
 }
@@ -170,15 +174,13 @@ pub fn new_file_key() -> io::Result<FileKey> {
     Ok(FileKey::new(bytes))
 }
 
-fn write_file<'s>(
-    file_key: &FileKey,
-    stanzas: impl IntoIterator<Item = &'s Stanza>,
+fn write_file(
+    header: Option<Vec<u8>>,
     armored: bool,
     sink: &mut dyn Write,
     payload: impl FnOnce(&mut dyn Write) -> Result<(), AgeError>,
 ) -> Result<(), AgeError> {
-    let header =
-        Header::print(stanzas, file_key).ok_or(AgeError::Header("its MAC cannot be computed"))?;
+    let header = header.ok_or(AgeError::Header("its MAC cannot be computed"))?;
     if armored {
         let mut armor = ArmorWriter::new(sink).map_err(AgeError::Write)?;
         armor.write_all(&header).map_err(AgeError::Write)?;

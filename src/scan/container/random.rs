@@ -1,5 +1,6 @@
 //! Bytes that can be read anywhere: a file, or what was read of a stream.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -28,15 +29,32 @@ pub(crate) trait Random {
 }
 
 /// A file of a known length.
-pub(crate) struct Disk<'a>(pub(crate) &'a File, pub(crate) u64);
+pub(crate) struct Disk<'a> {
+    file: &'a File,
+    length: u64,
+    asked: Cell<bool>,
+}
+
+impl<'a> Disk<'a> {
+    /// Of so many bytes.
+    pub(crate) fn new(file: &'a File, length: u64) -> Self {
+        Self { file, length, asked: Cell::new(false) }
+    }
+
+    /// Whether anything was read.
+    pub(crate) fn was_asked(&self) -> bool {
+        self.asked.get()
+    }
+}
 
 impl Random for Disk<'_> {
     fn fill_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        self.0.read_exact_at(buffer, offset)
+        self.asked.set(true);
+        self.file.read_exact_at(buffer, offset)
     }
 
     fn length(&self) -> u64 {
-        self.1
+        self.length
     }
 }
 

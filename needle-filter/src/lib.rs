@@ -1,0 +1,475 @@
+//! The filter in front of an exact comparison: one look at every so many bytes.
+//!
+//! A pattern of at least L bytes covers L-w+1 neighbouring windows of w bytes, so it is enough to
+//! look at every (L-w+1)th window of the text, if that many windows of each pattern are known. A look
+//! is one bit of a table of pairs that stays in the nearest cache; what passes is listed, without a
+//! branch that could be guessed wrongly, and looked up in tables of whole windows, all of a list
+//! together. What is found there is for the caller to compare byte by byte.
+//!
+//! The tables are made of parts of secrets and are wiped.
+
+mod plan;
+
+use plan::Plan;
+use zeroize::Zeroizing;
+
+/// Bytes of one load; the most that a window has.
+pub const LOAD: usize = 8;
+/// Looks between two checks whether there is text and room for more.
+const BATCH: usize = 8;
+/// Places that are listed before they are looked up.
+const LIST: usize = 1 << 8;
+/// An odd number without pattern (of the golden ratio).
+const MULTIPLIER: u64 = 0x9E37_79B9_7F4A_7C15;
+const SECOND_MULTIPLIER: u64 = 0xD6E8_FEB8_6659_FD93;
+/// Sizes of the table of windows in words of 64 bits, known when the program is built, so that no
+/// index needs to be checked.
+pub(crate) const WORDS: [usize; 7] = [1 << 9, 1 << 12, 1 << 14, 1 << 15, 1 << 16, 1 << 17, 1 << 18];
+/// Words of the table of pairs.
+const PAIRS: usize = 1 << 10;
+/// The strides that there is code for.
+pub(crate) const STRIDES: [usize; 16] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 16, 20, 25];
+/// Bytes that are looked at in one go, so that places fit in 32 bits; the rest is looked at one by one.
+const FARTHEST: usize = 1 << 30;
+
+/// Patterns that are entered together.
+const TOGETHER: usize = 8;
+
+/// A window of one pattern.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// Index of the pattern.
+    pub pattern: u32,
+    /// Where the window is in it.
+    pub at: u32,
+}
+
+/// Patterns that are looked for together.
+pub struct Group {
+    plan: Plan,
+    /// Which bits of a load belong to the window.
+    mask: u64,
+    /// One bit for each pair of bytes that a window begins with.
+    pairs: Zeroizing<Vec<u64>>,
+    /// Two bits of a word for each window.
+    bits: Zeroizing<Vec<u64>>,
+    /// Two others, for what passes by chance.
+    second: Zeroizing<Vec<u64>>,
+    /// For each window a tag that tells it from others, at the place that its hash gives or the
+    /// next free one; 0 is free. Small, so that one look at it is one line of the cache.
+    tags: Zeroizing<Vec<u16>>,
+    /// Which window it is, counted through all patterns.
+    windows: Vec<u32>,
+    /// The first window of each pattern.
+    firsts: Vec<Place>,
+}
+
+/// The groups that find all of `patterns`.
+pub fn groups(patterns: &[&[u8]]) -> Vec<Group> {
+    let mut order: Vec<(u32, &[u8])> = (0..).zip(patterns.iter().copied()).collect();
+    order.sort_unstable_by_key(|(index, bytes)| (bytes.len(), *index));
+    let lengths: Vec<usize> = order.iter().map(|(_, bytes)| bytes.len()).collect();
+    let mut rest = order.as_slice();
+    plan::plans(&lengths)
+        .into_iter()
+        .map(|(plan, count)| {
+            let (chosen, longer) = rest.split_at(count.min(rest.len()));
+            rest = longer;
+            Group::new(plan, chosen)
+        })
+        .collect()
+}
+
+impl Group {
+    fn new(plan: Plan, patterns: &[(u32, &[u8])]) -> Self {
+        let count = patterns.len().saturating_mul(plan.stride);
+        let slots = count.saturating_mul(5).div_ceil(4).max(4).next_power_of_two();
+        let mut group = Self {
+            plan,
+            mask: u64::MAX >> (64_usize.saturating_sub(plan.width.saturating_mul(8))),
+            // a window of one byte is of no pair
+            pairs: Zeroizing::new(vec![if plan.width < 2 { u64::MAX } else { 0 }; PAIRS]),
+            bits: Zeroizing::new(vec![0; plan.words]),
+            second: Zeroizing::new(vec![0; (count / 8).next_power_of_two().max(2)]),
+            tags: Zeroizing::new(vec![0; slots]),
+            windows: vec![0; slots],
+            firsts: Vec::with_capacity(patterns.len()),
+        };
+        for some in patterns.chunks(TOGETHER) {
+            group.enter(some);
+        }
+        group
+    }
+
+    /// Enters the windows of the next patterns.
+    fn enter(&mut self, patterns: &[(u32, &[u8])]) {
+        let (plan, before) = (self.plan, self.firsts.len());
+        let firsts: Vec<_> = patterns.iter().map(|(_, bytes)| plan::rarest(bytes, plan)).collect();
+        let windows = || {
+            patterns.iter().zip(&firsts).flat_map(move |((_, bytes), first)| {
+                let all = *first..first.saturating_add(plan.stride);
+                all.map(|at| Load::of(bytes.get(at..).unwrap_or_default()))
+            })
+        };
+        // the table is far away: all of its places are asked for before the first is needed
+        let near = windows().fold(0, |all, load| {
+            let slot = self.slot(self.key(&load));
+            all ^ self.tags.get(slot).copied().unwrap_or(0)
+        });
+        std::hint::black_box(near);
+        for (number, load) in (before.saturating_mul(plan.stride)..).zip(windows()) {
+            self.add(&load, u32::try_from(number).unwrap_or(u32::MAX));
+        }
+        let first = |(pattern, first): (&(u32, &[u8]), &usize)| Place {
+            pattern: pattern.0,
+            at: u32::try_from(*first).unwrap_or(u32::MAX),
+        };
+        self.firsts.extend(patterns.iter().zip(&firsts).map(first));
+    }
+
+    /// What a window is known by in the table of tags.
+    fn key(&self, load: &Load) -> u64 {
+        load.wide().unwrap_or_else(|| hash(load.bytes & self.mask))
+    }
+
+    fn add(&mut self, load: &Load, window: u32) {
+        let hash = hash(load.bytes & self.mask);
+        let pair = load.bytes & 0xffff;
+        set(&mut self.pairs, pair >> 6, 1 << (pair & 63));
+        let shift = 64_u32.saturating_sub(self.plan.words.trailing_zeros());
+        let (first, other) = two_bits(hash);
+        set(&mut self.bits, hash >> shift, 1 << first | 1 << other);
+        let (word, both) = self.second(hash);
+        set(&mut self.second, word, both);
+        let key = self.key(load);
+        let mut slot = self.slot(key);
+        while self.tags.get(slot).is_some_and(|tag| *tag != 0) {
+            slot = self.after(slot);
+        }
+        if let (Some(tag), Some(old)) = (self.tags.get_mut(slot), self.windows.get_mut(slot)) {
+            *tag = tag_of(key);
+            *old = window;
+        }
+    }
+
+    /// The word of the second table, and its two bits for a window.
+    #[inline]
+    fn second(&self, hash: u64) -> (u64, u64) {
+        let other = (hash ^ (hash >> 29)).wrapping_mul(SECOND_MULTIPLIER);
+        let shift = 64_u32.saturating_sub(self.second.len().trailing_zeros());
+        (other >> shift, 1 << ((other >> 6) & 63) | 1 << ((other >> 12) & 63))
+    }
+
+    /// Where the search for a window begins.
+    fn slot(&self, hash: u64) -> usize {
+        let shift = 64_u32.saturating_sub(self.tags.len().trailing_zeros());
+        usize::try_from(hash >> shift).unwrap_or(0)
+    }
+
+    /// Where it goes on.
+    fn after(&self, slot: usize) -> usize {
+        slot.wrapping_add(1) & self.tags.len().wrapping_sub(1)
+    }
+
+    /// Bytes from look to look.
+    pub fn stride(&self) -> usize {
+        self.plan.stride
+    }
+
+    /// Looks at `text` from `from` on, before `to`. Tells each window that is known, by where it
+    /// is in the text.
+    pub fn look(&self, text: &[u8], from: usize, to: usize, found: &mut dyn FnMut(usize, Place)) {
+        let text = text.get(from..).unwrap_or_default();
+        let to = to.saturating_sub(from);
+        let found = &mut |at: usize, place| found(at.wrapping_add(from), place);
+        let mut at = match self.plan.stride {
+            1 => self.batches::<1>(text, to, found),
+            2 => self.batches::<2>(text, to, found),
+            3 => self.batches::<3>(text, to, found),
+            4 => self.batches::<4>(text, to, found),
+            5 => self.batches::<5>(text, to, found),
+            6 => self.batches::<6>(text, to, found),
+            7 => self.batches::<7>(text, to, found),
+            8 => self.batches::<8>(text, to, found),
+            9 => self.batches::<9>(text, to, found),
+            10 => self.batches::<10>(text, to, found),
+            11 => self.batches::<11>(text, to, found),
+            12 => self.batches::<12>(text, to, found),
+            13 => self.batches::<13>(text, to, found),
+            16 => self.batches::<16>(text, to, found),
+            20 => self.batches::<20>(text, to, found),
+            25 => self.batches::<25>(text, to, found),
+            _ => 0,
+        };
+        while at < to {
+            let rest = text.get(at..).unwrap_or_default();
+            if rest.len() >= self.plan.width && self.may_begin(rest) {
+                self.compare(text, at, found);
+            }
+            at = at.wrapping_add(self.plan.stride);
+        }
+    }
+
+    /// Whether a known window begins with the same pair.
+    fn may_begin(&self, text: &[u8]) -> bool {
+        let pair = text.first_chunk().map(|pair| u16::from_le_bytes(*pair));
+        pair.is_none_or(|pair| {
+            self.pairs.get(usize::from(pair >> 6)).is_some_and(|word| word >> (pair & 63) & 1 == 1)
+        })
+    }
+
+    /// The looks that can be made in whole batches. Gives where it stopped.
+    #[expect(
+        clippy::arithmetic_side_effects,
+        clippy::cast_possible_truncation,
+        clippy::indexing_slicing,
+        reason = "constants, indices of no more bits than a table has, and places that fit, since \
+                  whoever calls looks at some kilobytes at once; checks would cost a third of the \
+                  speed"
+    )]
+    fn batches<const STRIDE: usize>(
+        &self,
+        text: &[u8],
+        to: usize,
+        found: &mut dyn FnMut(usize, Place),
+    ) -> usize {
+        let Ok(pairs) = <&[u64; PAIRS]>::try_from(self.pairs.as_slice()) else { return 0 };
+        let to = to.min(FARTHEST);
+        let mut at = 0;
+        let mut list = [0_u32; LIST];
+        let mut listed = 0;
+        while at + STRIDE * BATCH <= to
+            && let Some(batch) = text.get(at..at + STRIDE * (BATCH - 1) + LOAD)
+        {
+            // each is written, and kept if its pair is known
+            for number in 0..BATCH {
+                let pair = batch.get(number * STRIDE..).and_then(|rest| rest.first_chunk());
+                let pair = pair.map_or(0, |pair| u16::from_le_bytes(*pair));
+                list[listed & (LIST - 1)] = (at + number * STRIDE) as u32;
+                listed += usize::from(pairs[usize::from(pair >> 6)] >> (pair & 63) & 1 == 1);
+            }
+            if listed > LIST - BATCH {
+                self.sift(text, &mut list[..listed], found);
+                listed = 0;
+            }
+            at += STRIDE * BATCH;
+        }
+        self.sift(text, &mut list[..listed], found);
+        at
+    }
+
+    /// Compares those of the places whose windows the table has.
+    fn sift(&self, text: &[u8], places: &mut [u32], found: &mut dyn FnMut(usize, Place)) {
+        let kept = match WORDS.iter().position(|words| *words == self.bits.len()) {
+            Some(0) => self.known::<{ WORDS[0] }>(text, places),
+            Some(1) => self.known::<{ WORDS[1] }>(text, places),
+            Some(2) => self.known::<{ WORDS[2] }>(text, places),
+            Some(3) => self.known::<{ WORDS[3] }>(text, places),
+            Some(4) => self.known::<{ WORDS[4] }>(text, places),
+            Some(5) => self.known::<{ WORDS[5] }>(text, places),
+            Some(6) => self.known::<{ WORDS[6] }>(text, places),
+            _ => places.len(),
+        };
+        for place in places.iter().take(kept) {
+            self.compare(text, usize::try_from(*place).unwrap_or(usize::MAX), found);
+        }
+    }
+
+    /// Moves the places whose windows the table has to the front. Gives how many there are.
+    #[inline(never)]
+    #[expect(
+        clippy::arithmetic_side_effects,
+        clippy::cast_possible_truncation,
+        clippy::indexing_slicing,
+        reason = "indices of no more bits than the table has, and of no more places than there are"
+    )]
+    fn known<const WORDS: usize>(&self, text: &[u8], places: &mut [u32]) -> usize {
+        let Ok(bits) = <&[u64; WORDS]>::try_from(self.bits.as_slice()) else { return 0 };
+        let shift = 64 - WORDS.trailing_zeros();
+        let mut kept = 0;
+        for at in 0..places.len() {
+            let place = places[at];
+            let window = text.get(place as usize..).and_then(|rest| rest.first_chunk());
+            let hash = hash(window.map_or(0, |it| u64::from_le_bytes(*it)) & self.mask);
+            let (first, other) = two_bits(hash);
+            let word = bits[(hash >> shift) as usize];
+            places[kept] = place;
+            // no branch that could be guessed wrongly
+            kept += usize::from(word >> first & (word >> other) & 1 == 1);
+        }
+        kept
+    }
+
+    /// The window that a slot stands for.
+    fn place(&self, slot: usize) -> Option<Place> {
+        let (window, stride) = (*self.windows.get(slot)?, u32::try_from(self.plan.stride).ok()?);
+        let first = self.firsts.get(usize::try_from(window.checked_div(stride)?).ok()?)?;
+        let at = first.at.saturating_add(window.checked_rem(stride)?);
+        Some(Place { pattern: first.pattern, at })
+    }
+
+    /// Tells what the window at `at` is, if it is one.
+    fn compare(&self, text: &[u8], at: usize, found: &mut dyn FnMut(usize, Place)) {
+        let load = Load::of(text.get(at..).unwrap_or_default());
+        let hash = hash(load.bytes & self.mask);
+        let (word, both) = self.second(hash);
+        let word = usize::try_from(word).ok().and_then(|word| self.second.get(word));
+        if word.is_none_or(|word| word & both != both) {
+            return;
+        }
+        for hash in [Some(hash), load.wide()].into_iter().flatten() {
+            let mut slot = self.slot(hash);
+            while let Some(tag) = self.tags.get(slot).filter(|tag| **tag != 0) {
+                if *tag == tag_of(hash)
+                    && let Some(place) = self.place(slot)
+                {
+                    found(at, place);
+                }
+                slot = self.after(slot);
+            }
+        }
+    }
+}
+
+fn set(table: &mut [u64], word: u64, bits: u64) {
+    if let Some(word) = usize::try_from(word).ok().and_then(|word| table.get_mut(word)) {
+        *word |= bits;
+    }
+}
+
+/// The bytes from a window on, of which the window may be fewer.
+struct Load {
+    bytes: u64,
+    /// Whether there were so many.
+    whole: bool,
+}
+
+impl Load {
+    #[inline]
+    fn of(rest: &[u8]) -> Self {
+        let whole = rest.first_chunk().map(|bytes| u64::from_le_bytes(*bytes));
+        Self { bytes: whole.unwrap_or_else(|| load_short(rest)), whole: whole.is_some() }
+    }
+
+    /// The hash of all bytes, which tells more windows apart than their own bytes do: those of
+    /// digits, say, are met everywhere.
+    #[inline]
+    fn wide(&self) -> Option<u64> {
+        self.whole.then(|| hash(!self.bytes))
+    }
+}
+
+/// Up to eight bytes as a number; what is missing is zero.
+fn load_short(bytes: &[u8]) -> u64 {
+    let mut all = [0; LOAD];
+    for (to, from) in all.iter_mut().zip(bytes) {
+        *to = *from;
+    }
+    u64::from_le_bytes(all)
+}
+
+#[inline]
+fn hash(window: u64) -> u64 {
+    window.wrapping_mul(MULTIPLIER)
+}
+
+/// Which bits of a word of the first table stand for a window. The word is told by the highest bits.
+#[inline]
+fn two_bits(hash: u64) -> (u64, u64) {
+    (hash >> 40 & 63, hash >> 34 & 63)
+}
+
+/// Never 0.
+#[expect(clippy::cast_possible_truncation, reason = "the middle of the hash is what is wanted")]
+fn tag_of(hash: u64) -> u16 {
+    (hash >> 20) as u16 | 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What all groups together tell of a text that is looked at in blocks.
+    fn found(groups: &[Group], text: &[u8], block: usize) -> Vec<(usize, u32)> {
+        let mut all = Vec::new();
+        for group in groups {
+            let mut done = 0;
+            while done < text.len() {
+                let end = done.saturating_add(block).min(text.len());
+                let first = done.next_multiple_of(group.stride());
+                group.look(text, first, end, &mut |at, place| {
+                    let start = at.checked_sub(usize::try_from(place.at).unwrap());
+                    all.extend(start.map(|start| (start, place.pattern)));
+                });
+                done = end;
+            }
+        }
+        all
+    }
+
+    /// Bytes without order, of an alphabet of `letters`.
+    fn random(state: &mut u64, length: usize, letters: u64) -> Vec<u8> {
+        let mut next = || {
+            *state ^= *state << 13;
+            *state ^= *state >> 7;
+            *state ^= *state << 17;
+            u8::try_from(state.checked_rem(letters).unwrap()).unwrap()
+        };
+        (0..length).map(|_| next()).collect()
+    }
+
+    #[test]
+    fn a_pattern_of_any_length_is_found_wherever_it_stands() {
+        let mut state = 1;
+        for length in 1..=70 {
+            for letters in [2, 256] {
+                let pattern = random(&mut state, length, letters);
+                let groups = groups(&[&pattern]);
+                for at in 0..80 {
+                    for behind in [0, 1, 9, 200] {
+                        let mut text = random(&mut state, at, 256);
+                        text.extend_from_slice(&pattern);
+                        text.extend(random(&mut state, behind, 256));
+                        let found = found(&groups, &text, 64);
+                        assert!(found.contains(&(at, 0)), "{length} {letters} {at} {behind}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn each_of_very_many_patterns_is_found() {
+        let mut state = 2;
+        for count in [1, 30, 1_000, 40_000] {
+            let patterns: Vec<Vec<u8>> =
+                (0..count).map(|number| random(&mut state, 6 + number % 60, 62)).collect();
+            let slices: Vec<&[u8]> = patterns.iter().map(Vec::as_slice).collect();
+            let groups = groups(&slices);
+            let mut text = random(&mut state, 17, 256);
+            let mut expected = Vec::new();
+            for (number, pattern) in (0..).zip(&patterns) {
+                expected.push((text.len(), number));
+                text.extend_from_slice(pattern);
+            }
+            let found: std::collections::HashSet<_> =
+                found(&groups, &text, 32 << 10).into_iter().collect();
+            assert!(expected.iter().all(|one| found.contains(one)), "{count}");
+        }
+    }
+
+    #[test]
+    fn little_passes_by_chance() {
+        let mut state = 3;
+        let patterns: Vec<Vec<u8>> = (0..20_000).map(|_| random(&mut state, 24, 62)).collect();
+        let slices: Vec<&[u8]> = patterns.iter().map(Vec::as_slice).collect();
+        let text = random(&mut state, 1 << 20, 62);
+        let found = found(&groups(&slices), &text, 32 << 10);
+        assert!(found.len() < 100, "{}", found.len());
+    }
+
+    #[test]
+    fn nothing_is_found_with_no_pattern() {
+        assert!(groups(&[]).is_empty());
+    }
+}
