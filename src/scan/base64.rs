@@ -7,8 +7,13 @@
 
 use std::ops::Range;
 
-use super::escape::Written;
+use base64::Engine;
+use base64::prelude::{
+    BASE64_STANDARD, BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE, BASE64_URL_SAFE_NO_PAD,
+};
 use zeroize::Zeroizing;
+
+use super::escape::Written;
 
 /// Most characters of a piece.
 const PIECE: usize = 24;
@@ -32,17 +37,18 @@ pub(super) struct Piece {
 pub(super) fn pieces(value: &[u8]) -> Vec<(Piece, Written)> {
     let mut all = Vec::new();
     for before in 0..3 {
+        let mut behind = Zeroizing::new(Vec::with_capacity(value.len().saturating_add(before)));
+        behind.resize(before, 0);
+        behind.extend_from_slice(value);
+        let text = whole(&behind, false, false);
         for range in cut(whole_characters(value.len(), before)) {
             let first = u32::try_from(range.start).unwrap_or(u32::MAX);
             let piece = Piece { before: u8::try_from(before).unwrap_or(0), first };
-            let text = |url| -> Written {
-                let bits = range.clone().map(|at| sextet(value, before, at).0);
-                Zeroizing::new(bits.map(|bits| character(bits, url)).collect())
-            };
+            let plain = text.get(range).unwrap_or_default();
+            all.push((piece, Zeroizing::new(plain.to_vec())));
             // both alphabets, where they differ
-            all.push((piece, text(false)));
-            if all.last().is_some_and(|(_, plain)| *plain != text(true)) {
-                all.push((piece, text(true)));
+            if plain.iter().any(|letter| matches!(letter, b'+' | b'/')) {
+                all.push((piece, Zeroizing::new(plain.iter().copied().map(for_urls).collect())));
             }
         }
     }
@@ -51,13 +57,13 @@ pub(super) fn pieces(value: &[u8]) -> Vec<(Piece, Written)> {
 
 /// The whole of `value`, with its padding.
 pub(super) fn whole(value: &[u8], url: bool, pad: bool) -> Written {
-    let characters = value.len().saturating_mul(8).div_ceil(6);
-    let mut text: Vec<u8> = Vec::with_capacity(characters.saturating_add(3));
-    text.extend((0..characters).map(|at| character(sextet(value, 0, at).0, url)));
-    while pad && !text.len().is_multiple_of(4) {
-        text.push(b'=');
-    }
-    Zeroizing::new(text)
+    let engine = match (url, pad) {
+        (false, false) => BASE64_STANDARD_NO_PAD,
+        (false, true) => BASE64_STANDARD,
+        (true, false) => BASE64_URL_SAFE_NO_PAD,
+        (true, true) => BASE64_URL_SAFE,
+    };
+    Zeroizing::new(engine.encode(value).into_bytes())
 }
 
 /// How far from a piece its value may reach, in bytes of text.
@@ -228,25 +234,11 @@ fn sextet(value: &[u8], before: usize, number: usize) -> (u8, u8) {
     (bits, known)
 }
 
-fn character(bits: u8, url: bool) -> u8 {
-    match bits {
-        0..=25 => b'A'.wrapping_add(bits),
-        26..=51 => b'a'.wrapping_add(bits.wrapping_sub(26)),
-        52..=61 => b'0'.wrapping_add(bits.wrapping_sub(52)),
-        62 => {
-            if url {
-                b'-'
-            } else {
-                b'+'
-            }
-        }
-        _ => {
-            if url {
-                b'_'
-            } else {
-                b'/'
-            }
-        }
+fn for_urls(letter: u8) -> u8 {
+    match letter {
+        b'+' => b'-',
+        b'/' => b'_',
+        other => other,
     }
 }
 

@@ -205,7 +205,8 @@ fn by_tags(stanzas: &[Stanza], expected: &[Expected], known: &[Expected]) -> Com
     }
     for (kind, tag) in tags {
         let owner = known.iter().find(|e| e.recipient.ssh_tag() == Some(tag));
-        let left = owner.cloned().map_or(LeftOver::Tag { kind, tag }, LeftOver::Known);
+        let stranger = || LeftOver::Tag { kind: kind.to_owned(), tag };
+        let left = owner.cloned().map_or_else(stranger, LeftOver::Known);
         result.left_over.push(left);
     }
     // Plugins choose their own types, so they are matched with what no other kind explains.
@@ -250,11 +251,13 @@ fn is_ssh(stanza: &Stanza) -> bool {
 }
 
 /// Type and tag of every ssh stanza.
-fn ssh_tags(stanzas: &[Stanza]) -> Vec<(String, [u8; 4])> {
-    let tag = |stanza: &Stanza| {
-        let text = stanza.args.first()?;
-        let bytes = BASE64_STANDARD_NO_PAD.decode(text).ok()?;
-        Some((stanza.tag.clone(), bytes.try_into().ok()?))
-    };
-    stanzas.iter().filter(|s| is_ssh(s)).filter_map(tag).collect()
+fn ssh_tags(stanzas: &[Stanza]) -> Vec<(&str, [u8; 4])> {
+    let mut tags = Vec::with_capacity(stanzas.len());
+    for stanza in stanzas.iter().filter(|stanza| is_ssh(stanza)) {
+        let (text, mut tag) = (stanza.args.first().map_or("", String::as_str), [0; 4]);
+        if BASE64_STANDARD_NO_PAD.decode_slice(text, &mut tag) == Ok(tag.len()) {
+            tags.push((stanza.tag.as_str(), tag));
+        }
+    }
+    tags
 }

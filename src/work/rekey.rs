@@ -404,7 +404,9 @@ fn extend(
     };
     let staged = Staged::after(last, &job.path, Staging::default());
     let mut staged = staged.map_err(Problem::Replace)?;
-    let mut sink = BufWriter::with_capacity(16 * 1024, &mut staged);
+    let room =
+        step.file.whole.as_ref().map_or(16 * 1024, |whole| whole.size().saturating_add(1024));
+    let mut sink = BufWriter::with_capacity(room, &mut staged);
     let added = added.iter().chain(&listed);
     let written = age::rewrap(file_key, header, added, step.file.armored, payload, &mut sink)
         .and_then(|()| sink.flush().map_err(AgeError::Write));

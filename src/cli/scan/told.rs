@@ -115,7 +115,8 @@ impl Told {
         leaks.sort_by(|a, b| order(a).cmp(&order(b)));
         let mut gaps: Vec<_> =
             walked.gaps.into_iter().map(|(path, gap)| (path, gap, Verdict::New)).collect();
-        gaps.sort_by(|a, b| (&a.0, &a.1.chain).cmp(&(&b.0, &b.1.chain)));
+        // by bytes: there may be very many
+        gaps.sort_by(|a, b| (a.0.as_os_str(), &a.1.chain).cmp(&(b.0.as_os_str(), &b.1.chain)));
         Ok(Self {
             leaks,
             gaps,

@@ -56,6 +56,11 @@ impl Header {
         Ok(Self { stanzas, mac, text })
     }
 
+    /// Bytes of its text, without the MAC.
+    pub fn size(&self) -> usize {
+        self.text.len()
+    }
+
     /// Whether this file key made the header.
     pub fn verify(&self, file_key: &FileKey) -> bool {
         authenticator(file_key, &self.text).is_some_and(|m| m.verify_slice(&self.mac).is_ok())

@@ -123,6 +123,11 @@ impl Whole {
     pub fn payload(&self) -> &[u8] {
         &self.payload
     }
+
+    /// How many bytes it has, without armor.
+    pub fn size(&self) -> usize {
+        self.header.size().saturating_add(self.payload.len())
+    }
 }
 
 /// Encrypts `source` under a new file key's stanzas.
