@@ -546,8 +546,7 @@ fn link_temporary(file: &File, folder: &File) -> io::Result<OsString> {
     let path = format!("/proc/self/fd/{}", file.as_raw_fd());
     loop {
         let name = OsString::from(format!("{PREFIX}{}{SUFFIX}", random_name(12)?));
-        // the short way, for root and with Linux 6.10, and the one that everybody may go
-        let linked = rustix::fs::linkat(file, "", folder, &*name, AtFlags::EMPTY_PATH)
+        let linked = folder::link_by_descriptor(file, folder, &name)
             .or_else(|_| rustix::fs::linkat(CWD, &path, folder, &*name, AtFlags::SYMLINK_FOLLOW));
         match linked {
             Ok(()) => return Ok(name),

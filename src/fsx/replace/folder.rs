@@ -1,9 +1,12 @@
 //! The folder of a file that is replaced, opened once for many of its files.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+#[cfg(target_os = "linux")]
+use rustix::fs::AtFlags;
 use rustix::fs::{Access, Mode, OFlags};
 use rustix::io::Errno;
 
@@ -51,6 +54,18 @@ impl OpenFolder {
         debug_assert!(!self.names_later);
         None
     }
+}
+
+/// Gives a file without a name its name: the short way, which root may go, and everybody with Linux 6.10.
+#[cfg(target_os = "linux")]
+pub(super) fn link_by_descriptor(file: &File, folder: &File, name: &OsStr) -> Result<(), Errno> {
+    rustix::fs::linkat(file, "", folder, name, AtFlags::EMPTY_PATH)
+}
+
+/// There is none.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn link_by_descriptor(_file: &File, _folder: &File, _name: &OsStr) -> Result<(), Errno> {
+    Err(Errno::NOTSUP)
 }
 
 /// The folder of the last of many replacements, which most often is that of the next one.
