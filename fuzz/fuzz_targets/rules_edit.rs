@@ -18,7 +18,7 @@ fuzz_target!(|text: &str| {
         let Ok(rules) = native::parse(text, file) else { panic!("what was written is no rules") };
         rules.readers.iter().any(|reader| reader.name == NAME)
     };
-    if let Ok(added) = native_edit::add_reader(text, file, Section::Hosts, NAME, &[KEY]) {
+    if let Ok(added) = native_edit::add_reader(text, file, Section::Hosts, NAME, &[KEY], &[]) {
         assert!(is_in(&added.text));
         if let Ok(removed) = native_edit::remove_reader(&added.text, file, Section::Hosts, NAME) {
             assert!(!is_in(&removed.text));

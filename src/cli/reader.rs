@@ -14,8 +14,7 @@ use super::{Done, Outcome, ui};
 use crate::fsx::{read_limited, sweep};
 use crate::key::{Recipient, RecipientError, list};
 use crate::process::keyscan;
-use crate::rules::native_edit::remove_reader;
-use crate::rules::native_edit::{EditError, Edited, List, Section, add_reader_to};
+use crate::rules::native_edit::{EditError, Edited, List, Section, add_reader, remove_reader};
 use crate::rules::{Reader, ReaderKind, Rules, Source, Wanted, native as native_rules};
 
 /// Add, remove and list hosts
@@ -204,7 +203,7 @@ impl Add {
         };
         let lists: Vec<List<'_>> = self.lists.iter().map(|list| list_of(list)).collect();
         change(context, &file, &self.name, |text| {
-            add_reader_to(text, &file, section, &self.name, &texts, &lists)
+            add_reader(text, &file, section, &self.name, &texts, &lists)
         })?;
         self.then.run(context)
     }

@@ -37,13 +37,6 @@ pub enum EditError {
         /// What was looked for.
         what: String,
     },
-    /// An earlier rule has the path.
-    Claimed {
-        /// The path.
-        path: String,
-        /// The rule.
-        place: Place,
-    },
     /// Lists in which the reader is the only one.
     WouldBeEmpty {
         /// The reader.
@@ -67,9 +60,6 @@ impl EditError {
             Self::WouldBeEmpty { .. } => {
                 Some("give these another reader, or remove them, first".to_owned())
             }
-            Self::Claimed { .. } => {
-                Some("the first match wins: change that rule instead".to_owned())
-            }
             Self::Layout { .. } => Some("make the change by hand; nothing was written".to_owned()),
             Self::NotThere { .. } | Self::AlreadyThere { .. } | Self::NoSuch { .. } => None,
         }
@@ -86,9 +76,6 @@ impl fmt::Display for EditError {
             Self::NotThere { name, place } => write!(f, "`{name}` is not in {place}"),
             Self::AlreadyThere { name, place } => write!(f, "`{name}` is in {place} already"),
             Self::NoSuch { what } => write!(f, "there is no {what}"),
-            Self::Claimed { path, place } => {
-                write!(f, "`{path}` has a rule already at {place}")
-            }
             Self::WouldBeEmpty { name, lists } => {
                 write!(f, "cannot remove `{name}`: it is the only reader in some places")?;
                 lists.iter().try_for_each(|(list, place)| write!(f, "\n  {list}: {place}"))
@@ -108,7 +95,6 @@ impl std::error::Error for EditError {
             | Self::NotThere { .. }
             | Self::AlreadyThere { .. }
             | Self::NoSuch { .. }
-            | Self::Claimed { .. }
             | Self::WouldBeEmpty { .. }
             | Self::Layout { .. } => None,
         }

@@ -1,5 +1,5 @@
-//! Edits of `secretctl.yaml` in place: readers, their memberships and rules come and go, while
-//! comments and layout stay byte for byte elsewhere.
+//! Edits of `secretctl.yaml` in place: readers and their memberships come and go, while comments and
+//! layout stay byte for byte elsewhere.
 //!
 //! Pure: text in, text out. The new text is parsed again and must say exactly what was meant;
 //! otherwise there is an error and no change.
@@ -9,7 +9,7 @@ use std::path::Path;
 
 use crate::place::Place;
 
-use super::build::{Document, Named, Said, Secret, nearest};
+use super::build::{Document, Named, Said, nearest};
 use super::native;
 use super::splice::{self, Splice};
 use super::yaml::{Kind, Node};
@@ -45,27 +45,13 @@ pub struct Edited {
     pub touched: Vec<(String, Option<Place>)>,
 }
 
-/// Declares a user or host with its public keys.
+/// Declares a user or host with its public keys, and adds it to lists; a group that is not there yet is
+/// begun. Only the whole is checked: rules that leave a secret without a reader may be cured by it.
 ///
 /// # Errors
-/// [`EditError`]: the name is taken, a key is unusable, or the text is laid out in a way that
-/// cannot be edited.
+/// [`EditError`]: the name is taken, a key is unusable, there is no such rule, or the text is laid out
+/// in a way that cannot be edited.
 pub fn add_reader(
-    text: &str,
-    file: &Path,
-    section: Section,
-    name: &str,
-    keys: &[&str],
-) -> Result<Edited, EditError> {
-    add_reader_to(text, file, section, name, keys, &[])
-}
-
-/// As [`add_reader`], and as [`add_to_list`] for each list. Only the whole is checked: rules that
-/// leave a secret without a reader may be cured by it.
-///
-/// # Errors
-/// As of these two.
-pub fn add_reader_to(
     text: &str,
     file: &Path,
     section: Section,
@@ -97,7 +83,7 @@ pub fn remove_reader(
         let section = section.name();
         return Err(EditError::NotThere { name: name.to_owned(), place: format!("`{section}`") });
     };
-    edit.take_from_lists(name, None)?;
+    edit.take_from_lists(name)?;
     section.of(&mut edit.meant).retain(|named| named.name.text != name);
     let root = edit.root.as_ref();
     let splices = root.and_then(|root| {
@@ -108,95 +94,6 @@ pub fn remove_reader(
     });
     edit.splice(splices)?;
     edit.touched.insert(0, (format!("`{name}` is gone from `{}`", section.name()), Some(place)));
-    edit.finish()
-}
-
-/// Adds a reader (user, host or group) to a list; a group that is not there yet is begun.
-///
-/// # Errors
-/// [`EditError`]: no such rule, or the reader is in the list already.
-pub fn add_to_list(
-    text: &str,
-    file: &Path,
-    list: List<'_>,
-    reader: &str,
-) -> Result<Edited, EditError> {
-    let mut edit = Edit::begin(text, file)?;
-    edit.join(list, reader)?;
-    edit.finish()
-}
-
-/// Takes a reader out of one list.
-///
-/// # Errors
-/// [`EditError`]: it is not in the list, or it is the only one there.
-pub fn remove_from_list(
-    text: &str,
-    file: &Path,
-    list: List<'_>,
-    reader: &str,
-) -> Result<Edited, EditError> {
-    let mut edit = Edit::begin(text, file)?;
-    let there = list.of(&mut edit.meant).map(|names| names.iter().any(|n| is_name(n, reader)));
-    match there {
-        Some(true) => edit.take_from_lists(reader, Some(list))?,
-        Some(false) => {
-            let place = list.to_string();
-            return Err(EditError::NotThere { name: reader.to_owned(), place });
-        }
-        None => return Err(EditError::NoSuch { what: list.missing() }),
-    }
-    edit.finish()
-}
-
-/// Adds a rule behind all others.
-///
-/// # Errors
-/// [`EditError`]: a rule that stands before it claims the path already, or the path cannot be
-/// one.
-pub fn add_rule(
-    text: &str,
-    file: &Path,
-    path: &str,
-    readers: &[&str],
-) -> Result<Edited, EditError> {
-    let mut edit = Edit::begin(text, file)?;
-    let rules = native::parse(text, file).map_err(EditError::Rules)?;
-    if let Some(rule) = rules.find(&rules.base.join(path)) {
-        return Err(EditError::Claimed { path: path.to_owned(), place: rule.place.clone() });
-    }
-    let mut secret = Secret::at(Place::file(file));
-    path.clone_into(&mut secret.path.text);
-    secret.readers = readers.iter().map(|reader| said(reader, file)).collect();
-    edit.meant.secrets.push(secret);
-
-    let list = splice::brackets(readers.iter().map(|reader| splice::name(reader)));
-    let path_text = splice::name(path);
-    let block = format!("path: {path_text}\n  readers: {list}");
-    let flow = format!("{{path: {path_text}, readers: {list}}}");
-    let text = edit.text.clone();
-    let section = edit.root.as_ref().and_then(|root| root.entry("secrets"));
-    let splices = match section {
-        None if edit.is_flow() => {
-            splice::add_section(&text, edit.root.as_ref(), &format!("secrets: [{flow}]"))
-        }
-        None => {
-            let block = format!("- {block}");
-            let lines = format!("\n  {}", block.replace('\n', "\n  "));
-            splice::add_section(&text, edit.root.as_ref(), &format!("secrets:{lines}"))
-        }
-        Some((key, list)) if list.is_null() => {
-            splice::begin_block(&text, key, list, &format!("- {block}"))
-        }
-        Some((key, list)) => match &list.kind {
-            Kind::List { flow: true, .. } => splice::add_item(&text, key, list, &flow),
-            Kind::List { .. } | Kind::Scalar { .. } | Kind::Map { .. } => {
-                splice::add_item(&text, key, list, &block)
-            }
-        },
-    };
-    edit.splice(splices)?;
-    edit.touched.push((format!("`{path}` now has a rule"), None));
     edit.finish()
 }
 
@@ -244,9 +141,7 @@ impl List<'_> {
             Self::Masters => Some(&mut document.masters),
         }
     }
-}
 
-impl List<'_> {
     fn missing(&self) -> String {
         match self {
             Self::Rule(path) => format!("rule for `{path}`"),
@@ -427,18 +322,15 @@ impl<'a> Edit<'a> {
         self.splice(splices)
     }
 
-    /// Takes a name out of one list, or of all. Several times, since it may stand twice.
-    fn take_from_lists(&mut self, name: &str, only: Option<List<'_>>) -> Result<(), EditError> {
+    /// Takes a name out of all lists. Several times, since it may stand twice.
+    fn take_from_lists(&mut self, name: &str) -> Result<(), EditError> {
         let mut first_round = true;
         loop {
             let mut splices = Vec::new();
             let mut empty = Vec::new();
             let lists = self.root.as_ref().map(lists_of).unwrap_or_default();
             for (list, node) in lists {
-                let wanted = only.is_none_or(|only| only == list);
-                let Some((item, index, others)) = find(node, name).filter(|_| wanted) else {
-                    continue;
-                };
+                let Some((item, index, others)) = find(node, name) else { continue };
                 let place = self.at(item);
                 if others == 0 {
                     empty.push((list.to_string(), place));
@@ -460,15 +352,11 @@ impl<'a> Edit<'a> {
             first_round = false;
         }
         let Document { groups, masters, secrets, .. } = &mut self.meant;
-        if let Some(only) = only {
-            only.of(&mut self.meant).into_iter().for_each(|l| l.retain(|n| !is_name(n, name)));
-        } else {
-            let members = groups.iter_mut().map(|group| &mut group.values);
-            for list in members.chain(secrets.iter_mut().map(|rule| &mut rule.readers)) {
-                list.retain(|n| !is_name(n, name));
-            }
-            masters.retain(|n| !is_name(n, name));
+        let members = groups.iter_mut().map(|group| &mut group.values);
+        for list in members.chain(secrets.iter_mut().map(|rule| &mut rule.readers)) {
+            list.retain(|n| !is_name(n, name));
         }
+        masters.retain(|n| !is_name(n, name));
         Ok(())
     }
 }

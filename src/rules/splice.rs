@@ -72,7 +72,7 @@ pub(super) fn brackets(items: impl Iterator<Item = String>) -> String {
 }
 
 /// The line end that the text uses.
-pub(super) fn line_end(text: &str) -> &'static str {
+fn line_end(text: &str) -> &'static str {
     match text.find('\n') {
         Some(at) if text.get(..at).is_some_and(|line| line.ends_with('\r')) => "\r\n",
         Some(_) | None => "\n",
@@ -118,7 +118,7 @@ pub(super) fn add_entry(text: &str, key: &Node, map: &Node, entry: &str) -> Opti
 }
 
 /// Writes the first line or lines of a block under a key that has no value yet.
-pub(super) fn begin_block(text: &str, key: &Node, null: &Node, lines: &str) -> Option<Vec<Splice>> {
+fn begin_block(text: &str, key: &Node, null: &Node, lines: &str) -> Option<Vec<Splice>> {
     is_indent(text, key)?;
     let colon = colon(text, key)?;
     let mut splices = Vec::new();
