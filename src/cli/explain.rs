@@ -5,7 +5,6 @@ mod sops;
 
 use std::path::Path;
 
-use super::status::hex;
 use super::ui::{shown, shown_place};
 use crate::format::age::AgeError;
 use crate::format::sops::data_key::Locked;
@@ -247,8 +246,8 @@ fn no_match(path: &Path, file: &str, around: &Around<'_>) -> Failure {
 /// Somebody who reads a file although its rule does not name them, as far as its header tells.
 fn other_reader(left: &LeftOver) -> Option<String> {
     let who = match left {
-        LeftOver::Tag { kind, tag } => format!("{kind} key with tag {}", hex(tag)),
-        LeftOver::Fingerprint(print) => format!("key with fingerprint {}", hex(print)),
+        LeftOver::Tag { kind, tag } => format!("{kind} key with tag {}", hex::encode(tag)),
+        LeftOver::Fingerprint(print) => format!("key with fingerprint {}", hex::encode(print)),
         LeftOver::Known(_) | LeftOver::Key(_) | LeftOver::Anonymous { .. } => return None,
     };
     Some(format!("{who}, which its rule does not name"))

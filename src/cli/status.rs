@@ -192,10 +192,12 @@ fn differences(comparison: &Comparison) -> Vec<String> {
 pub(crate) fn left_over_name(left: &LeftOver) -> String {
     match left {
         LeftOver::Known(who) => who.label(),
-        LeftOver::Tag { kind, tag } => format!("{kind} key with tag {}, in no rule", hex(tag)),
+        LeftOver::Tag { kind, tag } => {
+            format!("{kind} key with tag {}, in no rule", hex::encode(tag))
+        }
         LeftOver::Key(_) => format!("{}, in no rule", left_over_key(left)),
         LeftOver::Fingerprint(print) => {
-            format!("a key with fingerprint {}, in no rule", hex(print))
+            format!("a key with fingerprint {}, in no rule", hex::encode(print))
         }
         LeftOver::Anonymous { kind, count } => {
             format!("{count} {kind} more than the rules give")
@@ -306,11 +308,3 @@ fn sops_keys(file: &Inspected) -> Option<impl Iterator<Item = &NamedKey>> {
 
 /// Characters in a line of readers.
 const MOST: usize = 60;
-
-/// As people compare it.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _infallible = write!(text, "{byte:02x}");
-        text
-    })
-}

@@ -5,7 +5,6 @@
 //! Files get owner and permissions before their first byte, whatever the umask is.
 
 use std::ffi::{OsStr, OsString};
-use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Read, Write as _};
 use std::os::fd::OwnedFd;
@@ -289,12 +288,8 @@ pub fn holds(file: &mut File, content: &Plaintext) -> io::Result<bool> {
 /// The name under which what is to be called `name` is made. Always the same, so that the next
 /// run finds what a killed one left.
 pub fn unfinished(name: &OsStr) -> OsString {
-    let mut unfinished = String::from(".secretctl-");
-    for byte in Sha256::digest(name.as_bytes()).iter().take(8) {
-        let _infallible = write!(unfinished, "{byte:02x}");
-    }
-    unfinished.push_str(".new");
-    OsString::from(unfinished)
+    let hash = hex::encode(Sha256::digest(name.as_bytes()));
+    OsString::from(format!(".secretctl-{hash:.16}.new"))
 }
 
 /// Whether these are the attributes of a file.

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
@@ -249,11 +249,8 @@ fn lock_path(root: &Path, folders: &Folders) -> Result<PathBuf, LockError> {
         }
         Ok(()) | Err(_) => own_folder(&folder)?,
     }
-    let mut name = String::new();
-    for byte in Sha256::digest(root.as_os_str().as_encoded_bytes()).iter().take(16) {
-        let _infallible = write!(name, "{byte:02x}");
-    }
-    Ok(folder.join(format!("{name}.lock")))
+    let name = hex::encode(Sha256::digest(root.as_os_str().as_encoded_bytes()));
+    Ok(folder.join(format!("{name:.32}.lock")))
 }
 
 /// The git folder of a work tree: `.git`, or where the file `.git` of a second work tree or a

@@ -41,7 +41,7 @@ impl Slot {
     pub(super) fn new(cache: &Path, kind: &str, rules: &Path) -> Option<Self> {
         let folder = own_folder(cache)?;
         let name = Sha256::digest(rules.as_os_str().as_bytes());
-        let file = folder.join(format!("{kind}-{}.json", hex(&name)));
+        let file = folder.join(format!("{kind}-{}.json", hex::encode(name)));
         Some(Self { folder, file })
     }
 
@@ -139,7 +139,7 @@ impl State {
 
     /// The hash.
     pub(super) fn end(self) -> String {
-        hex(&self.0.finalize())
+        hex::encode(self.0.finalize())
     }
 }
 
@@ -260,13 +260,4 @@ fn files(root: &Path) -> Option<Vec<PathBuf>> {
     }
     files.sort_unstable();
     Some(files)
-}
-
-/// Lower case, without a prefix.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        text.extend(char::from_digit(u32::from(byte >> 4), 16));
-        text.extend(char::from_digit(u32::from(byte & 15), 16));
-        text
-    })
 }

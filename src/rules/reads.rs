@@ -15,8 +15,6 @@ use sha2::{Digest, Sha256};
 
 use crate::fsx::read_limited;
 
-use super::cache::hex;
-
 const CONTENT_LIMIT: usize = 16 << 20;
 const COUNT_LIMIT: usize = 10_000;
 const LINK_LIMIT: usize = 40;
@@ -94,7 +92,7 @@ fn content(path: &Path) -> Option<String> {
     if !fs::metadata(path).ok()?.is_file() {
         return None;
     }
-    Some(hex(&Sha256::digest(read_limited(path, CONTENT_LIMIT).ok()?)))
+    Some(hex::encode(Sha256::digest(read_limited(path, CONTENT_LIMIT).ok()?)))
 }
 
 /// The hash of the names in a folder and their kinds, as `builtins.readDir` calls them.
@@ -109,7 +107,7 @@ fn entries(path: &Path) -> Option<String> {
     }
     found.sort_unstable();
     let parts: Vec<&[u8]> = found.iter().flat_map(|(name, kind)| [name.as_slice(), kind]).collect();
-    Some(hex(&Sha256::digest(parts.join(&b'/'))))
+    Some(hex::encode(Sha256::digest(parts.join(&b'/'))))
 }
 
 fn kind(kind: FileType) -> &'static [u8] {
@@ -216,8 +214,8 @@ mod tests {
         fs::write(at("d/a"), "one").unwrap();
         fs::write(at("b"), "one").unwrap();
         symlink("d", at("link")).unwrap();
-        let one = hex(&Sha256::digest("one"));
-        let listed = hex(&Sha256::digest("a/regular/sub/directory"));
+        let one = hex::encode(Sha256::digest("one"));
+        let listed = hex::encode(Sha256::digest("a/regular/sub/directory"));
         let said = trace(&[
             ("file", &at("link/a"), &one),
             ("folder", &at("d"), &listed),
@@ -262,7 +260,7 @@ mod tests {
         let mode = rustix::fs::Mode::from_raw_mode(0o600);
         let kind = rustix::fs::FileType::Fifo;
         rustix::fs::mknodat(rustix::fs::CWD, at("pipe"), kind, mode, 0).unwrap();
-        let empty = hex(&Sha256::digest(""));
+        let empty = hex::encode(Sha256::digest(""));
         let reads = Reads::of_trace(&trace(&[("file", &at("pipe"), &empty)])).unwrap();
         assert!(!reads.still_hold());
         // A link in a folder that is a link, with `..` in it.

@@ -156,15 +156,6 @@ pub fn mark(parts: &[&[u8]]) -> Mark {
     hash.finalize().into()
 }
 
-/// Hexadecimal digits of bytes.
-pub fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _infallible = write!(text, "{byte:02x}");
-        text
-    })
-}
-
 fn read_key(path: &Path) -> io::Result<[u8; 32]> {
     let mut key = [0; 32];
     let mut file = OpenOptions::new()

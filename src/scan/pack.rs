@@ -118,15 +118,16 @@ impl std::error::Error for PackError {}
 
 impl fmt::Display for PackId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(&hex::encode(self.0))
     }
 }
 
 impl PackId {
     /// As `Display` writes it.
     pub fn parse(text: &str) -> Option<Self> {
-        let bytes = unhex(text)?;
-        Some(Self(*bytes.first_chunk().filter(|_| bytes.len() == 8)?))
+        let mut bytes = [0; 8];
+        hex::decode_to_slice(text, &mut bytes).ok()?;
+        Some(Self(bytes))
     }
 }
 
@@ -149,8 +150,9 @@ impl PackKey {
     pub fn from_text(text: &Plaintext) -> Option<Self> {
         #[expect(clippy::disallowed_methods, reason = "read into a key")]
         let text = std::str::from_utf8(text.expose()).ok()?.trim();
-        let bytes = unhex(text.strip_prefix(KEY_PREFIX)?)?;
-        Some(Self(*bytes.first_chunk().filter(|_| bytes.len() == 32)?))
+        let mut key = Self([0; 32]);
+        hex::decode_to_slice(text.strip_prefix(KEY_PREFIX)?, &mut key.0).ok()?;
+        Some(key)
     }
 
     /// A key for one purpose.
@@ -339,15 +341,4 @@ fn window(value: &[u8]) -> Option<&[u8]> {
 /// The first half of the keyed hash of a window.
 fn fingerprint(key: &[u8; 32], window: &[u8]) -> [u8; 16] {
     *blake3::keyed_hash(key, window).as_bytes().first_chunk().unwrap_or(&[0; 16])
-}
-
-fn unhex(text: &str) -> Option<Zeroizing<Vec<u8>>> {
-    let digits = text.as_bytes();
-    let value = |digit: u8| char::from(digit).to_digit(16).and_then(|it| u8::try_from(it).ok());
-    let mut bytes = Zeroizing::new(Vec::with_capacity(digits.len() / 2));
-    for pair in digits.chunks(2) {
-        let [high, low] = *pair else { return None };
-        bytes.push((value(high)? << 4) | value(low)?);
-    }
-    Some(bytes)
 }

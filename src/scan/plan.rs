@@ -13,7 +13,7 @@ use rayon::prelude::*;
 
 use super::cause::Scope;
 use super::container::aterm;
-use super::memory::{Mark, Marks, hex, mark};
+use super::memory::{Mark, Marks, mark};
 use super::narinfo::NarInfo;
 use super::signature::{Fingerprint, TrustedKey, names_a_key};
 use super::store::{self, Known, Places, References};
@@ -255,7 +255,7 @@ impl Plan {
                 let to: Vec<String> = to.collect();
                 let fingerprint = Fingerprint {
                     path,
-                    hash: &format!("sha256:{}", hex(hash)),
+                    hash: &format!("sha256:{}", hex::encode(hash)),
                     size: registered.size,
                     references: to.iter().map(String::as_str).collect(),
                 };

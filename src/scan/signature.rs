@@ -95,7 +95,7 @@ impl Fingerprint<'_> {
     fn text(&self) -> Option<String> {
         let digits = self.hash.strip_prefix("sha256:")?;
         let hash = match digits.len() {
-            64 => base32(&unhex(digits)?),
+            64 => base32(&hex::decode(digits).ok()?),
             52 => digits.to_owned(),
             _ => return None,
         };
@@ -113,11 +113,6 @@ pub fn names_a_key(signatures: &[String], keys: &[TrustedKey]) -> bool {
     let name = |signature: &String| signature.split_once(':').map(|(name, _)| name.to_owned());
     let names: Vec<String> = signatures.iter().filter_map(name).collect();
     keys.iter().any(|key| names.contains(&key.name))
-}
-
-fn unhex(digits: &str) -> Option<Vec<u8>> {
-    let pair = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
-    digits.as_bytes().chunks(2).map(pair).collect()
 }
 
 /// Nix's Base32: its own alphabet, from the last bits to the first.

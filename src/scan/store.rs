@@ -133,7 +133,7 @@ pub fn known(places: &Places) -> io::Result<Known> {
             let signatures = text(7).unwrap_or_default();
             let registered = Registered {
                 id,
-                hash: text(2).and_then(|hash| unhex(hash.strip_prefix("sha256:")?)),
+                hash: text(2).and_then(sha256_of),
                 size: u64::try_from(size).unwrap_or_default(),
                 deriver: text(4).filter(|deriver| !deriver.is_empty()).map(str::to_owned),
                 signatures: signatures.split_ascii_whitespace().map(str::to_owned).collect(),
@@ -225,16 +225,9 @@ fn stamp(path: &Path) -> io::Result<[Option<(u64, i64, i64)>; 2]> {
     Ok([file, of(&log_of(path))?])
 }
 
-fn unhex(digits: &str) -> Option<[u8; 32]> {
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    let (pairs, rest) = digits.as_bytes().as_chunks::<2>();
+fn sha256_of(hash: &str) -> Option<[u8; 32]> {
     let mut bytes = [0; 32];
-    if pairs.len() != bytes.len() || !rest.is_empty() {
-        return None;
-    }
-    for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
-        *byte = digit(*high)? << 4 | digit(*low)?;
-    }
+    hex::decode_to_slice(hash.strip_prefix("sha256:")?, &mut bytes).ok()?;
     Some(bytes)
 }
 

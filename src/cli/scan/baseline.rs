@@ -11,7 +11,6 @@ use super::super::explain::Failure;
 use super::option_file;
 use super::told::Told;
 use crate::fsx::read_limited;
-use crate::scan::memory::hex;
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -37,7 +36,8 @@ impl Baseline {
         let bytes = read_limited(file, LONGEST).map_err(|error| unusable(&error.to_string()))?;
         let read: File =
             serde_json::from_slice(&bytes).map_err(|error| unusable(&error.to_string()))?;
-        let key = unhex(&read.key).ok_or_else(|| unusable("its key is none"))?;
+        let mut key = [0; 32];
+        hex::decode_to_slice(&read.key, &mut key).map_err(|_| unusable("its key is none"))?;
         if read.version != 1 {
             return Err(unusable("it is of another version"));
         }
@@ -57,24 +57,13 @@ impl Baseline {
 
 /// Writes all findings down.
 pub(super) fn write(file: &Path, told: &Told) -> Result<(), Failure> {
-    let key = hex(&told.key);
+    let key = hex::encode(told.key);
     let mut findings: Vec<String> = told.leaks.iter().map(|leak| leak.id.clone()).collect();
     findings.sort_unstable();
     findings.dedup();
     let text = serde_json::to_string_pretty(&File { version: 1, key, findings });
     let text = text.map_err(|error| Failure::new(error.to_string()))?;
     put(file, None, format!("{text}\n").as_bytes())
-}
-
-fn unhex(text: &str) -> Option<[u8; 32]> {
-    let mut key = [0; 32];
-    if text.len() != 64 {
-        return None;
-    }
-    for (byte, digits) in key.iter_mut().zip(text.as_bytes().chunks(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
-    }
-    Some(key)
 }
 
 const LONGEST: usize = 64 << 20;

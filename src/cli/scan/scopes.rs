@@ -15,7 +15,6 @@ use crate::scan::cause::Scope;
 use crate::scan::dig::{Digger, Shared};
 use crate::scan::finding::Finding;
 use crate::scan::gap::{Gap, Limits, Why};
-use crate::scan::memory::hex;
 use crate::scan::plan::{Filter, Plan, closure, outputs_of};
 use crate::scan::signature::{CACHE_NIXOS_ORG, TrustedKey};
 use crate::scan::store::{self, Places, top};
@@ -88,8 +87,8 @@ impl Sets {
         let keys: Vec<String> = keys.iter().map(TrustedKey::text).collect();
         let verified = Sha256::digest(keys.join("\n"));
         Self {
-            clean: format!("clean-{:.32}", hex(&hash.finalize())),
-            verified: format!("signed-{:.32}", hex(&verified)),
+            clean: format!("clean-{:.32}", hex::encode(hash.finalize())),
+            verified: format!("signed-{:.32}", hex::encode(verified)),
         }
     }
 }

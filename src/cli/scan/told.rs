@@ -18,7 +18,6 @@ use crate::scan::cause::{self, Cause, Scope};
 use crate::scan::finding::{Finding, Inside, Step};
 use crate::scan::gap::Gap;
 use crate::scan::matcher::What;
-use crate::scan::memory::hex;
 use crate::scan::needle::{Needles, NotSearched, Origin};
 use crate::scan::pack::PackId;
 use crate::scan::plan::Plan;
@@ -340,7 +339,7 @@ fn name_of(key: &[u8; 32], parts: &[String]) -> String {
         mac.update(&(part.len() as u64).to_le_bytes());
         mac.update(part.as_bytes());
     }
-    format!("{:.20}", hex(&mac.finalize().into_bytes()))
+    format!("{:.20}", hex::encode(mac.finalize().into_bytes()))
 }
 
 /// A key for the names of one run.

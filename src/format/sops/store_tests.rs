@@ -20,7 +20,7 @@ fn documents_are_read_and_printed_as_sops_does() {
     for fact in FACTS.lines().filter(|line| !line.starts_with("number")) {
         let fields: Vec<&str> = fact.split('\t').collect();
         let store = Store::of_name(fields[0]).unwrap();
-        let text = unhex(fields[1]);
+        let text = hex::decode(fields[1]).unwrap();
         let shown = String::from_utf8_lossy(&text).into_owned();
         let text = Plaintext::new(text);
         count = u32::saturating_add(count, 1);
@@ -37,7 +37,7 @@ fn documents_are_read_and_printed_as_sops_does() {
             number::as_sops(&mut tree, target);
             let printed =
                 to_store(tree, store, target).and_then(|t| target.print(&t, None, &layout));
-            let printed = printed.map(|text| format!("ok{}", hex(text.expose())));
+            let printed = printed.map(|text| format!("ok{}", hex::encode(text.expose())));
             assert_eq!(printed.as_deref().unwrap_or("error"), *expected, "{store}: {shown:?}");
         }
     }
@@ -49,7 +49,7 @@ fn numbers_are_those_of_go() {
     let mut count = 0_u32;
     for fact in FACTS.lines().filter(|line| line.starts_with("number")) {
         let fields: Vec<&str> = fact.split('\t').collect();
-        let text = String::from_utf8(unhex(fields[1])).unwrap();
+        let text = String::from_utf8(hex::decode(fields[1]).unwrap()).unwrap();
         let ours = [number::fixed, number::json, number::yaml, number::text]
             .map(|print| print(&text).map_or("error".to_owned(), |text| utf8(&text)));
         let theirs = if fields[2] == "ok" { &fields[3..] } else { &["error"; 4] };
@@ -429,8 +429,10 @@ fn each_in(node: &mut Node, change: &mut dyn FnMut(&mut Value, &mut Write)) {
 
 fn dump(map: &Map) -> String {
     let item = |item: &MapItem| match item {
-        MapItem::Comment(comment) => format!("#{}", hex(comment.text.expose())),
-        MapItem::Entry(entry) => format!("{}={}", hex(entry.key.as_bytes()), show(&entry.value)),
+        MapItem::Comment(comment) => format!("#{}", hex::encode(comment.text.expose())),
+        MapItem::Entry(entry) => {
+            format!("{}={}", hex::encode(entry.key.as_bytes()), show(&entry.value))
+        }
     };
     format!("{{{}}}", map.items.iter().map(item).collect::<Vec<_>>().join(","))
 }
@@ -447,21 +449,11 @@ fn show(node: &Node) -> String {
             Value::Int(text) => format!("i{}", utf8(text)),
             Value::Float(text) => format!("f{}", utf8(&number::fixed(&utf8(text)).unwrap())),
             Value::Time(text) => format!("t{}", utf8(text)),
-            Value::Str(text) => format!("s{}", hex(text.expose())),
+            Value::Str(text) => format!("s{}", hex::encode(text.expose())),
         },
     }
 }
 
 fn utf8(text: &Plaintext) -> String {
     String::from_utf8_lossy(text.expose()).into_owned()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    let digit = |value: u8| char::from_digit(u32::from(value), 16).unwrap();
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
-}
-
-fn unhex(text: &str) -> Vec<u8> {
-    let digits = text.as_bytes().chunks(2);
-    digits.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
 }

@@ -188,7 +188,7 @@ impl fmt::Display for OpenError {
                  opened",
             ),
             Self::NoKey { wanted, here } => {
-                let wanted: Vec<String> = wanted.iter().copied().map(hex).collect();
+                let wanted: Vec<String> = wanted.iter().map(hex::encode_upper).collect();
                 write!(f, "no identity fits: it is for the PGP key {}", wanted.join(", "))?;
                 if here.is_empty() {
                     return f.write_str(", and there is none here");
@@ -198,10 +198,6 @@ impl fmt::Display for OpenError {
             }
         }
     }
-}
-
-fn hex(id: [u8; 8]) -> String {
-    format!("{:016X}", u64::from_be_bytes(id))
 }
 
 /// Bytes of a message or of what is in it: a data key or a share of one takes 33, wrapped some hundred.

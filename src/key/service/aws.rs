@@ -20,7 +20,7 @@ use super::error::Trouble;
 use super::http::{Answer, Call, Http, Tls};
 use super::said::both;
 use super::surroundings::Surroundings;
-use super::text::{self, Text, body, encoded, hex, parsed, quoted, unwrapped, wrapped_text};
+use super::text::{self, Text, body, encoded, parsed, quoted, unwrapped, wrapped_text};
 use crate::plaintext::Plaintext;
 
 /// AWS in a run: each role and profile is asked for its credentials once.
@@ -187,7 +187,7 @@ fn signed(
     body: Plaintext,
 ) -> Result<Call, Trouble> {
     let digest = Sha256::digest(body.expose());
-    let mut request = http::Request::post(url).header("x-amz-content-sha256", hex(&digest));
+    let mut request = http::Request::post(url).header("x-amz-content-sha256", hex::encode(digest));
     for (name, value) in headers {
         request = request.header(*name, *value);
     }

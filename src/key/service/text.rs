@@ -1,7 +1,6 @@
 //! Base64 and JSON of requests and answers that carry data keys. Nothing here is kept.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
 
 use base64::Engine;
 use base64::engine::GeneralPurpose;
@@ -109,14 +108,6 @@ pub(super) fn escaped(text: &str) -> Zeroizing<String> {
         }
     }
     escaped
-}
-
-/// Bytes as lower-case hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _infallible = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 /// An answer that is JSON of a known form. What it quotes is not told.

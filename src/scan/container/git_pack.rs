@@ -7,7 +7,6 @@ use sha1::{Digest, Sha1};
 use zeroize::Zeroizing;
 
 use super::super::gap::Limit;
-use super::super::memory::hex;
 use super::Trouble;
 use super::random::{From, Random};
 use super::sqlite::Visit;
@@ -88,7 +87,7 @@ impl Object {
 }
 
 fn label(kind: Object, name: &[u8; 20]) -> Vec<u8> {
-    format!("{} {}", kind.word(), hex(name)).into_bytes()
+    format!("{} {}", kind.word(), hex::encode(name)).into_bytes()
 }
 
 #[derive(Debug, Clone, Copy)]

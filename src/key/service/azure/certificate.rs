@@ -17,7 +17,6 @@ use ureq::tls::{PemItem, PrivateKey, parse_pem};
 use crate::key::fill_random;
 use crate::key::service::error::Trouble;
 use crate::key::service::surroundings::Surroundings;
-use crate::key::service::text::hex;
 use crate::plaintext::Plaintext;
 
 /// What a client says of itself to whoever is asked at `audience`, for ten minutes from now.
@@ -53,7 +52,7 @@ pub(super) fn assertion(
         "aud": audience,
         "exp": now.saturating_add(LIFE),
         "iss": client,
-        "jti": hex(&id),
+        "jti": hex::encode(id),
         "nbf": now,
         "sub": client,
     });

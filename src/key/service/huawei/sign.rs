@@ -8,7 +8,6 @@ use sha2::{Digest, Sha256};
 use super::credentials::Credentials;
 use crate::key::service::error::Trouble;
 use crate::key::service::http::{Call, authority_of};
-use crate::key::service::text::hex;
 use crate::plaintext::Plaintext;
 
 /// What is asked, before it is signed.
@@ -60,13 +59,15 @@ fn signed_at(
             canonical.extend(part);
         }
     }
-    let digest = hex(&Sha256::digest(body.as_ref().map(Plaintext::expose).unwrap_or_default()));
+    let digest =
+        hex::encode(Sha256::digest(body.as_ref().map(Plaintext::expose).unwrap_or_default()));
     canonical.extend(format!("\n{names}\n{digest}").as_bytes());
-    let to_sign = format!("SDK-HMAC-SHA256\n{date}\n{}", hex(&Sha256::digest(canonical.expose())));
+    let to_sign =
+        format!("SDK-HMAC-SHA256\n{date}\n{}", hex::encode(Sha256::digest(canonical.expose())));
     let mut mac = Hmac::<Sha256>::new_from_slice(credentials.secret.expose())
         .map_err(|_| Trouble::Credentials("the secret access key is none".to_owned()))?;
     mac.update(to_sign.as_bytes());
-    let signature = hex(&mac.finalize().into_bytes());
+    let signature = hex::encode(mac.finalize().into_bytes());
     let header = format!(
         "SDK-HMAC-SHA256 Access={}, SignedHeaders={names}, Signature={signature}",
         credentials.id
