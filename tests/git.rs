@@ -187,11 +187,13 @@ fn a_merge_that_cannot_decrypt_is_a_conflict() {
 #[test]
 fn the_hook_stops_plaintext_where_a_secret_belongs() {
     let Some(repo) = Repo::new() else { return };
-    repo.0.run(&["git", "install", "--hook"]).done();
+    let run = repo.0.run(&["git", "install", "--hook"]).done();
+    run.says("show and merge secret files in this repository").says("/hooks/pre-commit`");
     let hook = repo.0.path(".git/hooks/pre-commit");
     assert_eq!(fs::metadata(&hook).unwrap().permissions().mode() & 0o777, 0o755);
     let set = identity_of(&hook);
-    repo.0.run(&["git", "install", "--hook"]).done();
+    let run = repo.0.run(&["git", "install", "--hook"]).done();
+    assert!(!run.stderr.contains("wrote"), "{}", run.stderr);
     assert_eq!(identity_of(&hook), set);
 
     fs::write(repo.0.path("secrets/new.age"), "CANARY-hook\n").unwrap();
@@ -233,7 +235,7 @@ fn installing_twice_changes_nothing_and_outside_of_git_nothing_at_all() {
     assert_eq!(read(), before);
     fs::write(&files[0], "*.txt text").unwrap();
     repo.0.run(&["git", "install"]).done().says("--attributes");
-    repo.0.run(&["git", "install", "--attributes"]).done();
+    repo.0.run(&["git", "install", "--attributes"]).done().says("wrote `").says(".gitattributes`");
     let text = fs::read_to_string(&files[0]).unwrap();
     assert_eq!(text, "*.txt text\n*.age -text diff=secretctl merge=secretctl\n");
 

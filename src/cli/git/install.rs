@@ -44,6 +44,8 @@ impl Install {
         for (name, value) in SETTINGS {
             asked(context, &["config", scope, name, value].map(OsStr::new))?;
         }
+        let whose = if self.global { "all repositories of this user" } else { "this repository" };
+        ui::say(&format!("git is set up to show and merge secret files in {whose}"));
         let Some(top) = top else {
             ui::say(&format!("add to the `.gitattributes` of a repository: {}", line("*.age")));
             return Ok(Done::Clean);
@@ -95,7 +97,9 @@ fn append(file: &Path, mut text: String, lines: &[String]) -> Result<(), Failure
         text.push_str(line);
         text.push('\n');
     }
-    write(file, None, text.as_bytes())
+    write(file, None, text.as_bytes())?;
+    ui::say(&format!("wrote `{}`", ui::shown(file)));
+    Ok(())
 }
 
 /// Sets the hook where there is none; one of somebody else stays.
@@ -120,7 +124,9 @@ fn hook(context: &Context) -> Result<(), Failure> {
         staged.put(text.as_bytes())?;
         staged.commit()
     });
-    written.map_err(|error| replace_error(&error))
+    written.map_err(|error| replace_error(&error))?;
+    ui::say(&format!("wrote `{shown}`"));
+    Ok(())
 }
 
 /// What `.git/config` gets. The plaintext that `textconv` prints must not be cached: git would
