@@ -41,9 +41,9 @@ pub(crate) struct Exec {
     /// in what inherits from it
     #[arg(long, conflicts_with = "env")]
     file: bool,
-    /// Give the command the content as a file of the same name in a private folder, which is
-    /// removed when the command ends: for commands that close what they inherit, go by the name, or have
-    /// another process read the file
+    /// Give the command the content as a file with the name of FILE, without `.age`, in a private
+    /// folder in memory. Both are removed when the command ends. For commands that close what they
+    /// inherit, go by the name, or have another process read the file
     #[arg(long, conflicts_with_all = ["env", "file"])]
     private_file: bool,
     /// Give the command nothing else in its environment, not even PATH
