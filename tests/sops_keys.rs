@@ -521,7 +521,7 @@ fn identities_are_where_the_variables_of_sops_say() {
         &*format!("SOPS_AGE_KEY ({short})"),
         "absent (not read: ",
         "SOPS_AGE_KEY_CMD (there is no program `no-such-program`)",
-        "SOPS_AGE_SSH_PRIVATE_KEY_CMD (`sh` gave no identity: not unlocked)",
+        "SOPS_AGE_SSH_PRIVATE_KEY_CMD (`sh` gave nothing: not unlocked)",
     ] {
         assert!(ran.err.contains(said), "{said}: {}", ran.err);
     }

@@ -1,5 +1,5 @@
 //! Identities from a program that the user names in `SOPS_AGE_KEY_CMD` and the like: it prints
-//! them, and may be told for which recipient. No shell.
+//! them, and may be told for which recipient. Credentials of key services from programs of theirs. No shell.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -74,7 +74,7 @@ fn run(
     }
 }
 
-/// Why there are no identities.
+/// Why a program gave nothing.
 #[derive(Debug)]
 pub enum CommandError {
     /// The command line is empty, or a quote in it is not closed.
@@ -113,10 +113,10 @@ impl fmt::Display for CommandError {
             Self::Quotes => f.write_str("it is empty, or has a quote that is not closed"),
             Self::NotFound { program } => write!(f, "there is no program `{}`", program.display()),
             Self::Refused { program, said } if said.is_empty() => {
-                write!(f, "`{}` gave no identity", program.display())
+                write!(f, "`{}` gave nothing", program.display())
             }
             Self::Refused { program, said } => {
-                write!(f, "`{}` gave no identity: {said}", program.display())
+                write!(f, "`{}` gave nothing: {said}", program.display())
             }
             Self::TimedOut { program, after } => {
                 write!(f, "`{}` gave nothing within {} s", program.display(), after.as_secs())
@@ -166,7 +166,7 @@ mod tests {
         assert_eq!(error(" "), "it is empty, or has a quote that is not closed");
         assert_eq!(error("no-such-program x"), "there is no program `no-such-program`");
         let script = "sh -c 'echo canary; echo one >&2; echo not unlocked >&2; exit 1'";
-        assert_eq!(error(script), "`sh` gave no identity: not unlocked");
+        assert_eq!(error(script), "`sh` gave nothing: not unlocked");
         assert!(matches!(run("yes", None), Err(CommandError::Io { .. })));
     }
 }

@@ -391,7 +391,7 @@ fn commands_are_told_the_recipients_until_they_repeat_themselves() {
     let (opened, asked, tried) = run(&format!("{note} echo locked >&2; exit 1"));
     assert!(!opened);
     assert_eq!((asked.len(), tried.len()), (2, 1));
-    assert_eq!(tried[0].what, Err("`sh` gave no identity: locked".to_owned()));
+    assert_eq!(tried[0].what, Err("`sh` gave nothing: locked".to_owned()));
 }
 
 #[test]
