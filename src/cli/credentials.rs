@@ -119,7 +119,7 @@ fn tell(log: &Log, event: &Event) {
             &Failure::new(format!(
                 "an earlier process ended before it had answered {number} who asked: they are refused"
             ))
-            .hint("start the services that failed for it again"),
+            .hint("`systemctl --failed` lists these services; start them again"),
         ),
         Event::NoConnection(error) => {
             log.error(&Failure::new(format!("somebody who asks has to wait: {error}")));
