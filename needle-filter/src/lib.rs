@@ -223,9 +223,8 @@ impl Group {
         clippy::arithmetic_side_effects,
         clippy::cast_possible_truncation,
         clippy::indexing_slicing,
-        reason = "constants, indices of no more bits than a table has, and places that fit, since \
-                  whoever calls looks at some kilobytes at once; checks would cost a third of the \
-                  speed"
+        reason = "constants, indices of no more bits than a table has, and places before \
+                  `FARTHEST`; checks would cost a third of the speed"
     )]
     fn batches<const STRIDE: usize>(
         &self,

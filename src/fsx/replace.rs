@@ -281,8 +281,7 @@ pub fn commit_all(mut staged: Vec<Staged>) -> Result<Vec<PathBuf>, CommitError> 
     let mut failed = None;
     for one in &mut staged {
         if let Err(source) = one.park() {
-            let (path, source) = error(one, source);
-            return Err(CommitError { path, source, done: 0 });
+            return Err(CommitError { path: one.shown.clone(), source, done: 0 });
         }
     }
     let same_folder =

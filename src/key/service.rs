@@ -104,7 +104,7 @@ impl Services {
         let jobs: Vec<_> =
             jobs.iter().map(|(key, secret)| ((*key).clone(), copy(secret))).collect();
         let mut answers = Vec::with_capacity(jobs.len());
-        let idle = none(jobs.len());
+        let idle = none_idle(jobs.len());
         let how = How { single: Run::wrap_one, batch: Run::wrap_batch };
         self.all(jobs, idle, how, &mut |index, answer| {
             answers.push((index, answer));
@@ -146,7 +146,7 @@ impl Services {
             }
             idle
         };
-        let idle = none(questions.len());
+        let idle = none_idle(questions.len());
         for (number, (question, _)) in questions.iter().enumerate() {
             let known = self.0.opened().get(question).map(copy);
             if let Some(secret) = known {
@@ -246,7 +246,7 @@ struct How<What, Done> {
 /// Those to many questions that went out as one.
 type Answers<Done> = Result<Vec<Result<Done, Trouble>>, Trouble>;
 
-fn none(length: usize) -> Vec<AtomicBool> {
+fn none_idle(length: usize) -> Vec<AtomicBool> {
     (0..length).map(|_| AtomicBool::new(false)).collect()
 }
 
