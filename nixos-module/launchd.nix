@@ -8,10 +8,12 @@
   log,
 }:
 let
-  # Lines of `NAME=value`, of which no shell makes anything else.
+  # Lines of `NAME=value`, of which no shell makes anything else. What has no such name is left out, as systemd does: a
+  # shell would repeat all of the line in its complaint, which is for a log that others can read, and end.
   variables = file: ''
     text=$(/bin/cat ${lib.escapeShellArg file})
     for line in $text; do
+      case ''${line%%=*} in [0-9]* | *[!A-Za-z0-9_]*) continue ;; esac
       case $line in [A-Za-z_]*=*) export "$line" ;; esac
     done
   '';

@@ -199,7 +199,7 @@ in
           environment = {
             HOME = lib.mkDefault "/root";
           }
-          // cfg.keyServices.environment;
+          // lib.mapAttrs (_: specifiers) cfg.keyServices.environment;
           serviceConfig =
             state
             // {

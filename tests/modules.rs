@@ -401,7 +401,8 @@ fn secrets_of_key_services_come_with_the_network() {
                   - enc: vault:v1:AA==\n    version: 3.13.3\n";
     let base = "secretctl.package = { type = \"derivation\"; name = \"x\"; outPath = \"/opt/x\"; }; \
                 services.openssh.enable = true;";
-    let on = "secretctl.keyServices.enable = true;";
+    let on = "secretctl.keyServices.enable = true; secretctl.keyServices.environment.HTTPS_PROXY = \
+              \"http://a%40b:3128\";";
     for nix in versions() {
         let file = nix.folder().join("remote.yaml");
         fs::write(&file, remote).unwrap();
@@ -449,6 +450,8 @@ fn secrets_of_key_services_come_with_the_network() {
             }
             assert!(line(unit, "ExecStart=").contains(" activate --network "), "{unit}");
             assert!(unit.contains("RestrictAddressFamilies=AF_INET\n"), "{unit}");
+            // `%` begins a specifier.
+            assert_eq!(unit.contains("HTTPS_PROXY=http://a%%40b:3128"), case == "on", "{unit}");
             assert!(!unit.contains("IPAddressDeny"), "{unit}");
             // Nothing else knows of the network.
             for (name, text) in out["units"].as_object().unwrap() {
@@ -518,8 +521,9 @@ fn variables_for_key_services_are_no_code_on_macs() {
     let nix = versions().pop();
     let Some(nix) = nix else { return };
     let file = nix.folder().join("variables and more");
-    fs::write(&file, "# said\n\nONE=a b*\nTWO='x' $(touch ran)\nno variable\n THREE=3\nLAST=`id`")
-        .unwrap();
+    let lines = "# said\n\nONE=a b*\nexport FOUR=canary\nA-B=canary\n5=canary\nTWO='x' $(touch ran)\nno \
+                 variable\n THREE=3\nLAST=`id`";
+    fs::write(&file, lines).unwrap();
     let module = format!(
         "[ {} {{ secretctl.keyServices.environmentFiles = nixpkgs.lib.mkForce [ \"{}\" ]; }} ]",
         project("nixos-module/tests/hosts/mac.nix"),
@@ -534,19 +538,26 @@ fn variables_for_key_services_are_no_code_on_macs() {
     let script = texts(&launched["ProgramArguments"])[2].replace("/bin/wait4path", "test -n");
     assert!(!script.contains(['&', '<']), "{script}");
     let (script, _) = script.split_once("/opt/secretctl").unwrap();
-    let run = |script: &str| {
-        let mut command = std::process::Command::new("/bin/sh");
-        command.args(["-c", script]).env_clear().current_dir(nix.folder()).output().unwrap()
+    let run = |shell: &[&str], script: &str| {
+        let mut command = std::process::Command::new(shell[0]);
+        command.args(&shell[1..]).args(["-c", script]).env_clear().env("PATH", "/usr/bin:/bin");
+        command.current_dir(nix.folder()).output().ok()
     };
-    let output = run(&format!("{script} /usr/bin/env"));
-    let text = String::from_utf8(output.stdout).unwrap();
-    let mut lines: Vec<&str> = text.lines().filter(|line| !line.starts_with("PWD=")).collect();
-    lines.sort_unstable();
-    assert_eq!(lines, ["LAST=`id`", "ONE=a b*", "TWO='x' $(touch ran)"]);
+    // That of macOS is bash.
+    for shell in [&["/bin/sh"][..], &["bash", "--posix"]] {
+        let Some(output) = run(shell, &format!("{script} /usr/bin/env")) else { continue };
+        let text = String::from_utf8(output.stdout).unwrap();
+        let shells = ["PATH=", "PWD=", "SHLVL=", "_="];
+        let own = |line: &&str| !shells.iter().any(|name| line.starts_with(name));
+        let mut lines: Vec<&str> = text.lines().filter(own).collect();
+        lines.sort_unstable();
+        assert_eq!(lines, ["LAST=`id`", "ONE=a b*", "TWO='x' $(touch ran)"]);
+        assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+    }
     assert!(!nix.folder().join("ran").exists());
     // Without the file nobody is asked.
     fs::remove_file(file).unwrap();
-    let output = run(&format!("{script} /usr/bin/env"));
+    let output = run(&["/bin/sh"], &format!("{script} /usr/bin/env")).unwrap();
     assert!(!output.status.success() && output.stdout.is_empty());
 }
 
