@@ -18,7 +18,7 @@ mod text;
 mod vault;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
@@ -47,9 +47,9 @@ struct Run {
     /// What services unwrapped already, by all that is said of the key and by the ciphertext: with
     /// another encryption context or another role, the same ciphertext is another question.
     opened: Mutex<HashMap<Question, Plaintext>>,
-    /// Milliseconds that went into questions without a good answer: a file can name any number of
-    /// hosts that are silent, and is not to take as many times as long as one.
-    lost: AtomicU64,
+    /// Milliseconds that went into questions without a good answer, by service: a file can name any
+    /// number of hosts that are silent, and is not to take as many times as long as one.
+    lost: Mutex<BTreeMap<WrappingKind, u64>>,
 }
 
 /// What a service made of a data key or a share of one.
@@ -273,7 +273,7 @@ impl<What, Done> Work<What, Done> {
         let fail = |trouble: Trouble| -> Vec<_> {
             jobs.iter().map(|_| Err(ServiceError { kind, trouble: trouble.clone() })).collect()
         };
-        if let Some(slow) = self.run.is_lost() {
+        if let Some(slow) = self.run.is_lost(kind) {
             return places.iter().copied().zip(fail(slow)).collect();
         }
         let begin = Instant::now();
@@ -292,7 +292,9 @@ impl<What, Done> Work<What, Done> {
             }
         };
         if done.iter().all(Result::is_err) {
-            self.run.lost.fetch_add(milliseconds(begin.elapsed()), Ordering::Relaxed);
+            let mut lost = self.run.lost.lock().unwrap_or_else(PoisonError::into_inner);
+            let lost = lost.entry(kind).or_default();
+            *lost = lost.saturating_add(milliseconds(begin.elapsed()));
         }
         places.into_iter().zip(done).collect()
     }
@@ -303,11 +305,12 @@ impl Run {
         self.opened.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether so much time was lost already that nobody is asked any more, and why.
-    fn is_lost(&self) -> Option<Trouble> {
+    /// Whether so much time was lost on a service already that it is not asked any more, and why.
+    fn is_lost(&self, kind: WrappingKind) -> Option<Trouble> {
         let patience = self.around.get()?.patience();
         let most = milliseconds(patience.saturating_mul(LOST));
-        (self.lost.load(Ordering::Relaxed) >= most).then_some(Trouble::Slow(patience))
+        let lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
+        lost.get(&kind).is_some_and(|lost| *lost >= most).then_some(Trouble::Slow(patience))
     }
 
     fn wrap_batch(

@@ -85,3 +85,36 @@ proptest! {
         check(status, &noise);
     }
 }
+
+/// However long the others take.
+#[test]
+fn a_service_that_is_silent_spoils_no_other() {
+    let look = || Surroundings {
+        variables: [("SECRETCTL_KEY_SERVICES_TIMEOUT".to_owned(), "1".to_owned())].into(),
+        ..Surroundings::default()
+    };
+    let single = |run: &Run, key: &WrappingKey, (): &()| {
+        let kind = key.kind();
+        let patience = run.around(kind)?.patience();
+        if kind == WrappingKind::HcKms {
+            std::thread::sleep(patience);
+            return Err(ServiceError { kind, trouble: Trouble::Slow(patience) });
+        }
+        std::thread::sleep(patience / 10);
+        Ok(())
+    };
+    let batch = |_: &Run, _: &vault::Key<'_>, _: &[&()], _: &Surroundings| Ok(Vec::new());
+    let silent = (0..40).map(|_| (WrappingKey::HcKms(String::new()), ()));
+    let good = (0..120).map(|_| (WrappingKey::GcpKms(String::new()), ()));
+    let jobs: Vec<_> = silent.chain(good).collect();
+    let idle = none(jobs.len());
+    let mut opened = 0;
+    let begin = Instant::now();
+    Services::new(look).all(jobs, idle, How { single, batch }, &mut |_, answer| {
+        opened += usize::from(answer.is_ok());
+        Vec::new()
+    });
+    assert_eq!(opened, 120);
+    // Those that are silent are asked a few at a time, and not all.
+    assert!(begin.elapsed() < Duration::from_secs(4), "{:?}", begin.elapsed());
+}
