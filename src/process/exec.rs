@@ -55,6 +55,8 @@ impl ExecRequest<'_> {
         };
         let mut child = self.spawn(command).map_err(|source| self.not_started(source))?;
         relay.begin(&child);
+        // A key service that nobody waits for any more may still start a program that has credentials.
+        self.files.iter().try_for_each(SecretFile::take_back).map_err(ExecError::Files)?;
         let status = child.wait().map_err(ExecError::Lost)?;
         drop(held);
         let code = status.code().or(status.signal().map(|signal| signal.saturating_add(128)));

@@ -66,6 +66,14 @@ impl MemoryFile {
     pub(super) fn hand_on(&self) -> io::Result<()> {
         Ok(rustix::io::fcntl_setfd(&self.0, FdFlags::empty())?)
     }
+
+    /// Has it closed again in what is started from now on.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub(super) fn take_back(&self) -> io::Result<()> {
+        Ok(rustix::io::fcntl_setfd(&self.0, FdFlags::CLOEXEC)?)
+    }
 }
 
 /// The same with a number that scripts do not use for their own redirections, where the limit allows.
@@ -110,5 +118,7 @@ mod tests {
         assert_eq!(read(), b"");
         file.hand_on().unwrap();
         assert_eq!(read(), b"text");
+        file.take_back().unwrap();
+        assert_eq!(read(), b"");
     }
 }

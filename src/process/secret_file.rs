@@ -111,6 +111,17 @@ impl SecretFile {
             Form::Folder { .. } => Ok(()),
         }
     }
+
+    /// Leaves it to nothing more that is started.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub(super) fn take_back(&self) -> io::Result<()> {
+        match &self.0 {
+            Form::Memory(file) => file.take_back(),
+            Form::Folder { .. } => Ok(()),
+        }
+    }
 }
 
 /// The process that tidies up after ours.
