@@ -100,13 +100,14 @@ fn it_ends_of_itself_when_nobody_asks() {
 
 #[test]
 fn it_ends_when_it_is_told_to() {
-    let place = Place::new(EMPTY);
-    let mut child = place.start(PASSED, "--idle 1000");
-    // It answers, so it is ready to be stopped.
-    assert!(is_refused(place.ask("app.service/db")));
-    let id = rustix::process::Pid::from_child(&child);
-    kill_process(id, Signal::TERM).unwrap();
-    assert!(child.wait().unwrap().success());
+    for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
+        let place = Place::new(EMPTY);
+        let mut child = place.start(PASSED, "--idle 1000");
+        // It answers, so it is ready to be stopped.
+        assert!(is_refused(place.ask("app.service/db")));
+        kill_process(rustix::process::Pid::from_child(&child), signal).unwrap();
+        assert!(child.wait().unwrap().success(), "{signal:?}");
+    }
 }
 
 #[test]

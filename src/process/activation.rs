@@ -15,7 +15,7 @@ use rustix::net::{
     AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix,
     SocketType, sendmsg_addr,
 };
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 /// What this process was started with.
 #[derive(Debug)]
@@ -83,13 +83,14 @@ impl Keeper {
     }
 }
 
-/// Something that can be read once the process is told to stop, and does not end of itself then.
+/// Something that can be read once the process is told to stop, and does not end of itself then: by
+/// whatever systemd takes for a good end, after which it keeps nothing.
 ///
 /// # Errors
 /// What the system says.
 pub fn told_to_stop() -> io::Result<UnixStream> {
     let (told, teller) = UnixStream::pair()?;
-    for signal in [SIGTERM, SIGINT] {
+    for signal in [SIGTERM, SIGINT, SIGHUP] {
         signal_hook::low_level::pipe::register(signal, teller.try_clone()?)?;
     }
     Ok(told)
