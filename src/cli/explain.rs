@@ -160,7 +160,8 @@ pub(crate) fn problem(problem: &Problem, path: &Path, around: &Around<'_>) -> Fa
         }
         Problem::Replace(error) => replace_error(error),
         Problem::HalfDone { done, error } => {
-            Failure::new(format!("`{file}` was not written, after {done} others were"))
+            let headline = format!("`{file}` could not be put in place for good");
+            Failure::new(format!("{headline}; other files that are: {done}"))
                 .detail(error.to_string())
                 .hint("every file is whole, old or new; run the same command again to finish")
         }

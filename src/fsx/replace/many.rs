@@ -49,7 +49,10 @@ pub fn commit_all(mut staged: Vec<Staged>) -> Result<Vec<PathBuf>, CommitError> 
     let done: Vec<PathBuf> = done.collect();
     match failed {
         None => Ok(done),
-        Some((path, source)) => Err(CommitError { path, source, done: done.len() }),
+        Some((path, source)) => {
+            let done = done.iter().filter(|one| **one != path).count();
+            Err(CommitError { path, source, done })
+        }
     }
 }
 
