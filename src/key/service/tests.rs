@@ -107,7 +107,7 @@ fn a_service_that_is_silent_spoils_no_other() {
     let silent = (0..40).map(|_| (WrappingKey::HcKms(String::new()), ()));
     let good = (0..120).map(|_| (WrappingKey::GcpKms(String::new()), ()));
     let jobs: Vec<_> = silent.chain(good).collect();
-    let idle = none(jobs.len());
+    let idle = none_idle(jobs.len());
     let mut opened = 0;
     let begin = Instant::now();
     Services::new(look).all(jobs, idle, How { single, batch }, &mut |_, answer| {
