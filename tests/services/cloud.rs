@@ -16,10 +16,11 @@ use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 use crate::server::{Answering, Asked, Reply, Server, replying, serve};
 
 /// Hosts that a test may pass for.
-const HOSTS: [&str; 14] = [
+const HOSTS: [&str; 15] = [
     "kms.eu-central-1.amazonaws.com",
     "sts.eu-central-1.amazonaws.com",
     "portal.sso.eu-central-1.amazonaws.com",
+    "oidc.eu-central-1.amazonaws.com",
     "oauth2.googleapis.com",
     "cloudkms.googleapis.com",
     "iamcredentials.googleapis.com",

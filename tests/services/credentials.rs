@@ -188,6 +188,18 @@ pub fn aws(asked: &Asked) -> Reply {
                 refused("UnauthorizedException")
             }
         }
+        "oidc.eu-central-1.amazonaws.com" => {
+            let wanted = json!({"clientId": "client-1", "clientSecret": "canary-of-the-client", "refreshToken": "canary-to-refresh", "grantType": "refresh_token"});
+            let is_it = asked.way == "/token" && asked.json() == wanted;
+            if is_it && asked.header("authorization").is_empty() {
+                Reply::json(
+                    200,
+                    &json!({"accessToken": "canary-token-of-sso", "expiresIn": 28800, "refreshToken": "canary-to-refresh-again", "tokenType": "Bearer"}),
+                )
+            } else {
+                Reply::json(400, &json!({"error": "invalid_grant", "error_description": form}))
+            }
+        }
         other => panic!("{other}"),
     }
 }
@@ -254,7 +266,7 @@ impl Home {
     }
 
     /// A program in a folder of its own, which is the value of `PATH`.
-    fn program(&self, folder: &str, name: &str, script: &str) -> String {
+    pub fn program(&self, folder: &str, name: &str, script: &str) -> String {
         let path = self.write(&format!("{folder}/{name}"), &format!("#!/bin/sh\n{script}\n"));
         fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
         format!("{}:/usr/bin:/bin", self.bench.home(folder).display())
@@ -340,6 +352,56 @@ fn aws_roles_sessions_and_programs() {
     );
     let said = home.refused(&[("AWS_PROFILE", "program")], &["canary"]);
     assert!(said.contains("another version than 1"), "{said}");
+}
+
+#[test]
+fn a_session_of_sso_that_has_run_out_is_renewed() {
+    let first = [("AWS_ACCESS_KEY_ID", FIRST.0), ("AWS_SECRET_ACCESS_KEY", FIRST.1)];
+    let Some(mut home) = Home::new(aws, &first, &["--kms", KEY]) else { return };
+    let role = "sso_account_id = 123456789012\nsso_role_name = Opener";
+    let sso = "sso_start_url = https://start.example/\nsso_region = eu-central-1";
+    let text = format!(
+        "[profile old]\n{sso}\n{role}\n\n[profile new]\nsso_session = ours\n{role}\n\n[sso-session ours]\n{sso}\n"
+    );
+    home.write(".aws/config", &text);
+    let cached = |home: &Home, name: &str, refresh: &str| {
+        let file = format!(".aws/sso/cache/{}.json", hex(&sha1::Sha1::digest(name.as_bytes())));
+        let text = json!({"region": "eu-central-1", "accessToken": "canary-that-ran-out", "expiresAt": "2020-01-01T00:00:00Z", "clientId": "client-1", "clientSecret": "canary-of-the-client", "refreshToken": refresh});
+        let path = home.write(&file, &text.to_string());
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        path
+    };
+    let read = |path: &str| serde_json::from_slice::<Value>(&fs::read(path).unwrap()).unwrap();
+    let new = [("AWS_PROFILE", "new")];
+    let path = cached(&home, "ours", "canary-to-refresh");
+    // The real sops goes on with what ours leaves.
+    assert_eq!(hosts(&home.opens(&new)), ["oidc", "portal", "kms"]);
+    let ours = read(&path);
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(fs::read_dir(home.bench.home(".aws/sso/cache")).unwrap().count(), 1);
+    // And the other way round.
+    cached(&home, "ours", "canary-to-refresh");
+    home.with(&new, |home| {
+        assert_eq!(home.bench.theirs(&["decrypt", "a.yaml"]).ok().out, TEXT);
+        assert_eq!(hosts(&home.cloud.asked()), ["oidc", "portal", "kms"]);
+    });
+    assert_eq!(hosts(&home.opens(&new)), ["portal", "kms"]);
+    let without_time = |mut one: Value| {
+        assert!(one["expiresAt"].as_str().unwrap() > "2026");
+        one["expiresAt"] = Value::Null;
+        one
+    };
+    assert_eq!(without_time(ours), without_time(read(&path)));
+    // Who may not renew it is told so, and the cache stays.
+    cached(&home, "ours", "canary-of-nobody");
+    let before = read(&path);
+    let said = home.refused(&new, &["canary"]);
+    assert!(said.contains("(HTTP 400) invalid_grant: run `aws sso login --profile new`"), "{said}");
+    assert_eq!(read(&path), before);
+    // Without a session of its own, a profile has nothing that is renewed.
+    cached(&home, "https://start.example/", "canary-to-refresh");
+    home.refused(&[("AWS_PROFILE", "old")], &["canary"]);
+    assert!(home.cloud.asked().is_empty());
 }
 
 #[test]

@@ -4,6 +4,7 @@
 
 mod credentials;
 mod profile;
+mod sso;
 mod sts;
 
 use std::collections::{BTreeMap, HashMap};

@@ -12,7 +12,7 @@ use reqsign_aws_v4::{
 use serde::Deserialize;
 
 use super::profile::{Profile, named};
-use super::{Found, named_endpoint, sts};
+use super::{Found, named_endpoint, sso, sts};
 use crate::key::service::borrowed::Borrowed;
 use crate::key::service::error::Trouble;
 use crate::key::service::http::Http;
@@ -157,6 +157,11 @@ impl Search<'_> {
         let end = if region.starts_with("cn-") { ".cn" } else { "" };
         let usual = format!("https://portal.sso.{region}.amazonaws.com{end}");
         let endpoint = named_endpoint(self.around, profile, "sso").unwrap_or(&usual);
+        if let Some(session) = session {
+            let usual = format!("https://oidc.{region}.amazonaws.com{end}");
+            let endpoint = named_endpoint(self.around, profile, "sso_oidc").unwrap_or(&usual);
+            sso::renew(self.around, self.http, session, endpoint, name)?;
+        }
         let provider = SSOCredentialProvider::new()
             .with_account_id(get("sso_account_id")?)
             .with_role_name(get("sso_role_name")?)
