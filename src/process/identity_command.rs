@@ -40,13 +40,15 @@ pub fn identity_command(
 }
 
 /// Runs a program that gives credentials for a key service, with the whole environment but for
-/// `SOPS_AGE_KEY`, and gives what it prints, at most 1 MiB and within `patience`.
+/// `SOPS_AGE_KEY` and with the variables of `told`, and gives what it prints, at most 1 MiB and
+/// within `patience`.
 ///
 /// # Errors
 /// [`CommandError`].
 pub fn credential_command(
     program: &str,
     args: &[&str],
+    told: &[(&str, &str)],
     path: &OsStr,
     patience: Duration,
 ) -> Result<Plaintext, CommandError> {
@@ -54,7 +56,7 @@ pub fn credential_command(
     let file = locate(OsStr::new(program), path)
         .ok_or_else(|| CommandError::NotFound { program: name() })?;
     let mut command = command(&file);
-    command.args(args).env_remove(KEYS);
+    command.args(args).envs(told.iter().copied()).env_remove(KEYS);
     run(command, program, 1 << 20, patience)
 }
 

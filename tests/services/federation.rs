@@ -1,6 +1,7 @@
 //! Google, for who has an account elsewhere (workload identity federation, as in the runners of GitHub)
 //! and for who acts as an account of a service.
 
+use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -133,4 +134,80 @@ fn accounts_of_elsewhere_and_acting_as_another_one() {
     let named = home.write("acting.json", &acting.to_string());
     let asked = home.opens(&[("GOOGLE_APPLICATION_CREDENTIALS", &named)]);
     assert_eq!(hosts(&asked), ["oauth2", "iamcredentials", "cloudkms"]);
+}
+
+const MAY: &str = "GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES";
+
+#[test]
+fn programs_print_the_token_of_an_account_elsewhere() {
+    let key = RsaPrivateKey::new(&mut rsa::rand_core::OsRng, 2048).unwrap();
+    let answer = google(key.to_public_key());
+    let both = move |asked: &Asked| elsewhere(asked).unwrap_or_else(|| answer(asked));
+    let token = [("GOOGLE_OAUTH_ACCESS_TOKEN", GOOGLE)];
+    let Some(mut home) = Home::new(both, &token, &["--gcp-kms", GOOGLE_KEY]) else { return };
+    home.bench.set("SOPS_GCP_KMS_CLIENT_TYPE", "rest");
+    let (ran, printed) = (home.bench.home("ran"), home.bench.home("printed"));
+    let told = "$GOOGLE_EXTERNAL_ACCOUNT_TOKEN_TYPE $GOOGLE_EXTERNAL_ACCOUNT_AUDIENCE $GOOGLE_EXTERNAL_ACCOUNT_INTERACTIVE $GOOGLE_EXTERNAL_ACCOUNT_IMPERSONATED_EMAIL $GOOGLE_EXTERNAL_ACCOUNT_OUTPUT_FILE";
+    home.program(
+        "bin",
+        "token",
+        &format!("echo \"$# $1 {told}\" >> '{}'; cat '{}'", ran.display(), printed.display()),
+    );
+    let program = home.bench.home("bin/token").display().to_string();
+    let account = |output: Option<&str>, acts_as: bool| {
+        let command = format!("{program} ;'x");
+        account(
+            &json!({"executable": {"command": command, "timeout_millis": 5000, "output_file": output}}),
+            acts_as,
+        )
+    };
+    let jwt = "urn:ietf:params:oauth:token-type:jwt";
+    let good = json!({
+        "version": 1, "success": true, "token_type": jwt, "id_token": SUBJECT,
+        "expiration_time": 4_102_444_800_u64,
+    });
+    home.write("printed", &good.to_string());
+    // Nothing runs where nobody says that it may.
+    for may in ["", "0", "true"] {
+        let said =
+            home.refused(&[("GOOGLE_CREDENTIALS", &account(None, false)), (MAY, may)], &["canary"]);
+        assert!(said.contains("set GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES=1"), "{said}");
+    }
+    assert!(!ran.exists());
+    for acts_as in [false, true] {
+        let asked = home.opens(&[("GOOGLE_CREDENTIALS", &account(None, acts_as)), (MAY, "1")]);
+        let expected: &[&str] =
+            if acts_as { &["sts", "iamcredentials", "cloudkms"] } else { &["sts", "cloudkms"] };
+        assert_eq!(hosts(&asked), expected);
+        // The real sops tells it the same.
+        let told = fs::read_to_string(&ran).unwrap();
+        let email = if acts_as { "opener@p-1.iam.gserviceaccount.com" } else { "" };
+        let line = format!("1 ;'x {jwt} {AUDIENCE} 0 {email} \n");
+        assert_eq!(told, line.repeat(2));
+        fs::remove_file(&ran).unwrap();
+    }
+    // What it left in a file serves as long as it lasts.
+    let output = home.write("output", &good.to_string());
+    home.opens(&[("GOOGLE_CREDENTIALS", &account(Some(&output), false))]);
+    assert!(!ran.exists());
+    let mut old = good.clone();
+    old["expiration_time"] = 1.into();
+    fs::write(&output, old.to_string()).unwrap();
+    home.opens(&[("GOOGLE_CREDENTIALS", &account(Some(&output), false)), (MAY, "1")]);
+    assert!(fs::read_to_string(&ran).unwrap().ends_with(&format!(" {output}\n")));
+    // What is no token is told.
+    let failed = json!({"version": 1, "success": false, "code": "401", "message": "log in first"});
+    let mut another = good.clone();
+    another["version"] = 2.into();
+    for (text, words) in [
+        (failed.to_string(), "says why not: 401: log in first"),
+        (old.to_string(), "gives a token that has run out"),
+        (another.to_string(), "gives no token in an answer of version 1"),
+        ("canary".to_owned(), "gives no token in an answer of version 1"),
+    ] {
+        home.write("printed", &text);
+        let said =
+            home.refused(&[("GOOGLE_CREDENTIALS", &account(None, false)), (MAY, "1")], &["canary"]);
+        assert!(said.contains(words), "{said}");
+    }
 }

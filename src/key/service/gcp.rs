@@ -3,6 +3,8 @@
 //! `GOOGLE_OAUTH_ACCESS_TOKEN`; application default credentials) and in its variables for other
 //! endpoints. `SOPS_GCP_KMS_CLIENT_TYPE` has no meaning here: REST is all there is.
 
+mod program;
+
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -163,8 +165,11 @@ fn endpoint(around: &Surroundings) -> Result<String, Trouble> {
 fn credential(around: &Surroundings, borrowed: &Borrowed) -> Result<Credential, Trouble> {
     let none = || Trouble::Credentials("neither variables nor this machine have any".to_owned());
     let in_json = |json: String| {
-        let given = StaticCredentialProvider::new(complete(json)).with_scope(SCOPE);
-        borrowed.find(&given)?.ok_or_else(none)
+        let found = match program::exchange(around, &json)? {
+            Some(exchange) => borrowed.find(&exchange),
+            None => borrowed.find(&StaticCredentialProvider::new(complete(json)).with_scope(SCOPE)),
+        };
+        found?.ok_or_else(none)
     };
     if let Some(given) = around.variable("GOOGLE_CREDENTIALS") {
         return in_json(if given.trim_start().starts_with('{') {

@@ -197,7 +197,7 @@ impl Search<'_> {
     /// What a program prints; none where it is not there or not logged in.
     fn of_program(&self, program: &str, arguments: &[&str]) -> Result<Option<Plaintext>, Trouble> {
         let patience = self.around.patience();
-        match credential_command(program, arguments, &self.around.path, patience) {
+        match credential_command(program, arguments, &[], &self.around.path, patience) {
             Ok(printed) => Ok(token_in(&printed).ok()),
             Err(error @ CommandError::TimedOut { .. }) => {
                 Err(Trouble::Credentials(error.to_string()))
