@@ -12,7 +12,7 @@ use super::context::{Context, WriterOption};
 use super::explain::{Around, Failure, problem};
 use super::kinds::DocumentType;
 use super::{Done, Outcome, ui};
-use crate::format::age::AgeError;
+use crate::format::age::{AgeError, armor};
 use crate::fsx::replace::Staging;
 use crate::fsx::{Staged, read_limited};
 use crate::key::{Recipient, list};
@@ -345,8 +345,8 @@ fn source(file: Option<&Path>, allow_empty: bool) -> Result<Box<dyn Read>, Probl
 
 /// Whether a content begins as age files do.
 pub(crate) fn begins_as_age(begin: &[u8]) -> bool {
-    let marks = [&b"age-encryption.org/"[..], b"-----BEGIN AGE ENCRYPTED FILE-----"];
-    marks.iter().any(|mark| begin.starts_with(mark))
+    let marks = ["age-encryption.org/", armor::BEGIN];
+    marks.iter().any(|mark| begin.starts_with(mark.as_bytes()))
 }
 
 /// Whether a file is an age file or a sops file.
