@@ -252,19 +252,20 @@ impl RuleSet {
     }
 
     fn files(&self, plain_too: bool) -> io::Result<Vec<PathBuf>> {
-        let mut files = BTreeSet::new();
+        let mut files = Vec::new();
         let mut has_patterns = false;
         let looks = Looks::new();
         for rules in &self.sources {
             for rule in &rules.rules {
                 match &rule.pattern {
                     Pattern::File(path) => {
-                        files.insert(rules.base.join(path));
+                        files.push(rules.base.join(path));
                     }
                     Pattern::Glob(_) | Pattern::Regex(_) | Pattern::Every => has_patterns = true,
                 }
             }
         }
+        let in_order = files.is_empty();
         if has_patterns {
             self.walk(&mut |file| {
                 let names = |(rules, rule): (&Rules, &Rule)| {
@@ -274,11 +275,15 @@ impl RuleSet {
                 let is_rules = file.file_name().is_some_and(|name| name == sops_yaml::FILE_NAME);
                 let is_named = !is_rules && self.claims(&file).any(names);
                 if is_named || (self.claims(&file).next().is_some() && looks.like_sops(&file)) {
-                    files.insert(file);
+                    files.push(file);
                 }
             })?;
         }
-        Ok(files.into_iter().collect())
+        if !in_order {
+            files.sort();
+            files.dedup();
+        }
+        Ok(files)
     }
 
     /// Files below the roots that look like secrets (by name or content) and have no rule:
@@ -287,14 +292,14 @@ impl RuleSet {
     /// # Errors
     /// A folder that cannot be read.
     pub fn unclaimed(&self) -> io::Result<Vec<PathBuf>> {
-        let mut files = BTreeSet::new();
+        let mut files = Vec::new();
         let looks = Looks::new();
         self.walk(&mut |file| {
             if self.claims(&file).next().is_none() && looks.like_secret(&file) {
-                files.insert(file);
+                files.push(file);
             }
         })?;
-        Ok(files.into_iter().collect())
+        Ok(files)
     }
 
     fn add(&mut self, file: &Path, request: &Request<'_>) -> Result<(), RulesError> {
@@ -351,26 +356,37 @@ impl RuleSet {
         Ok(())
     }
 
-    /// Visits every regular file (and link to one) below the roots but the rules files.
+    /// Visits every regular file (and link to one) below the roots but the rules files, in the order
+    /// of their paths.
     fn walk(&self, visit: &mut dyn FnMut(PathBuf)) -> io::Result<()> {
-        let mut folders: Vec<PathBuf> = self.roots().into_iter().map(Path::to_owned).collect();
-        while let Some(folder) = folders.pop() {
+        let roots = self.roots().into_iter().rev();
+        let mut waiting: Vec<(PathBuf, bool)> = roots.map(|root| (root.to_owned(), true)).collect();
+        while let Some((path, is_folder)) = waiting.pop() {
+            if !is_folder {
+                visit(path);
+                continue;
+            }
             let named = |source: io::Error| {
-                io::Error::new(source.kind(), format!("{}: {source}", folder.display()))
+                io::Error::new(source.kind(), format!("{}: {source}", path.display()))
             };
-            for entry in fs::read_dir(&folder).map_err(named)? {
+            let mut entries = Vec::new();
+            for entry in fs::read_dir(&path).map_err(named)? {
                 let entry = entry.map_err(named)?;
                 let kind = entry.file_type().map_err(named)?;
-                let path = entry.path();
-                if kind.is_dir() {
-                    if entry.file_name() != ".git" {
-                        folders.push(path);
-                    }
-                } else if (kind.is_file() || (kind.is_symlink() && path.is_file()))
-                    && !self.sources.iter().any(|rules| rules.file == path)
-                    && !is_temporary(&entry.file_name())
-                {
-                    visit(path);
+                entries.push((entry.file_name(), kind));
+            }
+            entries.sort_unstable_by(|a, b| b.0.cmp(&a.0));
+            for (name, kind) in entries {
+                let inner = path.join(&name);
+                let wanted = if kind.is_dir() {
+                    name != ".git"
+                } else {
+                    (kind.is_file() || (kind.is_symlink() && inner.is_file()))
+                        && !self.sources.iter().any(|rules| rules.file == inner)
+                        && !is_temporary(&name)
+                };
+                if wanted {
+                    waiting.push((inner, kind.is_dir()));
                 }
             }
         }

@@ -24,6 +24,7 @@ mod splice;
 mod yaml;
 
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
@@ -186,14 +187,15 @@ impl Rules {
 
     /// The first rule that matches a file, given by its absolute path.
     pub fn find(&self, file: &Path) -> Option<&Rule> {
-        let file = clean(file);
-        let relative = file.strip_prefix(&self.base).ok();
+        let cleaned = (!is_clean(file)).then(|| clean(file));
+        let file = cleaned.as_deref().unwrap_or(file);
+        let relative = below(file, &self.base);
         let exact = relative.and_then(|path| self.exact.get(path));
-        let exact = exact.or_else(|| self.exact.get(&file)).copied();
+        let exact = exact.or_else(|| self.exact.get(file)).copied();
         let matches = |index: &usize| match self.rules.get(*index).map(|rule| &rule.pattern) {
             Some(Pattern::Glob(glob)) => relative.is_some_and(|path| glob.is_match(path)),
             Some(Pattern::Regex(regex)) => {
-                regex.is_match(relative.unwrap_or(&file).as_os_str().as_bytes())
+                regex.is_match(relative.unwrap_or(file).as_os_str().as_bytes())
             }
             Some(Pattern::Every) => true,
             Some(Pattern::File(_)) | None => false,
@@ -208,6 +210,24 @@ impl Rules {
     /// The readers of a rule.
     pub fn readers_of<'a>(&'a self, rule: &'a Rule) -> impl Iterator<Item = &'a Reader> {
         rule.readers.iter().filter_map(|index| self.readers.get(*index))
+    }
+}
+
+/// Whether an absolute path is as [`clean`] would have it, as nearly all are that are looked for.
+fn is_clean(path: &Path) -> bool {
+    let path = path.as_os_str().as_bytes();
+    let follows = |next: &[u8]| matches!(next, [] | [b'/' | b'.', ..]);
+    let mut slashes = memchr::memchr_iter(b'/', path);
+    path.first() == Some(&b'/')
+        && !slashes.any(|at| follows(path.get(at.saturating_add(1)..).unwrap_or_default()))
+}
+
+/// The rest of a clean path below a folder.
+fn below<'a>(path: &'a Path, folder: &Path) -> Option<&'a Path> {
+    let bytes = path.as_os_str().as_bytes().strip_prefix(folder.as_os_str().as_bytes());
+    match bytes.and_then(|rest| rest.strip_prefix(b"/")) {
+        Some(rest) => Some(Path::new(OsStr::from_bytes(rest))),
+        None => path.strip_prefix(folder).ok(),
     }
 }
 
@@ -230,4 +250,22 @@ pub(crate) fn clean(path: &Path) -> PathBuf {
         }
     }
     cleaned
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn short_ways_lead_to_the_same(path in "/?[/.a]{0,8}", folder in "/[/.a]{0,4}") {
+            let (path, folder) = (Path::new(&path), Path::new(&folder));
+            if is_clean(path) {
+                let cleaned = clean(path);
+                prop_assert_eq!(cleaned.as_os_str(), path.as_os_str());
+                prop_assert_eq!(below(path, folder), path.strip_prefix(folder).ok());
+            }
+        }
+    }
 }
