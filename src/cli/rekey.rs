@@ -73,16 +73,20 @@ impl Rekey {
         };
         let Selection { jobs, known, .. } = selection?;
         let steps = rekey::plan(inspect_all(jobs, &known), self.force);
-        if !looks_only {
-            rekey::sweep_folders(&steps);
-        }
-        let obstacles = rekey::obstacles(&steps);
+        let look_around = || {
+            if !looks_only {
+                rekey::sweep_folders(&steps);
+            }
+            rekey::obstacles(&steps)
+        };
+        let plan = || plan_lines(&steps, &context.here, looks_only);
+        let (obstacles, plan) = rayon::join(look_around, plan);
         if !obstacles.is_empty() {
             let around = Around::default();
             return Err(obstacles.iter().map(|error| file_error(error, &around)).collect());
         }
-        if !self.json {
-            show_plan(&steps, &context.here, looks_only);
+        if !self.json && !plan.is_empty() {
+            ui::say(&plan.join("\n"));
         }
         let stale = steps.iter().any(|step| step.action != Action::Keep);
         let mut written = Vec::new();
@@ -146,7 +150,7 @@ fn nothing_changed(failed: usize, todo: usize, errors: &[FileError], done: &str)
     Failure::new(format!("{failed} of {todo} files cannot be {done}, so none was changed"))
 }
 
-fn show_plan(steps: &[Step], here: &Path, looks_only: bool) {
+fn plan_lines(steps: &[Step], here: &Path, looks_only: bool) -> Vec<String> {
     let mut kept = 0_usize;
     let mut lines = Vec::new();
     for step in steps {
@@ -169,9 +173,7 @@ fn show_plan(steps: &[Step], here: &Path, looks_only: bool) {
         let verb = if kept == 1 { "file has" } else { "files have" };
         lines.push(format!("{kept} {verb} the right readers"));
     }
-    if !lines.is_empty() {
-        ui::say(&lines.join("\n"));
-    }
+    lines
 }
 
 fn changes(comparison: &Comparison) -> String {

@@ -13,6 +13,8 @@ use crate::rules::{Source, clean};
 pub struct Links {
     folders: HashMap<PathBuf, Option<PathBuf>>,
     roots: HashMap<PathBuf, Vec<PathBuf>>,
+    /// The folder of the last file that is no link and lies inside, and the folder of its rules.
+    inside: Option<(PathBuf, PathBuf, Source)>,
 }
 
 /// Where a file is that is about to be written, if its name is in a repository, or without one in the
@@ -35,10 +37,21 @@ impl Links {
     /// The file itself, where it is outside of the repository in which its name or its rule is.
     /// Nobody may have us seal a file of another repository for the readers of this one.
     pub fn lead_out(&mut self, job: &Job, link: bool) -> Option<PathBuf> {
+        // As is its neighbour, so is it.
+        let beside = |(folder, base, source): &(PathBuf, PathBuf, Source)| {
+            job.path.parent() == Some(folder) && job.base == *base && job.source == *source
+        };
+        if !link && self.inside.as_ref().is_some_and(beside) {
+            return None;
+        }
         let real = self.real(&job.path, link)?;
         // These name single files, with `..` or absolute; the others are about what is below them.
         let by_name = matches!(job.source, Source::Agenix | Source::Flake);
-        self.outside(&job.path, real, Some(&job.base), by_name)
+        let outside = self.outside(&job.path, real, Some(&job.base), by_name);
+        if let (false, None, Some(folder)) = (link, &outside, job.path.parent()) {
+            self.inside = Some((folder.to_owned(), job.base.clone(), job.source));
+        }
+        outside
     }
 
     /// `real`, where one of the repositories that `named` is in does not hold it. All of them have to:
