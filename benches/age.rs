@@ -15,6 +15,7 @@ use divan::counter::{BytesCount, ItemsCount};
 use secretctl::format::age::{self, Encrypted};
 use secretctl::key::Recipient;
 use secretctl::key::identity::{self, Entry, Identity, Outcome};
+use secretctl::key::stanza::{StanzaRef, Stanzas};
 use secretctl::plaintext::Plaintext;
 use ssh_key::private::{Ed25519Keypair, KeypairData};
 use ssh_key::{LineEnding, PrivateKey};
@@ -63,8 +64,9 @@ fn wrap_ssh_ed25519_age_crate(bencher: Bencher<'_, '_>) {
 #[divan::bench]
 fn unwrap_ssh_ed25519(bencher: Bencher<'_, '_>) {
     let (_, identity) = pair(0);
-    let stanza = stanzas(1).remove(0);
-    bencher.bench(|| matches!(identity.unwrap(black_box(&stanza)), Outcome::Opened(_)));
+    let stanzas = Stanzas::from_iter(&stanzas(1));
+    let stanza = stanzas.iter().next().unwrap();
+    bencher.bench(|| matches!(identity.unwrap(black_box(stanza)), Outcome::Opened(_)));
 }
 
 /// Reading a header and looking for our stanza, which is the last.
@@ -75,7 +77,7 @@ fn header_with_stanzas(bencher: Bencher<'_, '_>, count: u16) {
     let (_, identity) = pair(count - 1);
     bencher.counter(ItemsCount::new(count)).bench(|| {
         let header = Encrypted::read(black_box(file.as_slice())).unwrap().header;
-        let opened = |stanza: &Stanza| matches!(identity.unwrap(stanza), Outcome::Opened(_));
+        let opened = |stanza: StanzaRef<'_>| matches!(identity.unwrap(stanza), Outcome::Opened(_));
         assert!(header.stanzas.iter().any(opened));
     });
 }

@@ -5,7 +5,6 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use age_core::format::Stanza;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD_NO_PAD;
 
@@ -20,6 +19,7 @@ use crate::format::sops::metadata::{Metadata, WrappedKey};
 use crate::format::sops::store::{Step, Store};
 use crate::key::Recipient;
 use crate::key::ssh::{age_recipient, pgp_fingerprint};
+use crate::key::stanza::{StanzaRef, Stanzas};
 use crate::key::wrapping::WrappingKind;
 
 /// What was found.
@@ -210,15 +210,16 @@ impl Host {
     }
 
     /// From the header: SSH keys by their tags, others by the list of readers, where there is one.
-    fn reads_age(&self, stanzas: &[Stanza]) -> Reads {
+    fn reads_age(&self, stanzas: &Stanzas) -> Reads {
         if self.keys.is_empty() {
             return Reads::Unsure;
         }
         let tags: Vec<String> =
             self.keys.iter().filter_map(Recipient::ssh_tag).map(encoded).collect();
-        let tagged = |stanza: &Stanza| {
-            stanza.tag.starts_with("ssh-")
-                && stanza.args.first().is_some_and(|tag| tags.contains(tag))
+        let tagged = |stanza: StanzaRef<'_>| {
+            let mut args = stanza.args();
+            stanza.tag().starts_with("ssh-")
+                && args.next().is_some_and(|tag| tags.iter().any(|own| own == tag))
         };
         if stanzas.iter().any(tagged) {
             return Reads::Yes;
@@ -227,10 +228,10 @@ impl Host {
             let ours = self.keys.iter().any(|key| list.contains(&key.fingerprint()));
             return if ours { Reads::Yes } else { Reads::No };
         }
-        let ssh = |stanza: &&Stanza| stanza.tag.starts_with("ssh-") || stanza.tag == "scrypt";
-        let mut carriers = stanzas.iter().filter(|stanza| listed::carries_key(stanza));
+        let ssh = |tag: &str| tag.starts_with("ssh-") || tag == "scrypt";
+        let mut carriers = stanzas.iter().filter(|stanza| listed::carries_key(*stanza));
         // Whose the others are, only their keys tell.
-        if carriers.any(|stanza| !ssh(&stanza)) { Reads::Unsure } else { Reads::No }
+        if carriers.any(|stanza| !ssh(stanza.tag())) { Reads::Unsure } else { Reads::No }
     }
 
     /// From the metadata, which name every key.

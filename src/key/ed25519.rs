@@ -23,6 +23,7 @@ use sha2::{Digest, Sha256, Sha512};
 use zeroize::{Zeroize, Zeroizing};
 
 use super::identity::Outcome;
+use super::stanza::StanzaRef;
 
 /// The type word.
 pub(crate) const STANZA: &str = "ssh-ed25519";
@@ -88,6 +89,13 @@ impl Ed25519Recipient {
         })
     }
 
+    /// Says how often it is about to be used.
+    pub(crate) fn expect(&self, uses: u32) {
+        if uses > 2 * MANY {
+            self.wrapped.fetch_max(MANY, Ordering::Relaxed);
+        }
+    }
+
     /// A clamped scalar times the tweaked point.
     fn multiply(&self, scalar: &[u8; 32]) -> MontgomeryPoint {
         let agreement = self.agreement();
@@ -148,22 +156,26 @@ impl Ed25519Identity {
 
     /// Tries a stanza. Its tag has 4 bytes and can be forged, so one that does not open is
     /// somebody else's.
-    pub(crate) fn unwrap(&self, stanza: &Stanza) -> Outcome {
-        let [tag, share] = stanza.args.as_slice() else { return Outcome::Other };
+    pub(crate) fn unwrap(&self, stanza: StanzaRef<'_>) -> Outcome {
+        let mut args = stanza.args();
+        let (Some(tag), Some(share), None) = (args.next(), args.next(), args.next()) else {
+            return Outcome::Other;
+        };
         let mut found = [0; 4];
         let ours = BASE64_STANDARD_NO_PAD.decode_slice(tag, &mut found) == Ok(4);
-        if stanza.tag != STANZA || !ours || found != self.public.tag {
+        if stanza.tag() != STANZA || !ours || found != self.public.tag {
             return Outcome::Other;
         }
         let share = BASE64_STANDARD_NO_PAD.decode(share).ok().and_then(|s| s.try_into().ok());
         let Some(share) = share.map(MontgomeryPoint) else { return Outcome::Broken };
-        if stanza.body.len() != FILE_KEY_BYTES.saturating_add(16) {
+        let body = stanza.body();
+        if body.len() != FILE_KEY_BYTES.saturating_add(16) {
             return Outcome::Broken;
         }
         let mut shared = self.multiply(&share);
         let key = self.public.key(&share, &shared);
         shared.zeroize();
-        let Ok(mut opened) = aead_decrypt(&key, FILE_KEY_BYTES, &stanza.body) else {
+        let Ok(mut opened) = aead_decrypt(&key, FILE_KEY_BYTES, &body) else {
             return Outcome::Other;
         };
         FileKey::try_init_with_mut(|file_key| {
@@ -220,6 +232,7 @@ fn times_eight(number: &[u8; 32]) -> [u8; 32] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::key::stanza::Stanzas;
     use age::{Identity as _, Recipient as _};
     use ssh_key::LineEnding;
     use ssh_key::private::{Ed25519Keypair, KeypairData};
@@ -246,7 +259,7 @@ mod tests {
             let (theirs, _) = their_recipient.wrap_file_key(&file_key).unwrap();
             let public = Ed25519Recipient::from_blob(&blob).unwrap();
             let identity = Ed25519Identity::new(&seed, public.into()).unwrap();
-            for stanza in [&ours, &theirs[0]] {
+            for stanza in Stanzas::from_iter([&ours, &theirs[0]]).iter() {
                 let Outcome::Opened(opened) = identity.unwrap(stanza) else { panic!("{round}") };
                 assert_eq!(opened.expose_secret(), &[round; 16]);
             }
@@ -323,6 +336,7 @@ mod tests {
         let public = Ed25519Recipient::from_blob(&blob).unwrap();
         let identity = Ed25519Identity::new(&[1; 32], public.into()).unwrap();
         forged.args[0] = BASE64_STANDARD_NO_PAD.encode(identity.public.tag);
-        assert!(matches!(identity.unwrap(&forged), Outcome::Other));
+        let forged = Stanzas::from_iter([&forged]);
+        assert!(matches!(identity.unwrap(forged.iter().next().unwrap()), Outcome::Other));
     }
 }

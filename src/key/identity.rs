@@ -12,6 +12,7 @@ use super::hybrid::{self, HybridIdentity};
 use super::pgp::secret::{self, Exported, SecretKey};
 use super::recipient::is_plugin_name;
 use super::ssh::{self, Locked, LockedSsh, SshIdentity};
+use super::stanza::StanzaRef;
 use super::{Recipient, RecipientError, bech32};
 use crate::plaintext::Plaintext;
 
@@ -69,12 +70,12 @@ pub enum LockedFile {
 
 impl Identity {
     /// Tries one stanza.
-    pub fn unwrap(&self, stanza: &Stanza) -> Outcome {
+    pub fn unwrap(&self, stanza: StanzaRef<'_>) -> Outcome {
         match self {
-            Self::X25519(key) => outcome(age::Identity::unwrap_stanza(key.as_ref(), stanza)),
+            Self::X25519(key) => unwrap_x25519(key, stanza),
             Self::Ssh(key) => key.unwrap(stanza),
-            Self::Hybrid(_) if stanza.tag != hybrid::STANZA => Outcome::Other,
-            Self::Hybrid(key) => match key.unwrap(stanza) {
+            Self::Hybrid(_) if stanza.tag() != hybrid::STANZA => Outcome::Other,
+            Self::Hybrid(key) => match key.unwrap(&stanza.to_stanza()) {
                 Ok(Some(file_key)) => Outcome::Opened(file_key),
                 Ok(None) => Outcome::Other,
                 Err(hybrid::MalformedStanza) => Outcome::Broken,
@@ -148,6 +149,15 @@ impl LockedSsh {
     #[expect(clippy::disallowed_methods, reason = "a passphrase is handed to the decryption")]
     pub fn open(&self, passphrase: &Plaintext) -> Result<SshIdentity, IdentityError> {
         self.unlock(passphrase.expose())
+    }
+}
+
+/// Tries an X25519 identity.
+pub(crate) fn unwrap_x25519(key: &age::x25519::Identity, stanza: StanzaRef<'_>) -> Outcome {
+    if stanza.tag() == "X25519" {
+        outcome(age::Identity::unwrap_stanza(key, &stanza.to_stanza()))
+    } else {
+        Outcome::Other
     }
 }
 

@@ -10,7 +10,7 @@ mod source;
 
 use std::collections::BTreeSet;
 
-use age_core::format::{FileKey, Stanza};
+use age_core::format::FileKey;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD_NO_PAD;
 use rayon::prelude::*;
@@ -20,6 +20,7 @@ use super::pgp::secret::SecretKey;
 use super::plugin::{PluginFileError, Plugins};
 use super::recipient::Recipient;
 use super::ssh::LockedSsh;
+use super::stanza::{StanzaRef, Stanzas};
 use crate::plaintext::Plaintext;
 use source::Commands;
 pub use source::Source;
@@ -29,7 +30,7 @@ pub struct Sealed<'a> {
     /// For prompts.
     pub name: &'a str,
     /// All stanzas of its header.
-    pub stanzas: &'a [Stanza],
+    pub stanzas: &'a Stanzas,
 }
 
 /// Why no file key was found.
@@ -248,15 +249,17 @@ impl<'a> Keyring<'a> {
     /// Files that were encrypted with a passphrase have that one stanza alone.
     fn try_passphrases(&mut self, files: &[Sealed<'_>], answers: &mut [Answer]) {
         for (file, answer) in files.iter().zip(answers) {
-            let [stanza] = file.stanzas else { continue };
-            if stanza.tag != "scrypt" {
+            let mut stanzas = file.stanzas.iter();
+            let (Some(stanza), None) = (stanzas.next(), stanzas.next()) else { continue };
+            if stanza.tag() != "scrypt" {
                 continue;
             }
+            let stanza = stanza.to_stanza();
             let prompt = format!("Passphrase for {}", file.name);
             let mut broken = None;
             let opened =
                 self.unlock(&prompt, |passphrase| {
-                    match identity::unwrap_with_passphrase(stanza, passphrase) {
+                    match identity::unwrap_with_passphrase(&stanza, passphrase) {
                         Outcome::Opened(key) => Ok(Some(key)),
                         Outcome::Other => Err(IdentityError::WrongPassphrase),
                         Outcome::Broken => {
@@ -287,7 +290,7 @@ impl<'a> Keyring<'a> {
             let tag = key.recipient.ssh_tag();
             let wanted = pending(files, answers).any(|file| {
                 file.stanzas.iter().any(|stanza| {
-                    if by_tag { has_tag(stanza, tag) } else { stanza.tag == "X25519" }
+                    if by_tag { has_tag(stanza, tag) } else { stanza.tag() == "X25519" }
                 })
             });
             let derives = key.recipient.canonical().starts_with("ssh-ed25519");
@@ -334,8 +337,7 @@ impl<'a> Keyring<'a> {
             if open.is_empty() {
                 return;
             }
-            let headers: Vec<&[Stanza]> =
-                pending(files, answers).map(|file| file.stanzas).collect();
+            let headers: Vec<&Stanzas> = pending(files, answers).map(|file| file.stanzas).collect();
             let fresh = self.plugin_identities.get(first..).unwrap_or_default();
             let of_this = fresh.iter().filter(|(owner, _)| *owner == name);
             let texts: Vec<&Plaintext> = of_this.map(|(_, text)| text).collect();
@@ -436,9 +438,9 @@ fn try_ready(identities: &[Identity], files: &[Sealed<'_>], answers: &mut [Answe
     }
 }
 
-fn try_one(identities: &[Identity], stanzas: &[Stanza]) -> Answer {
+fn try_one(identities: &[Identity], stanzas: &Stanzas) -> Answer {
     for identity in identities {
-        for stanza in stanzas {
+        for stanza in stanzas.iter() {
             match identity.unwrap(stanza) {
                 Outcome::Opened(key) => return Some(Ok(key)),
                 Outcome::Other => {}
@@ -451,8 +453,8 @@ fn try_one(identities: &[Identity], stanzas: &[Stanza]) -> Answer {
 }
 
 /// Whether an ssh stanza carries this tag.
-fn has_tag(stanza: &Stanza, tag: Option<[u8; 4]>) -> bool {
+fn has_tag(stanza: StanzaRef<'_>, tag: Option<[u8; 4]>) -> bool {
     let Some(tag) = tag else { return false };
-    (stanza.tag == "ssh-ed25519" || stanza.tag == "ssh-rsa")
-        && stanza.args.first() == Some(&BASE64_STANDARD_NO_PAD.encode(tag))
+    matches!(stanza.tag(), "ssh-ed25519" | "ssh-rsa")
+        && stanza.args().next() == Some(&BASE64_STANDARD_NO_PAD.encode(tag))
 }

@@ -21,7 +21,7 @@ use zeroize::Zeroize;
 
 use super::ask::Ask;
 use super::recipient::{Wrapped, is_plugin_name};
-use super::stanza::is_argument;
+use super::stanza::{Stanzas, is_argument};
 use crate::plaintext::Plaintext;
 use wire::{Command, Connection, Outgoing};
 
@@ -100,17 +100,17 @@ impl Plugins<'_> {
         &self,
         name: &str,
         identities: &[&Plaintext],
-        headers: &[&[Stanza]],
+        headers: &[&Stanzas],
     ) -> Result<Vec<Result<FileKey, PluginFileError>>, PluginError> {
         let mut connection = Connection::start(self, name, "identity-v1")?;
         let mut outgoing = Outgoing::default();
         add_identities(&mut outgoing, name, identities)?;
         for (index, stanzas) in headers.iter().enumerate() {
             let index = index.to_string();
-            for stanza in *stanzas {
-                let mut arguments = vec![index.as_str(), stanza.tag.as_str()];
-                arguments.extend(stanza.args.iter().map(String::as_str));
-                outgoing.add("recipient-stanza", &arguments, &stanza.body);
+            for stanza in stanzas.iter() {
+                let mut arguments = vec![index.as_str(), stanza.tag()];
+                arguments.extend(stanza.args());
+                outgoing.add("recipient-stanza", &arguments, &stanza.body());
             }
         }
         connection.send_phase(outgoing)?;

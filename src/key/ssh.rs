@@ -1,7 +1,6 @@
 //! SSH private keys: OpenSSH, PKCS#8 and PKCS#1 to what the `age` crate uses, ssh-ed25519 to
 //! X25519 as ssh-to-age has it, and ssh-rsa to PGP as ssh-to-pgp has it.
 
-use age_core::format::Stanza;
 use age_core::secrecy::ExposeSecret;
 use curve25519_dalek::edwards::CompressedEdwardsY;
 use pkcs8::der::Decode;
@@ -15,6 +14,7 @@ use zeroize::Zeroizing;
 use super::ed25519::{self, Ed25519Identity};
 use super::identity::{IdentityError, Outcome};
 use super::pgp::secret::{Fingerprint, SecretKey};
+use super::stanza::StanzaRef;
 use super::{Recipient, bech32, identity};
 
 /// An SSH private key ready for use.
@@ -53,15 +53,15 @@ impl SshIdentity {
 
     /// The file key of a stanza. A tag of 4 bytes can be forged, so a stanza that does not open
     /// is somebody else's.
-    pub(crate) fn unwrap(&self, stanza: &Stanza) -> Outcome {
+    pub(crate) fn unwrap(&self, stanza: StanzaRef<'_>) -> Outcome {
         match &self.key {
-            Key::Ed25519 { key, .. } if stanza.tag == ed25519::STANZA => key.unwrap(stanza),
-            Key::Ed25519 { derived, .. } => {
-                identity::outcome(age::Identity::unwrap_stanza(derived.as_ref(), stanza))
+            Key::Ed25519 { key, .. } if stanza.tag() == ed25519::STANZA => key.unwrap(stanza),
+            Key::Ed25519 { derived, .. } => identity::unwrap_x25519(derived, stanza),
+            Key::Rsa { key, .. } if stanza.tag() == "ssh-rsa" => {
+                let unwrapped = age::Identity::unwrap_stanza(key.as_ref(), &stanza.to_stanza());
+                identity::outcome(unwrapped)
             }
-            Key::Rsa { key, .. } => {
-                identity::outcome(age::Identity::unwrap_stanza(key.as_ref(), stanza))
-            }
+            Key::Rsa { .. } => Outcome::Other,
         }
     }
 

@@ -48,51 +48,184 @@ pub fn write_parts(out: &mut Vec<u8>, tag: &str, arguments: &[&str], body: &[u8]
 /// # Errors
 /// [`StanzaError`], as soon as it is certain whatever follows.
 pub fn parse_stanza(input: &[u8]) -> Result<Option<(Stanza, &[u8])>, StanzaError> {
+    let found = split_stanza(input, &mut Zeroizing::new([0; LINE]))?;
+    Ok(found.map(|(stanza, rest)| (stanza.to_stanza(), rest)))
+}
+
+/// As [`parse_stanza`], without a copy. Each line of the body is decoded into `scratch`.
+fn split_stanza<'a>(
+    input: &'a [u8],
+    scratch: &mut [u8; LINE],
+) -> Result<Option<(StanzaRef<'a>, &'a [u8])>, StanzaError> {
     let prefix_seen = PREFIX.len().min(input.len());
     if input.get(..prefix_seen) != PREFIX.get(..prefix_seen) {
         return Err(StanzaError::NoArrow);
     }
-    let Some((first, mut rest)) = split_line(input) else { return Ok(None) };
+    let Some((first, body)) = split_line(input) else { return Ok(None) };
     let words = first.get(PREFIX.len()..).unwrap_or_default();
-    let mut words = words.split(|byte| *byte == b' ').map(argument);
-    let tag = words.next().unwrap_or(Err(StanzaError::Argument))?;
-    let mut args = Vec::with_capacity(2);
-    for word in words {
-        args.push(word?);
+    if !words.split(|byte| *byte == b' ').all(is_argument) {
+        return Err(StanzaError::Argument);
     }
-    // Gathered first, so that the body is decoded into one buffer that never moves.
-    let mut text = Zeroizing::new(Vec::new());
-    let columns = body_columns(rest);
+    let words = str::from_utf8(words).map_err(|_| StanzaError::Argument)?;
+    let mut rest = body;
     loop {
         let (line, after) = match split_line(rest) {
             Some(split) => split,
             None if rest.len() > COLUMNS => return Err(StanzaError::LongLine),
             None => return Ok(None),
         };
-        rest = after;
         if line.len() > COLUMNS {
             return Err(StanzaError::LongLine);
         }
-        if line.len() < COLUMNS && text.is_empty() {
-            return Ok(Some((Stanza { tag, args, body: decode(line)? }, rest)));
-        }
-        if text.is_empty() {
-            text.reserve_exact(columns);
-        }
-        text.extend_from_slice(line);
+        // Full lines hold whole groups, so that each is canonical by itself.
+        let decoded = BASE64_STANDARD_NO_PAD.decode_slice(line, scratch);
+        decoded.map_err(|_| StanzaError::Base64)?;
+        rest = after;
         if line.len() < COLUMNS {
-            return Ok(Some((Stanza { tag, args, body: decode(&text)? }, rest)));
+            let body = body.get(..body.len().saturating_sub(rest.len())).unwrap_or_default();
+            return Ok(Some((StanzaRef { words, body }, rest)));
         }
     }
 }
 
-fn argument(word: &[u8]) -> Result<String, StanzaError> {
-    let text = str::from_utf8(word).ok().filter(|_| is_argument(word));
-    text.map(str::to_owned).ok_or(StanzaError::Argument)
+/// A stanza where it stands; its text has been checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StanzaRef<'a> {
+    words: &'a str,
+    /// The lines of Base64, each with its end.
+    body: &'a [u8],
 }
 
-fn decode(text: &[u8]) -> Result<Vec<u8>, StanzaError> {
-    BASE64_STANDARD_NO_PAD.decode(text).map_err(|_| StanzaError::Base64)
+impl<'a> StanzaRef<'a> {
+    /// The type.
+    pub fn tag(self) -> &'a str {
+        self.words.split(' ').next().unwrap_or_default()
+    }
+
+    /// The arguments.
+    pub fn args(self) -> impl Iterator<Item = &'a str> {
+        self.words.split(' ').skip(1)
+    }
+
+    /// The body, decoded into one buffer that never moves.
+    pub fn body(self) -> Vec<u8> {
+        let mut body = Vec::with_capacity(self.body.len());
+        for line in self.body.split(|byte| *byte == b'\n') {
+            // Nothing is wrong with it: it has been decoded before.
+            let _checked = BASE64_STANDARD_NO_PAD.decode_vec(line, &mut body);
+        }
+        body
+    }
+
+    /// The same with memory of its own.
+    pub fn to_stanza(self) -> Stanza {
+        let args = self.args().map(str::to_owned).collect();
+        Stanza { tag: self.tag().to_owned(), args, body: self.body() }
+    }
+}
+
+/// The stanzas of a header, as their text: parsed headers of many files may be kept at once.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Stanzas {
+    text: String,
+    marks: Vec<Mark>,
+}
+
+/// Where a stanza and its body begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Mark {
+    start: usize,
+    body: usize,
+}
+
+impl Stanzas {
+    /// No stanzas.
+    pub const NONE: Self = Self { text: String::new(), marks: Vec::new() };
+
+    /// Reads a text that consists of stanzas.
+    ///
+    /// # Errors
+    /// [`StanzaError`].
+    pub fn parse(text: Vec<u8>) -> Result<Self, StanzaError> {
+        let mut marks = Vec::with_capacity(text.len() / TYPICAL);
+        let mut scratch = [0; LINE];
+        let mut rest = text.as_slice();
+        while !rest.is_empty() {
+            let start = text.len().saturating_sub(rest.len());
+            let (stanza, after) = split_stanza(rest, &mut scratch)?.ok_or(StanzaError::Cut)?;
+            let behind = after.len().saturating_add(stanza.body.len());
+            marks.push(Mark { start, body: text.len().saturating_sub(behind) });
+            rest = after;
+        }
+        let text = String::from_utf8(text).map_err(|_| StanzaError::Argument)?;
+        Ok(Self { text, marks })
+    }
+
+    /// All of them, in order.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = StanzaRef<'_>> + ExactSizeIterator {
+        self.texts().map(|(mark, text)| {
+            let (words, body) =
+                text.split_at_checked(mark.body.saturating_sub(mark.start)).unwrap_or_default();
+            let words = words.get(PREFIX.len()..).unwrap_or_default();
+            StanzaRef { words: words.trim_end_matches('\n'), body: body.as_bytes() }
+        })
+    }
+
+    fn texts(&self) -> impl DoubleEndedIterator<Item = (Mark, &str)> + ExactSizeIterator {
+        (0..self.marks.len()).map(|index| {
+            let mark = self.marks.get(index).copied().unwrap_or(Mark { start: 0, body: 0 });
+            let next = self.marks.get(index.saturating_add(1));
+            let end = next.map_or(self.text.len(), |next| next.start);
+            (mark, self.text.get(mark.start..end).unwrap_or_default())
+        })
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.marks.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.marks.is_empty()
+    }
+
+    /// The text, as it was read.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The text up to the first stanza of a type, and those of the others behind it.
+    pub fn without(&self, tag: &str) -> (&str, impl Iterator<Item = &str>) {
+        let is_kept = move |stanza: &StanzaRef<'_>| stanza.tag() != tag;
+        let same = self.iter().take_while(is_kept).count();
+        let end = self.marks.get(same).map_or(self.text.len(), |mark| mark.start);
+        let rest = self.texts().zip(self.iter()).skip(same);
+        let rest = rest.filter(move |(_, stanza)| is_kept(stanza)).map(|((_, text), _)| text);
+        (self.text.get(..end).unwrap_or_default(), rest)
+    }
+
+    /// Adds those of another header.
+    pub fn append(&mut self, other: &Self) {
+        let before = self.text.len();
+        let moved = |mark: &Mark| Mark {
+            start: mark.start.saturating_add(before),
+            body: mark.body.saturating_add(before),
+        };
+        self.text.push_str(&other.text);
+        self.marks.extend(other.marks.iter().map(moved));
+    }
+}
+
+impl<'s> FromIterator<&'s Stanza> for Stanzas {
+    fn from_iter<I: IntoIterator<Item = &'s Stanza>>(stanzas: I) -> Self {
+        let mut text = Vec::new();
+        for stanza in stanzas {
+            write_stanza(&mut text, stanza);
+        }
+        // What was printed can be read.
+        Self::parse(text).unwrap_or_default()
+    }
 }
 
 /// Whether bytes can stand as type or argument: one or more visible ASCII characters.
@@ -111,6 +244,8 @@ pub enum StanzaError {
     LongLine,
     /// The body is not canonical Base64 without padding.
     Base64,
+    /// It ends before its short last line.
+    Cut,
 }
 
 impl fmt::Display for StanzaError {
@@ -120,18 +255,12 @@ impl fmt::Display for StanzaError {
             Self::Argument => "an argument of a stanza is empty or not visible ASCII",
             Self::LongLine => "a line in the body of a stanza has more than 64 columns",
             Self::Base64 => "the body of a stanza is not canonical Base64",
+            Self::Cut => "a stanza has no short last line",
         })
     }
 }
 
 impl std::error::Error for StanzaError {}
-
-/// The columns that the lines at the beginning of `rest` fill, up to the first short one.
-fn body_columns(rest: &[u8]) -> usize {
-    let line = COLUMNS.saturating_add(1);
-    let full = rest.chunks_exact(line).take_while(|line| line.last() == Some(&b'\n')).count();
-    full.saturating_add(1).saturating_mul(COLUMNS)
-}
 
 fn split_line(input: &[u8]) -> Option<(&[u8], &[u8])> {
     let end = memchr::memchr(b'\n', input)?;
@@ -140,6 +269,10 @@ fn split_line(input: &[u8]) -> Option<(&[u8], &[u8])> {
 
 const PREFIX: &[u8] = b"-> ";
 const COLUMNS: usize = 64;
+/// Bytes of a full line.
+const LINE: usize = 48;
+/// Most stanzas have more bytes.
+const TYPICAL: usize = 96;
 
 #[cfg(test)]
 mod tests {

@@ -1,13 +1,14 @@
 //! Encrypts file keys to recipients: many files at once, one process for each plugin and set of
 //! its recipients.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
 use age_core::format::{FileKey, Stanza};
 use rayon::prelude::*;
 
+use super::ed25519::Ed25519Recipient;
 use super::plugin::{PluginError, Plugins};
 use super::recipient::Wrapped;
 use super::{Recipient, RecipientError};
@@ -27,6 +28,7 @@ pub fn wrap_all(
     requests: &[Request<'_>],
     plugins: &Plugins<'_>,
 ) -> Vec<Result<Vec<Stanza>, WrapError>> {
+    expect(requests);
     let mut from_plugins = wrap_with_plugins(requests, plugins);
     let native = |request: &Request<'_>| {
         let one = |recipient: &Recipient| {
@@ -52,6 +54,19 @@ pub fn wrap_all(
             join(request, native, from_plugins.remove(&index).unwrap_or_default())
         })
         .collect()
+}
+
+/// Tells recipients of many files that they are.
+fn expect(requests: &[Request<'_>]) {
+    let mut uses: HashMap<*const Ed25519Recipient, (&Ed25519Recipient, u32)> = HashMap::new();
+    let recipients = requests.iter().flat_map(|request| request.recipients);
+    for key in recipients.filter_map(Recipient::ed25519) {
+        let (_, count) = uses.entry(Arc::as_ptr(key)).or_insert((key, 0));
+        *count = count.saturating_add(1);
+    }
+    for (key, count) in uses.into_values() {
+        key.expect(count);
+    }
 }
 
 type PluginResults = Vec<Result<Wrapped, WrapError>>;

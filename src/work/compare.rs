@@ -3,13 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use age_core::format::Stanza;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD_NO_PAD;
 
 use super::Expected;
 use crate::format::age::readers::{self, Fingerprint};
 use crate::format::sops::metadata::Metadata;
+use crate::key::stanza::{StanzaRef, Stanzas};
 use crate::key::wrapping::{WrappingKey, WrappingKind, on_one_line};
 use crate::rules::sops::{NamedKey, SopsReaders};
 
@@ -77,17 +77,17 @@ impl Comparison {
 
 /// Compares a header with the rules. `known` is everybody whom the rules name anywhere.
 pub fn compare(
-    stanzas: &[Stanza],
+    stanzas: &Stanzas,
     expected: &[Expected],
     known: &[Expected],
     anonymous: bool,
 ) -> Comparison {
-    let listed = readers::parse(stanzas).filter(|list| agrees(stanzas, list.iter(), known));
+    let listed = readers::parse(stanzas).filter(|list| agrees(stanzas, list, known));
     let mut comparison = match listed {
-        Some(list) => by_list(&list.into_iter().collect::<Vec<_>>(), expected, known),
+        Some(list) => by_list(&list, expected, known),
         None => by_tags(stanzas, expected, known),
     };
-    comparison.listed = anonymous && stanzas.iter().any(|s| s.tag == readers::STANZA);
+    comparison.listed = anonymous && stanzas.iter().any(|s| s.tag() == readers::STANZA);
     comparison
 }
 
@@ -145,11 +145,7 @@ pub fn compare_sops(
 }
 
 /// Whether the other stanzas of the header can be those of the listed readers.
-fn agrees<'a>(
-    stanzas: &[Stanza],
-    list: impl ExactSizeIterator<Item = &'a Fingerprint>,
-    known: &[Expected],
-) -> bool {
+fn agrees(stanzas: &Stanzas, list: &[Fingerprint], known: &[Expected]) -> bool {
     let listed = list.len();
     let mut tags = ssh_tags(stanzas);
     let (mut strangers, mut plugins) = (0_usize, 0_usize);
@@ -165,7 +161,7 @@ fn agrees<'a>(
             tags.swap_remove(index);
         }
     }
-    let keys = stanzas.iter().filter(|s| readers::carries_key(s)).count();
+    let keys = stanzas.iter().filter(|s| readers::carries_key(*s)).count();
     // A plugin may write several stanzas for one recipient.
     let counts_fit = if plugins > 0 || strangers > 0 { keys >= listed } else { keys == listed };
     counts_fit && tags.len() <= strangers
@@ -185,12 +181,12 @@ fn by_list(list: &[Fingerprint], expected: &[Expected], known: &[Expected]) -> C
     Comparison { missing, left_over, ..Comparison::default() }
 }
 
-fn by_tags(stanzas: &[Stanza], expected: &[Expected], known: &[Expected]) -> Comparison {
+fn by_tags(stanzas: &Stanzas, expected: &[Expected], known: &[Expected]) -> Comparison {
     let mut result = Comparison::default();
     let mut tags = ssh_tags(stanzas);
     let mut anonymous: BTreeMap<&str, usize> = BTreeMap::new();
-    for stanza in stanzas.iter().filter(|s| readers::carries_key(s) && !is_ssh(s)) {
-        let count = anonymous.entry(stanza.tag.as_str()).or_default();
+    for stanza in stanzas.iter().filter(|s| readers::carries_key(*s) && !is_ssh(*s)) {
+        let count = anonymous.entry(stanza.tag()).or_default();
         *count = count.saturating_add(1);
     }
     let mut by_kind: BTreeMap<Option<&str>, Vec<&Expected>> = BTreeMap::new();
@@ -246,17 +242,17 @@ impl Comparison {
     }
 }
 
-fn is_ssh(stanza: &Stanza) -> bool {
-    stanza.tag == "ssh-ed25519" || stanza.tag == "ssh-rsa"
+fn is_ssh(stanza: StanzaRef<'_>) -> bool {
+    matches!(stanza.tag(), "ssh-ed25519" | "ssh-rsa")
 }
 
 /// Type and tag of every ssh stanza.
-fn ssh_tags(stanzas: &[Stanza]) -> Vec<(&str, [u8; 4])> {
+fn ssh_tags(stanzas: &Stanzas) -> Vec<(&str, [u8; 4])> {
     let mut tags = Vec::with_capacity(stanzas.len());
-    for stanza in stanzas.iter().filter(|stanza| is_ssh(stanza)) {
-        let (text, mut tag) = (stanza.args.first().map_or("", String::as_str), [0; 4]);
+    for stanza in stanzas.iter().filter(|stanza| is_ssh(*stanza)) {
+        let (text, mut tag) = (stanza.args().next().unwrap_or_default(), [0; 4]);
         if BASE64_STANDARD_NO_PAD.decode_slice(text, &mut tag) == Ok(tag.len()) {
-            tags.push((stanza.tag.as_str(), tag));
+            tags.push((stanza.tag(), tag));
         }
     }
     tags

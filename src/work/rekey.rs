@@ -5,7 +5,7 @@
 //! before the first rename leaves the tree as it was.
 
 use std::collections::BTreeSet;
-use std::io::{self, BufWriter, Read, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use age_core::format::{FileKey, Stanza};
@@ -20,6 +20,7 @@ use crate::format::age::{self, AgeError, readers};
 use crate::format::keys::Keys;
 use crate::fsx::{CommitError, LastFolder, Staged, Staging, commit_all, sweep};
 use crate::key::keyring::{Keyring, Sealed};
+use crate::key::stanza::Stanzas;
 use crate::key::wrap::{Request, WrapError, wrap_all};
 use crate::key::{Plugins, Recipient};
 use crate::process::Interrupts;
@@ -50,7 +51,7 @@ pub fn plan(files: Vec<Inspected>, force: bool) -> Vec<Step> {
         let action = decide(&file, force);
         Step { file, action }
     };
-    files.into_iter().map(step).collect()
+    files.into_par_iter().map(step).collect()
 }
 
 fn decide(file: &Inspected, force: bool) -> Action {
@@ -160,7 +161,7 @@ pub fn carry_out(steps: &[Step], means: Means<'_, '_>) -> Result<Vec<PathBuf>, V
             let staged = match ready {
                 Ready::Reseal { old, new, stanzas } => reseal(step, &last, &old, &new, stanzas),
                 Ready::Extend { key, read, added } => {
-                    extend(step, &last, &key, old_stanzas(step, read.as_deref()), &added)
+                    extend(step, &last, &key, old_stanzas(step, read.as_ref()), &added)
                 }
                 Ready::Sops(file) => file.stage(&step.file.job, canonical),
             };
@@ -203,7 +204,7 @@ pub(super) enum Ready {
         /// Its key.
         key: FileKey,
         /// Its stanzas, where the inspection did not keep them.
-        read: Option<Vec<Stanza>>,
+        read: Option<Stanzas>,
         /// The stanzas that it gets.
         added: Vec<Stanza>,
     },
@@ -241,11 +242,11 @@ fn unchanged(steps: &[&Step]) -> Result<(), Vec<FileError>> {
 }
 
 /// The stanzas, where the inspection did not keep them, and the file key.
-type Opened = (Option<Vec<Stanza>>, FileKey);
+type Opened = (Option<Stanzas>, FileKey);
 
 /// Finds the file key of every file, or names all files for which there is none.
 fn open_all(steps: &[&Step], keyring: &mut Keyring<'_>) -> Result<Vec<Opened>, Vec<FileError>> {
-    let headers: Vec<Result<Option<Vec<Stanza>>, FileError>> = steps
+    let headers: Vec<Result<Option<Stanzas>, FileError>> = steps
         .par_iter()
         .map(|step| {
             if step.file.whole.is_some() {
@@ -260,7 +261,7 @@ fn open_all(steps: &[&Step], keyring: &mut Keyring<'_>) -> Result<Vec<Opened>, V
     let headers = all(headers)?;
     let names: Vec<String> =
         steps.iter().map(|step| step.file.job.path.display().to_string()).collect();
-    let stanzas = steps.iter().zip(&headers).map(|(step, read)| old_stanzas(step, read.as_deref()));
+    let stanzas = steps.iter().zip(&headers).map(|(step, read)| old_stanzas(step, read.as_ref()));
     let sealed: Vec<Sealed<'_>> =
         names.iter().zip(stanzas).map(|(name, stanzas)| Sealed { name, stanzas }).collect();
     let keys = keyring.unwrap_all(&sealed);
@@ -274,9 +275,9 @@ fn open_all(steps: &[&Step], keyring: &mut Keyring<'_>) -> Result<Vec<Opened>, V
 }
 
 /// The stanzas of a file as it is: kept from the inspection, or read later.
-fn old_stanzas<'a>(step: &'a Step, read: Option<&'a [Stanza]>) -> &'a [Stanza] {
-    let kept = step.file.whole.as_ref().map(|whole| whole.header.stanzas.as_slice());
-    kept.or(read).unwrap_or_default()
+fn old_stanzas<'a>(step: &'a Step, read: Option<&'a Stanzas>) -> &'a Stanzas {
+    let kept = step.file.whole.as_ref().map(|whole| &whole.header.stanzas);
+    kept.or(read).unwrap_or(&NONE)
 }
 
 /// A new file key for each file that is encrypted anew.
@@ -369,62 +370,54 @@ fn extend(
     step: &Step,
     last: &LastFolder,
     file_key: &FileKey,
-    old: &[Stanza],
+    old: &Stanzas,
     added: &[Stanza],
 ) -> Result<Staged, Problem> {
     let job = &step.file.job;
-    let read_again;
-    let header = if let Some(whole) = &step.file.whole {
-        whole.authenticate(file_key).map_err(Problem::Age)?;
-        &whole.header
-    } else {
-        let mut encrypted = status::open(&job.path).map_err(Problem::Age)?;
-        if encrypted.header.stanzas != old {
-            return Err(Problem::Changed);
-        }
-        encrypted.decrypt_to(file_key, &mut io::sink()).map_err(Problem::Age)?;
-        read_again = encrypted.header;
-        &read_again
-    };
+    let armored = step.file.armored;
     let list = || readers::stanza(job.expected.iter().map(|who| &who.recipient));
     let listed = (!job.anonymous).then(list);
-    let kept = old.iter().filter(|stanza| stanza.tag != readers::STANZA).count();
+    let kept = old.iter().filter(|stanza| stanza.tag() != readers::STANZA).count();
     let count = kept.saturating_add(added.len()).saturating_add(usize::from(listed.is_some()));
     if count > age::header::MAX_STANZAS {
         return Err(Problem::TooManyReaders);
     }
-    let mut again;
-    let mut in_memory: &[u8];
-    let payload: &mut dyn Read = if let Some(whole) = &step.file.whole {
-        in_memory = whole.payload();
-        &mut in_memory
-    } else {
-        again = status::open(&job.path).map_err(Problem::Age)?;
-        again.payload()
-    };
-    let staged = Staged::after(last, &job.path, Staging::default());
-    let mut staged = staged.map_err(Problem::Replace)?;
-    let room =
-        step.file.whole.as_ref().map_or(16 * 1024, |whole| whole.size().saturating_add(1024));
-    let mut sink = BufWriter::with_capacity(room, &mut staged);
     let added = added.iter().chain(&listed);
-    let written = age::rewrap(file_key, header, added, step.file.armored, payload, &mut sink)
-        .and_then(|()| sink.flush().map_err(AgeError::Write));
-    drop(sink);
-    written.map_err(|error| super::sink_error(error, &staged))?;
+    let begin = || Staged::after(last, &job.path, Staging::default()).map_err(Problem::Replace);
+    let mut staged;
+    if let Some(whole) = &step.file.whole {
+        let bytes = whole.rewrap(file_key, added, armored).map_err(Problem::Age)?;
+        staged = begin()?;
+        staged.put(&bytes).map_err(Problem::Replace)?;
+    } else {
+        let mut encrypted = status::open(&job.path).map_err(Problem::Age)?;
+        if encrypted.header.stanzas != *old {
+            return Err(Problem::Changed);
+        }
+        encrypted.decrypt_to(file_key, &mut io::sink()).map_err(Problem::Age)?;
+        let mut again = status::open(&job.path).map_err(Problem::Age)?;
+        staged = begin()?;
+        let mut sink = BufWriter::with_capacity(16 * 1024, &mut staged);
+        let header = &encrypted.header;
+        let written = age::rewrap(file_key, header, added, armored, again.payload(), &mut sink)
+            .and_then(|()| sink.flush().map_err(AgeError::Write));
+        drop(sink);
+        written.map_err(|error| super::sink_error(error, &staged))?;
+    }
     staged.finish().map_err(Problem::Replace)?;
     Ok(staged)
 }
 
 /// Removes what a killed run left beside the files.
 pub fn sweep_folders(steps: &[Step]) {
+    let there = steps.iter().map(|step| &step.file);
+    let mut places: Vec<_> = there.filter(|file| !matches!(file.state, State::Absent)).collect();
+    // Of neighbours, one is enough.
+    places.dedup_by(|a, b| !(a.link || b.link) && a.job.path.parent() == b.job.path.parent());
     let mut links = Links::default();
-    let folders: BTreeSet<PathBuf> = steps
-        .iter()
-        .filter(|step| !matches!(step.file.state, State::Absent))
-        .filter_map(|step| links.real(&step.file.job.path, step.file.link))
-        .filter_map(|path| path.parent().map(Path::to_owned))
-        .collect();
+    let real = places.into_iter().filter_map(|file| links.real(&file.job.path, file.link));
+    let folders: BTreeSet<PathBuf> =
+        real.filter_map(|path| path.parent().map(Path::to_owned)).collect();
     for folder in folders {
         sweep(&folder);
     }
@@ -446,6 +439,8 @@ pub(super) fn all<T>(results: Vec<Result<T, FileError>>) -> Result<Vec<T>, Vec<F
     }
     if errors.is_empty() { Ok(values) } else { Err(errors) }
 }
+
+static NONE: Stanzas = Stanzas::NONE;
 
 #[cfg(test)]
 #[path = "rekey_tests.rs"]

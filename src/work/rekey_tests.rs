@@ -32,7 +32,7 @@ fn readers(letters: &str) -> Vec<Expected> {
 
 /// A header in short: `a` is the stanza of that reader, `[ab]` the list of readers, any other
 /// word a stanza of that type.
-fn header(words: &str) -> Vec<Stanza> {
+fn header(words: &str) -> Stanzas {
     let plain = |tag: &str| Stanza { tag: tag.to_owned(), args: vec![], body: vec![0; 32] };
     let stanza = |word: &str| {
         if let Some(list) = word.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
@@ -46,7 +46,8 @@ fn header(words: &str) -> Vec<Stanza> {
         stanza.args = tag.into_iter().chain(["share".to_owned()]).collect();
         stanza
     };
-    words.split_whitespace().map(stanza).collect()
+    let stanzas: Vec<Stanza> = words.split_whitespace().map(stanza).collect();
+    stanzas.iter().collect()
 }
 
 fn compared(words: &str, expected: &str, anonymous: bool) -> Comparison {

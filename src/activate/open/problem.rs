@@ -3,14 +3,13 @@
 use std::fmt;
 use std::io;
 
-use age_core::format::Stanza;
-
 use crate::activate::manifest::{Format, Key};
 use crate::format::age::{AgeError, readers};
 use crate::format::sops::data_key::Locked;
 use crate::format::sops::file::SopsError;
 use crate::format::sops::store::{ParseError, Store, StoreError};
 use crate::key::keyring::Unopened;
+use crate::key::stanza::Stanzas;
 
 /// Why a source was not opened.
 #[derive(Debug)]
@@ -133,14 +132,14 @@ impl std::error::Error for OpenProblem {
 }
 
 /// Whom a header is for, as far as it tells.
-pub(in crate::activate) fn readers(stanzas: &[Stanza]) -> Vec<String> {
+pub(in crate::activate) fn readers(stanzas: &Stanzas) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
     let mut anonymous = 0_usize;
-    for stanza in stanzas.iter().filter(|stanza| readers::carries_key(stanza)) {
+    for stanza in stanzas.iter().filter(|stanza| readers::carries_key(*stanza)) {
         let clean = |text: &str| text.escape_debug().to_string();
-        match (stanza.tag.as_str(), stanza.args.first()) {
+        match (stanza.tag(), stanza.args().next()) {
             ("ssh-ed25519" | "ssh-rsa", Some(tag)) => {
-                found.push(format!("{} (tag {})", stanza.tag, clean(tag)));
+                found.push(format!("{} (tag {})", stanza.tag(), clean(tag)));
             }
             ("scrypt", _) => found.push("whoever knows its passphrase".to_owned()),
             ("X25519", _) => anonymous = anonymous.saturating_add(1),

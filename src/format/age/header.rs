@@ -13,7 +13,7 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use super::AgeError;
-use crate::key::stanza::{StanzaError, parse_stanza, write_stanza};
+use crate::key::stanza::{StanzaError, Stanzas, write_stanza};
 
 /// First line, without its end.
 pub(crate) const VERSION: &str = "age-encryption.org/v1";
@@ -28,10 +28,8 @@ const MAX_ARGUMENTS: usize = 128;
 #[derive(Debug)]
 pub struct Header {
     /// In the order of the file.
-    pub stanzas: Vec<Stanza>,
+    pub stanzas: Stanzas,
     mac: [u8; 32],
-    /// What the MAC covers: everything up to and including `---`.
-    text: Vec<u8>,
 }
 
 impl Header {
@@ -42,83 +40,91 @@ impl Header {
     /// or the error of `source`.
     pub fn read(source: &mut dyn BufRead) -> Result<Self, AgeError> {
         let piece = source.fill_buf().map_err(AgeError::from_read)?;
-        let (mut text, start) = if let Some((start, end)) = in_one_piece(piece) {
-            let text = piece.get(..end).unwrap_or_default().to_vec();
+        let behind = |start| START.len()..start;
+        let (stanzas, mac) = if let Some((start, end)) = in_one_piece(piece) {
+            let stanzas = piece.get(behind(start)).unwrap_or_default().to_vec();
+            let mac = parse_mac(piece.get(start..end).unwrap_or_default())?;
             source.consume(end);
-            (text, start)
+            (stanzas, mac)
         } else {
-            read_lines(source)?
+            let (text, start) = read_lines(source)?;
+            let stanzas = text.get(behind(start)).unwrap_or_default().to_vec();
+            (stanzas, parse_mac(text.get(start..).unwrap_or_default())?)
         };
-        let mac = parse_mac(text.get(start..).unwrap_or_default())?;
-        let body = text.get(VERSION.len().saturating_add(1)..start).unwrap_or_default();
-        let stanzas = parse_stanzas(body)?;
-        text.truncate(start.saturating_add(3));
-        Ok(Self { stanzas, mac, text })
+        Ok(Self { stanzas: parse_stanzas(stanzas)?, mac })
     }
 
     /// Bytes of its text, without the MAC.
     pub fn size(&self) -> usize {
-        self.text.len()
+        START.len().saturating_add(self.stanzas.text().len()).saturating_add(END.len())
     }
 
     /// Whether this file key made the header.
     pub fn verify(&self, file_key: &FileKey) -> bool {
-        authenticator(file_key, &self.text).is_some_and(|m| m.verify_slice(&self.mac).is_ok())
+        authenticator(file_key).is_some_and(|mac| self.fits(mac, self.stanzas.text()))
     }
 
-    /// The header with these stanzas. `None` never happens with a key of HMAC's kind.
+    /// Whether what has been authenticated so far, and the `rest` of the text, have this MAC.
+    fn fits(&self, mac: Hmac<Sha256>, rest: &str) -> bool {
+        mac.chain_update(rest).chain_update(END).verify_slice(&self.mac).is_ok()
+    }
+
+    /// The text of a header.
     pub(crate) fn print<'s>(
         stanzas: impl IntoIterator<Item = &'s Stanza>,
         file_key: &FileKey,
-    ) -> Option<Vec<u8>> {
-        let text = format!("{VERSION}\n").into_bytes();
-        finish(text, stanzas, file_key)
+    ) -> Result<Vec<u8>, AgeError> {
+        let mac = authenticator(file_key).ok_or(NO_MAC)?;
+        Ok(finish(START.to_vec(), START.len(), stanzas, mac))
     }
 
-    /// This header with more stanzas at its end, and none of the type `without`. The others stay as
-    /// they are, byte by byte.
+    /// The text of this header with more stanzas at its end, and none of the type `without`, if this
+    /// file key made it. The others stay as they are, byte by byte.
     pub(crate) fn extend<'s>(
         &self,
         without: &str,
         added: impl IntoIterator<Item = &'s Stanza>,
         file_key: &FileKey,
-    ) -> Option<Vec<u8>> {
-        let mut text = Vec::with_capacity(self.text.len().saturating_add(512));
-        let mut kept = true;
-        // no line of a body begins as the first of a stanza does
-        for line in self.text.strip_suffix(b"---")?.split_inclusive(|byte| *byte == b'\n') {
-            if let Some(words) = line.strip_prefix(b"-> ") {
-                let tag = words.split(u8::is_ascii_whitespace).next();
-                kept = tag != Some(without.as_bytes());
-            }
-            if kept {
-                text.extend_from_slice(line);
-            }
+    ) -> Result<Vec<u8>, AgeError> {
+        let all = self.stanzas.text();
+        let (same, others) = self.stanzas.without(without);
+        // Both MACs begin with what stays.
+        let mac = authenticator(file_key).ok_or(NO_MAC)?.chain_update(same);
+        if !self.fits(mac.clone(), all.get(same.len()..).unwrap_or_default()) {
+            return Err(AgeError::Mac);
         }
-        finish(text, added, file_key)
+        let mut text = Vec::with_capacity(self.size().saturating_add(512));
+        text.extend_from_slice(START);
+        text.extend_from_slice(same.as_bytes());
+        let seen = text.len();
+        for other in others {
+            text.extend_from_slice(other.as_bytes());
+        }
+        Ok(finish(text, seen, added, mac))
     }
 }
 
-/// The text of a header with its last stanzas and its MAC.
+/// The text of a header with its last stanzas and its MAC, which has seen the first bytes already.
 fn finish<'s>(
     mut text: Vec<u8>,
+    seen: usize,
     stanzas: impl IntoIterator<Item = &'s Stanza>,
-    file_key: &FileKey,
-) -> Option<Vec<u8>> {
+    mac: Hmac<Sha256>,
+) -> Vec<u8> {
     for stanza in stanzas {
         write_stanza(&mut text, stanza);
     }
-    text.extend_from_slice(b"---");
-    let mac = authenticator(file_key, &text)?.finalize().into_bytes();
+    text.extend_from_slice(END);
+    let mac = mac.chain_update(text.get(seen..).unwrap_or_default()).finalize().into_bytes();
     text.push(b' ');
     text.extend_from_slice(BASE64_STANDARD_NO_PAD.encode(mac).as_bytes());
     text.push(b'\n');
-    Some(text)
+    text
 }
 
 /// Where the line of the MAC begins and ends, in a piece that has the whole header, as most do.
 fn in_one_piece(piece: &[u8]) -> Option<(usize, usize)> {
-    piece.strip_prefix(VERSION.as_bytes())?.strip_prefix(b"\n")?;
+    piece.strip_prefix(START)?;
     let start = memchr::memmem::find(piece, b"\n---")?.checked_add(1)?;
     let end = memchr::memchr(b'\n', piece.get(start..)?)?.checked_add(start)?.checked_add(1)?;
     (end <= MAX_HEADER).then_some((start, end))
@@ -173,49 +179,48 @@ fn parse_mac(line: &[u8]) -> Result<[u8; 32], AgeError> {
         .ok_or(AgeError::Header("its MAC line is not 32 bytes of canonical Base64"))
 }
 
-fn parse_stanzas(body: &[u8]) -> Result<Vec<Stanza>, AgeError> {
-    // Many headers may be kept at once: no room that nobody needs.
-    let arrows = memchr::memmem::find_iter(body, b"\n-> ").count();
-    let mut stanzas = Vec::with_capacity(arrows.saturating_add(1).min(MAX_STANZAS));
-    let mut rest = body;
-    while !rest.is_empty() {
-        let parsed = parse_stanza(rest).map_err(|error| {
-            AgeError::Header(match error {
-                StanzaError::NoArrow => "a stanza does not begin with `-> `",
-                StanzaError::Argument => "an argument of a stanza is empty or not visible ASCII",
-                StanzaError::LongLine => "a line of a stanza has more than 64 columns",
-                StanzaError::Base64 => "the body of a stanza is not canonical Base64",
-            })
-        })?;
-        let (stanza, after) = parsed.ok_or(AgeError::Header("a stanza has no short last line"))?;
-        if stanza.args.len() > MAX_ARGUMENTS {
-            return Err(AgeError::Header("a stanza has more than 128 arguments"));
-        }
-        stanzas.push(stanza);
-        rest = after;
-        if stanzas.len() > MAX_STANZAS {
-            return Err(AgeError::Header("it has more than 1,024 stanzas"));
-        }
+fn parse_stanzas(text: Vec<u8>) -> Result<Stanzas, AgeError> {
+    let stanzas = Stanzas::parse(text).map_err(|error| {
+        AgeError::Header(match error {
+            StanzaError::NoArrow => "a stanza does not begin with `-> `",
+            StanzaError::Argument => "an argument of a stanza is empty or not visible ASCII",
+            StanzaError::LongLine => "a line of a stanza has more than 64 columns",
+            StanzaError::Base64 => "the body of a stanza is not canonical Base64",
+            StanzaError::Cut => "a stanza has no short last line",
+        })
+    })?;
+    if stanzas.iter().any(|stanza| stanza.args().count() > MAX_ARGUMENTS) {
+        return Err(AgeError::Header("a stanza has more than 128 arguments"));
+    }
+    if stanzas.len() > MAX_STANZAS {
+        return Err(AgeError::Header("it has more than 1,024 stanzas"));
     }
     if stanzas.is_empty() {
         return Err(AgeError::Header("it names no recipient"));
     }
-    if stanzas.len() > 1 && stanzas.iter().any(|s| s.tag == "scrypt") {
+    if stanzas.len() > 1 && stanzas.iter().any(|stanza| stanza.tag() == "scrypt") {
         return Err(AgeError::Header("a passphrase stanza does not stand alone"));
     }
     Ok(stanzas)
 }
 
-fn authenticator(file_key: &FileKey, text: &[u8]) -> Option<Hmac<Sha256>> {
+/// The MAC of a header of this file key, as far as its first line.
+fn authenticator(file_key: &FileKey) -> Option<Hmac<Sha256>> {
     let key = Zeroizing::new(hkdf(b"", b"header", file_key.expose_secret()));
-    let mut mac = Hmac::<Sha256>::new_from_slice(key.as_slice()).ok()?;
-    mac.update(text);
-    Some(mac)
+    Some(Hmac::<Sha256>::new_from_slice(key.as_slice()).ok()?.chain_update(START))
 }
+
+/// What never happens with a key of HMAC's kind.
+const NO_MAC: AgeError = AgeError::Header("its MAC cannot be computed");
+/// The first line.
+const START: &[u8] = b"age-encryption.org/v1\n";
+/// What the MAC covers of the last line.
+const END: &[u8] = b"---";
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::key::stanza::StanzaRef;
     use proptest::prelude::*;
 
     fn key() -> FileKey {
@@ -238,14 +243,15 @@ mod tests {
             source.push(b'\n');
             let mut reader = source.as_slice();
             let header = Header::read(&mut reader).unwrap();
-            prop_assert_eq!(&header.stanzas, &stanzas);
+            let read: Vec<Stanza> = header.stanzas.iter().map(StanzaRef::to_stanza).collect();
+            prop_assert_eq!(read, stanzas);
             prop_assert!(header.verify(&key()));
             prop_assert!(!header.verify(&FileKey::new(Box::new([6; 16]))));
             prop_assert_eq!(reader, b"payload\n");
             // the same in pieces
             let mut reader = std::io::BufReader::with_capacity(7, source.as_slice());
             let again = Header::read(&mut reader).unwrap();
-            prop_assert_eq!((again.stanzas, again.mac, again.text), (header.stanzas, header.mac, header.text));
+            prop_assert_eq!((again.stanzas, again.mac), (header.stanzas, header.mac));
             let mut rest = Vec::new();
             reader.read_to_end(&mut rest).unwrap();
             prop_assert_eq!(rest, b"payload\n");
@@ -269,6 +275,8 @@ mod tests {
                 header.extend("gone", new, &key()).unwrap(),
                 Header::print(stay.chain(new), &key()).unwrap()
             );
+            let other = FileKey::new(Box::new([6; 16]));
+            prop_assert!(matches!(header.extend("gone", new, &other), Err(AgeError::Mac)));
         }
 
         #[test]

@@ -94,16 +94,24 @@ pub struct Whole {
 }
 
 impl Whole {
-    /// That the header and every chunk of the payload were made with this file key.
+    /// The bytes of the file with more stanzas, after the header and every chunk of the payload have
+    /// been authenticated; see [`rewrap`].
     ///
     /// # Errors
     /// [`AgeError`] of the kinds `Mac`, `Header` and `Payload`.
-    pub fn authenticate(&self, file_key: &FileKey) -> Result<(), AgeError> {
-        if !self.header.verify(file_key) {
-            return Err(AgeError::Mac);
-        }
+    pub fn rewrap<'s>(
+        &self,
+        file_key: &FileKey,
+        added: impl IntoIterator<Item = &'s Stanza>,
+        armored: bool,
+    ) -> Result<Vec<u8>, AgeError> {
+        let header = self.header.extend(readers::STANZA, added, file_key)?;
         stream::open(file_key, &mut self.payload.as_slice(), &mut io::sink())?;
-        Ok(())
+        let mut bytes = Vec::with_capacity(header.len().saturating_add(self.payload.len()));
+        write_file(&header, armored, &mut bytes, |sink| {
+            sink.write_all(&self.payload).map_err(AgeError::Write)
+        })?;
+        Ok(bytes)
     }
 
     /// Decrypts the payload.
@@ -117,16 +125,6 @@ impl Whole {
         let mut all = PlaintextSink(Plaintext::with_capacity(self.payload.len()));
         stream::open(file_key, &mut self.payload.as_slice(), &mut all)?;
         Ok(all.0)
-    }
-
-    /// The bytes behind the header.
-    pub fn payload(&self) -> &[u8] {
-        &self.payload
-    }
-
-    /// How many bytes it has, without armor.
-    pub fn size(&self) -> usize {
-        self.header.size().saturating_add(self.payload.len())
     }
 }
 
@@ -143,18 +141,18 @@ pub fn seal(
 ) -> Result<(), AgeError> {
     let mut nonce = [0; stream::NONCE];
     key::fill_random(&mut nonce).map_err(AgeError::Read)?;
-    let header = Header::print(stanzas, file_key);
-    write_file(header, armored, sink, |mut sink| {
+    let header = Header::print(stanzas, file_key)?;
+    write_file(&header, armored, sink, |mut sink| {
         stream::seal(file_key, &nonce, source, &mut sink).map_err(AgeError::from)
     })
 }
 
 /// Writes a header with more stanzas, and the payload bytes as they are. A list of readers must be
-/// among those added where there is to be one: the old one goes. Only for a file whose MAC and payload
-/// have been checked under the same file key.
+/// among those added where there is to be one: the old one goes. Only for a file whose payload has been
+/// checked under the same file key.
 ///
 /// # Errors
-/// [`AgeError::Read`] and [`AgeError::Write`].
+/// [`AgeError`] of the kinds `Mac`, `Read` and `Write`.
 pub fn rewrap<'s>(
     file_key: &FileKey,
     header: &Header,
@@ -163,8 +161,8 @@ pub fn rewrap<'s>(
     payload: &mut dyn Read,
     sink: &mut dyn Write,
 ) -> Result<(), AgeError> {
-    let header = header.extend(readers::STANZA, added, file_key);
-    write_file(header, armored, sink, |sink| {
+    let header = header.extend(readers::STANZA, added, file_key)?;
+    write_file(&header, armored, sink, |sink| {
         io::copy(payload, sink).map(drop).map_err(AgeError::Write)
     })
 }
@@ -180,19 +178,18 @@ pub fn new_file_key() -> io::Result<FileKey> {
 }
 
 fn write_file(
-    header: Option<Vec<u8>>,
+    header: &[u8],
     armored: bool,
     sink: &mut dyn Write,
     payload: impl FnOnce(&mut dyn Write) -> Result<(), AgeError>,
 ) -> Result<(), AgeError> {
-    let header = header.ok_or(AgeError::Header("its MAC cannot be computed"))?;
     if armored {
         let mut armor = ArmorWriter::new(sink).map_err(AgeError::Write)?;
-        armor.write_all(&header).map_err(AgeError::Write)?;
+        armor.write_all(header).map_err(AgeError::Write)?;
         payload(&mut armor)?;
         armor.finish().map_err(AgeError::Write)
     } else {
-        sink.write_all(&header).map_err(AgeError::Write)?;
+        sink.write_all(header).map_err(AgeError::Write)?;
         payload(sink)
     }
 }

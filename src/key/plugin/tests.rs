@@ -84,7 +84,8 @@ fn fifty_files_go_through_one_process() {
     let mut headers: Vec<Vec<Stanza>> =
         keys.iter().map(|key| recipient.wrap(key).unwrap().unwrap().stanzas).collect();
     headers.push(vec![Stanza { tag: "other".into(), args: vec!["x".into()], body: vec![1, 2] }]);
-    let parts: Vec<&[Stanza]> = headers.iter().map(Vec::as_slice).collect();
+    let headers: Vec<Stanzas> = headers.iter().map(Stanzas::from_iter).collect();
+    let parts: Vec<&Stanzas> = headers.iter().collect();
     let results = plugins.unwrap_batch("pq", &[&identity], &parts).unwrap();
     assert_eq!(results.len(), 51);
     for (result, key) in results.iter().zip(&keys) {
@@ -98,7 +99,9 @@ fn fifty_files_go_through_one_process() {
     assert_eq!(wrapped.len(), 50);
     assert_eq!(starts(&folder), 2);
     assert_eq!(wrapped[7].labels, BTreeSet::from(["postquantum".to_owned()]));
-    let parts: Vec<&[Stanza]> = wrapped.iter().map(|one| one.stanzas.as_slice()).collect();
+    let headers: Vec<Stanzas> =
+        wrapped.iter().map(|one| Stanzas::from_iter(&one.stanzas)).collect();
+    let parts: Vec<&Stanzas> = headers.iter().collect();
     let results = plugins.unwrap_batch("pq", &[&identity], &parts).unwrap();
     assert!(results.iter().zip(&keys).all(|(result, key)| same(result.as_ref().unwrap(), key)));
 }
@@ -116,7 +119,9 @@ fn a_plugin_that_takes_one_file_at_a_time_serves_many() {
     let keys = keys(3);
     let all: Vec<&FileKey> = keys.iter().collect();
     let wrapped = plugins.wrap_batch("batchpass", &[], &[&identity], &all).unwrap();
-    let parts: Vec<&[Stanza]> = wrapped.iter().map(|one| one.stanzas.as_slice()).collect();
+    let headers: Vec<Stanzas> =
+        wrapped.iter().map(|one| Stanzas::from_iter(&one.stanzas)).collect();
+    let parts: Vec<&Stanzas> = headers.iter().collect();
     let results = plugins.unwrap_batch("batchpass", &[&identity], &parts).unwrap();
     assert!(results.iter().zip(&keys).all(|(result, key)| same(result.as_ref().unwrap(), key)));
 }
@@ -154,8 +159,8 @@ fn scripted(script: &str, ask: &dyn Ask) -> (Outcome, String) {
         std::env::join_paths(["relative", ".", folder.path().to_str().unwrap()]).unwrap();
     let allowed = Allowed::parse("y, x");
     let plugins = Plugins { allowed: &allowed, path: &path, ask };
-    let stanza = || vec![Stanza { tag: "t".into(), args: vec![], body: vec![] }];
-    let (a, b) = (stanza(), stanza());
+    let one = Stanza { tag: "t".into(), args: vec![], body: vec![] };
+    let (a, b) = (Stanzas::from_iter([&one]), Stanzas::from_iter([&one]));
     let identity = Plaintext::copy_of(b"AGE-PLUGIN-X-1");
     let outcome = plugins.unwrap_batch("X", &[&identity], &[&a, &b]);
     (outcome, std::fs::read_to_string(folder.path().join("log")).unwrap_or_default())

@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 
-use age_core::format::{FileKey, Stanza};
+use age_core::format::FileKey;
 use rayon::prelude::*;
 
 use super::locked::{Locked, LockedGroup, LockedKey, Reason, Unusable};
@@ -22,6 +22,7 @@ use crate::key::keyring::{Answer, Keyring, Sealed, Unopened};
 use crate::key::pgp::Pgp;
 use crate::key::pgp::message::Work;
 use crate::key::service::{Services, ToUnwrap};
+use crate::key::stanza::Stanzas;
 use crate::key::wrapping::WrappingKind;
 use crate::plaintext::Plaintext;
 
@@ -198,8 +199,8 @@ impl Asking {
 fn open_with(mut groups: Vec<&mut Group<'_>>, keyring: &mut Keyring<'_>, asking: Asking) {
     groups.retain(|group| group.keys_of(WrappingKind::Age).next().is_some());
     keyring.expect(recipients(&groups));
-    let stanzas: Vec<Vec<Stanza>> = groups.iter_mut().map(|group| group.stanzas()).collect();
-    let sealed: Vec<Sealed<'_>> = stanzas.iter().map(|stanzas| to_open(stanzas)).collect();
+    let stanzas: Vec<Stanzas> = groups.iter_mut().map(|group| group.stanzas()).collect();
+    let sealed: Vec<Sealed<'_>> = stanzas.iter().map(to_open).collect();
     let mut unclear = Vec::new();
     for (group, answer) in groups.into_iter().zip(asking.file_keys(keyring, &sealed)) {
         match answer {
@@ -216,17 +217,14 @@ fn open_with(mut groups: Vec<&mut Group<'_>>, keyring: &mut Keyring<'_>, asking:
     // Something among them is broken or forged, and must not stand in the way of the others.
     let mut files = Vec::new();
     for (index, group) in unclear.iter().enumerate() {
-        let readable = group.keys_of(WrappingKind::Age).filter_map(|entry| {
-            let mut file = read(entry).ok()?;
-            let stanzas = std::mem::take(&mut file.header.stanzas);
-            Some((index, entry, file, stanzas))
-        });
-        files.extend(readable);
+        let entries = group.keys_of(WrappingKind::Age);
+        files.extend(entries.filter_map(|entry| Some((index, entry, read(entry).ok()?))));
     }
-    let sealed: Vec<Sealed<'_>> = files.iter().map(|(.., stanzas)| to_open(stanzas)).collect();
+    let sealed = files.iter().map(|(.., file)| to_open(&file.header.stanzas));
+    let sealed: Vec<Sealed<'_>> = sealed.collect();
     let answers = asking.file_keys(keyring, &sealed);
     drop(sealed);
-    for ((index, entry, mut file, _), answer) in files.into_iter().zip(answers) {
+    for ((index, entry, mut file), answer) in files.into_iter().zip(answers) {
         let secret = match answer {
             None | Some(Err(Unopened::NoMatch)) => continue,
             Some(Ok(file_key)) => file.decrypt(&file_key).map_err(Reason::Age),
@@ -241,11 +239,11 @@ fn open_with(mut groups: Vec<&mut Group<'_>>, keyring: &mut Keyring<'_>, asking:
 
 impl Group<'_> {
     /// The stanzas of all that it holds for age keys; what cannot be read is noted.
-    fn stanzas(&mut self) -> Vec<Stanza> {
-        let mut stanzas = Vec::new();
+    fn stanzas(&mut self) -> Stanzas {
+        let mut stanzas = Stanzas::default();
         for entry in self.keys_of(WrappingKind::Age) {
             match read(entry) {
-                Ok(file) => stanzas.extend(file.header.stanzas),
+                Ok(file) => stanzas.append(&file.header.stanzas),
                 Err(reason) => self.take(entry, Err(reason)),
             }
         }
@@ -268,7 +266,7 @@ impl Group<'_> {
     }
 }
 
-fn to_open(stanzas: &[Stanza]) -> Sealed<'_> {
+fn to_open(stanzas: &Stanzas) -> Sealed<'_> {
     Sealed { name: "the data key", stanzas }
 }
 
@@ -279,7 +277,7 @@ fn read(entry: &WrappedKey) -> Result<Encrypted<'_>, Reason> {
     }
     let file = Encrypted::read(entry.enc.as_bytes()).map_err(Reason::Age)?;
     // Nobody is to be asked for the passphrase of a key that is none.
-    if file.header.stanzas.iter().any(|stanza| stanza.tag == "scrypt") {
+    if file.header.stanzas.iter().any(|stanza| stanza.tag() == "scrypt") {
         return Err(Reason::Broken("it is encrypted with a passphrase"));
     }
     Ok(file)
