@@ -1,5 +1,6 @@
 //! Many files at once: none is put in place before all of them can be.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
@@ -7,7 +8,7 @@ use rayon::prelude::*;
 use super::{ReplaceError, Staged};
 
 /// Puts many files in place: all are parked before the first is renamed, and each folder is
-/// synced once. Gives back the targets in their order.
+/// synced once. Gives back the targets in their order. Of two contents for one file, the later stays.
 ///
 /// # Errors
 /// The target that failed and its error, with how many were replaced all the same. Where these are
@@ -24,11 +25,22 @@ pub fn commit_all(mut staged: Vec<Staged>) -> Result<Vec<PathBuf>, CommitError> 
         |a: &Staged, b: &Staged| (&a.folder_path, a.folder_is) == (&b.folder_path, b.folder_is);
     for group in staged.chunk_by_mut(same_folder) {
         let Some(first) = group.first() else { continue };
+        let each_once = {
+            let mut names = HashSet::new();
+            group.iter().all(|one| names.insert(one.name.as_os_str()))
+        };
         let renamed = match first.folder() {
-            Ok(folder) => group.par_iter_mut().try_for_each(|one| {
-                let renamed = one.rename(&folder);
-                renamed.map_err(|source| error(one, source))
-            }),
+            Ok(folder) => {
+                let rename = |one: &mut Staged| {
+                    let renamed = one.rename(&folder);
+                    renamed.map_err(|source| error(one, source))
+                };
+                if each_once {
+                    group.par_iter_mut().try_for_each(rename)
+                } else {
+                    group.iter_mut().try_for_each(rename)
+                }
+            }
             Err(source) => Err(error(first, source)),
         };
         if let Err(error) = renamed {

@@ -168,6 +168,26 @@ fn many_files_are_committed_together() {
     assert_eq!(names(folder.path()).len(), 5);
 }
 
+/// As where two rules name one file, one of them by a link beside it.
+#[test]
+fn of_two_contents_for_one_file_the_later_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, link) = (folder.path().join("file"), folder.path().join("link"));
+    fs::write(&file, "old").unwrap();
+    symlink("file", &link).unwrap();
+    for _ in 0..50 {
+        let mut staged = Vec::new();
+        for (target, content) in [(&file, "first"), (&link, "second"), (&file, "third")] {
+            let mut one = Staged::new(target).unwrap();
+            one.put(content.as_bytes()).unwrap();
+            one.park().unwrap();
+            staged.push(one);
+        }
+        assert_eq!(commit_all(staged).unwrap().len(), 3);
+        assert_eq!(fs::read_to_string(&file).unwrap(), "third");
+    }
+}
+
 #[test]
 fn what_is_being_written_has_no_name() {
     let folder = tempfile::tempdir().unwrap();
