@@ -111,10 +111,12 @@ impl Group {
                 all.map(|at| Load::of(bytes.get(at..).unwrap_or_default()))
             })
         };
-        // the table is far away: all of its places are asked for before the first is needed
-        let near = windows().fold(0, |all, load| {
+        // the tables are far away: all of their places are asked for before the first is needed
+        let near = windows().fold((0, 0), |(tags, bits), load| {
             let slot = self.slot(self.key(&load));
-            all ^ self.tags.get(slot).copied().unwrap_or(0)
+            let (word, _) = self.second(hash(load.bytes & self.mask));
+            let word = usize::try_from(word).ok().and_then(|word| self.second.get(word));
+            (tags ^ self.tags.get(slot).copied().unwrap_or(0), bits ^ word.copied().unwrap_or(0))
         });
         std::hint::black_box(near);
         for (number, load) in (before.saturating_mul(plan.stride)..).zip(windows()) {

@@ -106,14 +106,28 @@ pub(crate) fn rarest(bytes: &[u8], plan: Plan) -> usize {
 }
 
 fn rarity_of((a, b): (&u8, &u8)) -> u32 {
-    if a == b { 0 } else { rarity_of_byte(*a).saturating_add(rarity_of_byte(*b)) }
+    let of = |byte: &u8| RARITIES.get(usize::from(*byte)).copied().map_or(0, u32::from);
+    if a == b { 0 } else { of(a).saturating_add(of(b)) }
 }
 
-fn rarity_of_byte(byte: u8) -> u32 {
-    match byte {
-        0 | b' ' | 0xff => 0,
-        b'a'..=b'z' => 2,
-        b'0'..=b'9' | b'A'..=b'Z' => 3,
-        _ => 4,
+const RARITIES: [u8; 256] = rarities();
+
+#[expect(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    reason = "evaluated when the program is built"
+)]
+const fn rarities() -> [u8; 256] {
+    let mut all = [0; 256];
+    let mut byte = 0_u8;
+    while byte < 0xff {
+        all[byte as usize] = match byte {
+            0 | b' ' => 0,
+            b'a'..=b'z' => 2,
+            b'0'..=b'9' | b'A'..=b'Z' => 3,
+            _ => 4,
+        };
+        byte += 1;
     }
+    all
 }

@@ -54,7 +54,12 @@ fn escaped(text: &str) -> Vec<(Form, Written)> {
 /// Room for the longest thing a writer makes of a character, so that nothing is moved and left
 /// behind.
 fn room_for(length: usize) -> Written {
-    Zeroizing::new(Vec::with_capacity(length.saturating_mul(12)))
+    room(length.saturating_mul(12))
+}
+
+/// Room for so many bytes. All of it is wiped, which takes its time for the forms that every value has.
+fn room(length: usize) -> Written {
+    Zeroizing::new(Vec::with_capacity(length))
 }
 
 /// Writes character by character; `None` keeps it.
@@ -407,7 +412,7 @@ fn ini(text: &str, forms: &mut Vec<(Form, Written)>) {
 }
 
 fn utf16(text: &str, bytes: fn(u16) -> [u8; 2]) -> Written {
-    let mut out = room_for(text.len());
+    let mut out = room(text.len().saturating_mul(2));
     for unit in text.encode_utf16() {
         out.extend_from_slice(&bytes(unit));
     }
@@ -426,7 +431,7 @@ pub(super) fn digits(bytes: &[u8], upper: bool) -> impl Iterator<Item = u8> + '_
 
 /// Hexadecimal, with something between the bytes or nothing.
 pub(super) fn hex(bytes: &[u8], upper: bool, between: Option<u8>) -> Written {
-    let mut out = room_for(bytes.len());
+    let mut out = room(bytes.len().saturating_mul(if between.is_some() { 3 } else { 2 }));
     for (number, byte) in bytes.iter().enumerate() {
         if number > 0 {
             out.extend(between);
