@@ -63,6 +63,8 @@ mod manifest;
 mod numbers;
 #[path = "../fuzz/fuzz_targets/pgp.rs"]
 mod pgp;
+#[path = "../fuzz/fuzz_targets/pkcs12.rs"]
+mod pkcs12;
 #[path = "../fuzz/fuzz_targets/recipient.rs"]
 mod recipient;
 #[path = "../fuzz/fuzz_targets/rules.rs"]
@@ -133,6 +135,7 @@ const TARGETS: &[(&str, Target)] = &[
     ("manifest", manifest::fuzz),
     ("numbers", numbers::fuzz),
     ("pgp", pgp::fuzz),
+    ("pkcs12", pkcs12::fuzz),
     ("recipient", recipient::fuzz),
     ("rules", rules::fuzz),
     ("rules_edit", rules_edit::fuzz),

@@ -9,6 +9,7 @@ pub mod hybrid;
 pub mod identity;
 pub mod keyring;
 pub mod list;
+mod pbes2;
 pub mod pgp;
 pub mod plugin;
 pub mod recipient;

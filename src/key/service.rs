@@ -410,6 +410,15 @@ pub fn read_answer(status: u16, bytes: &[u8], secret: &str) -> Vec<ServiceError>
     read.into_iter().flat_map(errors).collect()
 }
 
+/// How many keys and certificates there are in a file of PKCS#12, and in what is the inner part of one; for
+/// tests of the parser.
+#[doc(hidden)]
+pub fn read_pkcs12(bytes: &[u8], password: &str) -> [Option<(usize, usize)>; 2] {
+    let opener = || azure::pkcs12::Opener::new(password, 10_000);
+    [opener().read(bytes), opener().safes(bytes)]
+        .map(|read| read.ok().map(|read| (read.keys.len(), read.certificates.len())))
+}
+
 #[expect(clippy::disallowed_methods, reason = "a copy that is wiped like the other")]
 fn copy(secret: &Plaintext) -> Plaintext {
     Plaintext::copy_of(secret.expose())

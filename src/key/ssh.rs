@@ -4,7 +4,8 @@
 use age_core::secrecy::ExposeSecret;
 use curve25519_dalek::edwards::CompressedEdwardsY;
 use pkcs8::der::Decode;
-use pkcs8::{EncryptedPrivateKeyInfo, PrivateKeyInfo, SecretDocument};
+use pkcs8::der::asn1::{AnyRef, OctetStringRef};
+use pkcs8::{AlgorithmIdentifierRef, PrivateKeyInfo, SecretDocument, pkcs5};
 use rsa::pkcs1::DecodeRsaPrivateKey;
 use sha2::{Digest, Sha512};
 use ssh_key::private::{Ed25519Keypair, KeypairData, RsaKeypair};
@@ -15,7 +16,7 @@ use super::ed25519::{self, Ed25519Identity};
 use super::identity::{IdentityError, Outcome};
 use super::pgp::secret::{Fingerprint, SecretKey};
 use super::stanza::StanzaRef;
-use super::{Recipient, bech32, identity};
+use super::{Recipient, bech32, identity, pbes2};
 
 /// An SSH private key ready for use.
 pub struct SshIdentity {
@@ -151,17 +152,18 @@ const OTHER_ENCRYPTION: IdentityError = IdentityError::Malformed(
 
 /// Opens an encrypted PKCS#8 key.
 pub(crate) fn unlock_pkcs8(der: &[u8], passphrase: &[u8]) -> Result<SshIdentity, IdentityError> {
-    let info = EncryptedPrivateKeyInfo::from_der(der).map_err(|_| OTHER_ENCRYPTION)?;
-    let document = info.decrypt(passphrase).map_err(|error| {
-        let unknown = matches!(
-            error,
-            pkcs8::Error::EncryptedPrivateKey(
-                pkcs8::pkcs5::Error::UnsupportedAlgorithm { .. }
-                    | pkcs8::pkcs5::Error::NoPbes1CryptSupport
-            )
-        );
-        if unknown { OTHER_ENCRYPTION } else { IdentityError::WrongPassphrase }
+    let info = AnyRef::from_der(der).and_then(|info| {
+        info.sequence(|info| {
+            Ok((AlgorithmIdentifierRef::decode(info)?, OctetStringRef::decode(info)?))
+        })
+    });
+    let (algorithm, sealed) = info.map_err(|_| OTHER_ENCRYPTION)?;
+    let scheme = pbes2::scheme(algorithm).ok_or(OTHER_ENCRYPTION)?;
+    let opened = scheme.decrypt(passphrase, sealed.as_bytes()).map_err(|error| {
+        let is_padding = error == pkcs5::Error::EncryptFailed;
+        if is_padding { IdentityError::WrongPassphrase } else { OTHER_ENCRYPTION }
     })?;
+    let document = SecretDocument::try_from(opened).map_err(|_| IdentityError::WrongPassphrase)?;
     from_pkcs8(&document)
 }
 
@@ -224,3 +226,19 @@ pub(crate) fn age_text(identity: &age::x25519::Identity) -> Zeroizing<String> {
 }
 
 const BROKEN: IdentityError = IdentityError::Malformed("the SSH private key in it is damaged");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The library takes eight bytes of the start that triple DES has, here of none.
+    #[test]
+    fn a_pkcs8_key_with_a_torn_start_is_refused() {
+        let der = hex::decode(concat!(
+            "3044303806092a864886f70d01050d302b301b06092a864886f70d01050c300e0408000000000000000002020800",
+            "300c06082a864886f70d0307040004080000000000000000"
+        ));
+        let refused = unlock_pkcs8(&der.unwrap(), b"test-only");
+        assert!(matches!(refused, Err(error) if error == OTHER_ENCRYPTION));
+    }
+}

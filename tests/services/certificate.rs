@@ -82,6 +82,8 @@ fn start() -> Option<(Files, Home)> {
     Some((files, home))
 }
 
+const PASSWORD: &str = "AZURE_CLIENT_CERTIFICATE_PASSWORD";
+
 /// The variables that name a certificate.
 fn with(pem: &str) -> [(&str, &str); 3] {
     let [tenant, client, _] = AZURE_CLIENT;
@@ -119,10 +121,107 @@ fn a_client_signs_with_the_key_of_its_certificate() {
     assert!(said.contains("(HTTP 401) invalid_client; look whether the certificate in"), "{said}");
 }
 
+/// Ours and, where it reads what openssl calls legacy, the real sops.
+#[test]
+fn a_certificate_in_pkcs12_is_as_good_as_one_in_pem() {
+    let Some((files, mut home)) = start() else { return };
+    let file = files.file("own.p12");
+    for (how, password, is_legacy) in [
+        ("-legacy", "canary", true),
+        ("-legacy", "", true),
+        ("-legacy -noiter -nomaciter", "canary", true),
+        ("-legacy -certfile @other.crt", "canary-\u{e4}\u{20ac}", true),
+        ("-macalg sha1 -certpbe PBE-SHA1-3DES -keypbe PBE-SHA1-3DES", "canary", true),
+        ("", "canary", false),
+        ("", "", false),
+        ("-certfile @other.crt", "canary-\u{e4}\u{20ac}\u{1f511}", false),
+        ("-macalg sha384 -certpbe aes-128-cbc -keypbe aes-192-cbc", "canary", false),
+        ("-macalg sha512 -certpbe NONE -keypbe des-ede3-cbc", "canary", false),
+        ("-certpbe NONE -keypbe NONE", "canary", false),
+    ] {
+        let own = "pkcs12 -export -in @own.crt -inkey @own.key -out @own.p12 -passout";
+        files.openssl(format!("{own} pass:{password} {how}").trim_end());
+        let chained = ("AZURE_CLIENT_SEND_CERTIFICATE_CHAIN", "1");
+        let used = [&with(&file)[..], &[chained, (PASSWORD, password)]].concat();
+        let asked = if is_legacy { home.opens(&used) } else { opens_here(&mut home, &used) };
+        let chain = chain(&asked[0]);
+        assert_eq!(chain.len(), if how.contains("other") { 2 } else { 1 }, "{how}");
+        assert_eq!(chain[0], der_of(&files.file("own.crt")), "{how}");
+    }
+    // PEM needs no password, and is read nevertheless where there is one.
+    let all = files.join("all.pem", &["other.crt", "own.crt", "own.key"]);
+    opens_here(&mut home, &[&with(&all)[..], &[(PASSWORD, "canary")]].concat());
+}
+
+/// What the hosts were asked when ours opened the file.
+#[track_caller]
+fn opens_here(home: &mut Home, variables: &[(&str, &str)]) -> Vec<Asked> {
+    home.with(variables, |home| {
+        home.bench.native(&["decrypt", "a.yaml"]).ok();
+        home.cloud.asked()
+    })
+}
+
+#[test]
+fn pkcs12_that_does_not_open_is_told() {
+    let Some((files, mut home)) = start() else { return };
+    let key = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout @ec.key";
+    files.openssl(&format!("req -x509 {key} -subj /CN=ec -out @ec.crt"));
+    let export = |name: &str, how: &str| {
+        files.openssl(&format!("pkcs12 -export -passout pass:canary -out @{name} {how}"));
+        fs::read(files.file(name)).unwrap()
+    };
+    let own = "-in @own.crt -inkey @own.key";
+    let whole = export("own.p12", own);
+    export("legacy.p12", &format!("{own} -legacy"));
+    export("ec.p12", "-in @ec.crt -inkey @ec.key");
+    export("no-key.p12", "-in @own.crt -nokeys");
+    export("no-certificate.p12", "-inkey @own.key -nocerts");
+    let write = |name: &str, bytes: &[u8]| fs::write(files.file(name), bytes).unwrap();
+    write("torn.p12", &whole[..whole.len() / 2]);
+    let mut changed = whole.clone();
+    changed[whole.len() / 2] ^= 1;
+    write("changed.p12", &changed);
+    // The MAC of SHA-256 ends with a number of two bytes; here it has four.
+    let (mut slow, mac) = (whole.clone(), whole.len() - 0x43);
+    assert_eq!((&slow[..2], &slow[mac..mac + 2]), (&[0x30, 0x82][..], &[0x30, 0x41][..]));
+    let length = u16::from_be_bytes([slow[2], slow[3]]) + 2;
+    slow[2..4].copy_from_slice(&length.to_be_bytes());
+    slow[mac + 1] += 2;
+    slow.truncate(whole.len() - 4);
+    slow.extend([2, 4]);
+    slow.extend(10_000_001_u32.to_be_bytes());
+    write("slow.p12", &slow);
+    let password = "set AZURE_CLIENT_CERTIFICATE_PASSWORD to it";
+    let as_pem = "NEW.pem` writes it as PEM";
+    for (name, used, parts) in [
+        ("own.p12", "", ["it has a password", password]),
+        ("legacy.p12", "", ["it has a password", password]),
+        ("own.p12", "canary-other", ["its password is another one", password]),
+        ("legacy.p12", "canary-other", ["its password is another one", password]),
+        ("changed.p12", "canary", ["it was changed, or", password]),
+        ("torn.p12", "canary", ["neither PEM nor PKCS#12 in DER, or not whole", as_pem]),
+        ("slow.p12", "canary", ["asks for more than 10,000,000 rounds", as_pem]),
+        ("ec.p12", "canary", ["its key is no RSA key", ""]),
+        ("no-key.p12", "canary", ["there is no private key in it", ""]),
+        ("no-certificate.p12", "canary", ["there is no certificate in it", ""]),
+    ] {
+        let file = files.file(name);
+        let said = home.refused(&[&with(&file)[..], &[(PASSWORD, used)]].concat(), &["canary"]);
+        for part in parts.into_iter().chain(["no credentials for Azure Key Vault", &file, "hint: "])
+        {
+            assert!(said.contains(part), "{part}: {said}");
+        }
+        assert!(home.cloud.asked().is_empty());
+    }
+}
+
 #[test]
 fn what_holds_no_certificate_with_its_key_is_told() {
     let Some((files, mut home)) = start() else { return };
-    files.openssl("pkcs12 -export -in @own.crt -inkey @own.key -passout pass:canary -out @own.p12");
+    files.openssl(
+        "pkcs12 -export -in @own.crt -inkey @own.key -nomac -passout pass:canary -out @own.p12",
+    );
     files.openssl("pkcs8 -topk8 -in @own.key -passout pass:canary -out @new.key");
     files.openssl("rsa -in @own.key -traditional -aes128 -passout pass:canary -out @old.key");
     files.openssl("genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out @ec.key");
@@ -133,7 +232,7 @@ fn what_holds_no_certificate_with_its_key_is_told() {
     let locked = files.join("locked.pem", &["own.crt", "new.key"]);
     for (pem, expected) in [
         (files.file("gone.pem"), "No such file"),
-        (files.file("own.p12"), "NEW.pem` writes it as PEM"),
+        (files.file("own.p12"), "not protected in a way that is known here; `openssl pkcs12"),
         (locked.clone(), "its key is encrypted; `openssl pkey"),
         (files.join("old.pem", &["own.crt", "old.key"]), "its key is encrypted; `openssl pkey"),
         (files.file("own.key"), "there is no certificate in it"),

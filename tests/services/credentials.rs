@@ -868,11 +868,70 @@ fn azure_clients_pods_machines_and_programs() {
     }
     for (what, expected) in [
         ("AzureCLICredential", "those that AZURE_TOKEN_CREDENTIALS chooses have none"),
-        ("AzurePowerShellCredential", "AZURE_TOKEN_CREDENTIALS chooses none that are known here"),
+        ("AzurePowerShellCredential", "those that AZURE_TOKEN_CREDENTIALS chooses have none"),
+        ("PowerShell", "AZURE_TOKEN_CREDENTIALS chooses none that are known here"),
     ] {
         home.bench.set("PATH", &path);
         let said = home.refused(&choose(what), &["canary"]);
         assert!(said.contains(expected), "{said}");
         assert!(home.cloud.asked().is_empty());
     }
+}
+
+#[test]
+fn azure_powershell() {
+    let vault = azure(RsaPrivateKey::new(&mut rsa::rand_core::OsRng, 2048).unwrap());
+    let both = move |asked: &Asked| for_the_sdk(asked).unwrap_or_else(|| vault(asked));
+    let Some(mut home) = Home::new(both, &AZURE_CLIENT, &["--azure-kv", AZURE_KEY]) else { return };
+    let script = home.write("script", "");
+    let answers = format!(
+        "for last; do :; done\n\
+         flags='-NoProfile -NonInteractive -OutputFormat Text -EncodedCommand'\n\
+         [ $# = 6 ] && [ \"$*\" = \"$flags $last\" ] || exit 2\n\
+         printf %s \"$last\" | base64 -d | iconv -f UTF-16LE -t UTF-8 >{script}\n\
+         echo '{{\"Token\": \"{AZURE}\", \"ExpiresOn\": 4102444800}}'"
+    );
+    let path = home.program("powershell", "pwsh", &answers);
+    let chosen = [("AZURE_TOKEN_CREDENTIALS", "azurePowerShellCredential"), ("PATH", &*path)];
+    // The real sops starts it in the same way.
+    assert_eq!(hosts(&home.opens(&chosen)), ["fleet"]);
+    assert!(fs::read_to_string(&script).unwrap().contains("Az.Accounts"));
+    // It is the last one: those before it have nothing.
+    home.bench.set("AZURE_POD_IDENTITY_AUTHORITY_HOST", "http://127.0.0.1:9");
+    home.program("powershell", "az", "exit 1");
+    for variables in [&chosen[1..], &[("AZURE_TOKEN_CREDENTIALS", "dev"), chosen[1]]] {
+        fs::write(&script, "").unwrap();
+        home.with(variables, |home| home.bench.native(&["decrypt", "a.yaml"]).ok());
+        let script = fs::read_to_string(&script).unwrap();
+        let lines = [
+            "$ErrorActionPreference = 'Stop'",
+            "Import-Module Az.Accounts -MinimumVersion 2.2.0",
+            "$asked = @{ ResourceUrl = 'https://vault.azure.net'; WarningAction = 'Ignore' }",
+            "$token = (Get-AzAccessToken @asked).Token",
+            "@{ Token = [string] $token } | ConvertTo-Json",
+        ];
+        assert!(lines.iter().all(|line| script.lines().any(|one| one == *line)), "{script}");
+    }
+    // Nothing becomes a part of the script that could be more than a text of it.
+    for resource in ["https://vault.azure.net';canary", "https://v\u{2019}+canary", "$(canary)"] {
+        fs::write(&script, "").unwrap();
+        let said = home.refused(
+            &[&chosen[..], &[("SECRETCTL_AZURE_RESOURCE", resource)]].concat(),
+            &["canary"],
+        );
+        assert!(
+            said.contains("SECRETCTL_AZURE_RESOURCE is not the address of a service"),
+            "{said}"
+        );
+        assert_eq!(fs::read_to_string(&script).unwrap(), "");
+    }
+    // Without the module, and without anybody who is logged in.
+    for fails in
+        ["echo 'canary: was not loaded' >&2; exit 1", "echo canary", "echo '{\"Token\": \"\"}'"]
+    {
+        home.program("powershell", "pwsh", fails);
+        let said = home.refused(&chosen, &["canary"]);
+        assert!(said.contains("those that AZURE_TOKEN_CREDENTIALS chooses have none"), "{said}");
+    }
+    assert!(home.cloud.asked().is_empty());
 }

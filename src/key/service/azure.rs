@@ -6,6 +6,7 @@
 
 mod certificate;
 mod credentials;
+pub(super) mod pkcs12;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};

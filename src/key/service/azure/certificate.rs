@@ -12,8 +12,9 @@ use rsa::rand_core::OsRng;
 use rsa::{Pss, RsaPrivateKey};
 use serde_json::json;
 use sha2::{Digest, Sha256};
-use ureq::tls::{PemItem, PrivateKey, parse_pem};
+use ureq::tls::{PemItem, parse_pem};
 
+use super::pkcs12::{MOST_ROUNDS, Opener, Refusal};
 use crate::key::fill_random;
 use crate::key::service::error::Trouble;
 use crate::key::service::surroundings::Surroundings;
@@ -31,8 +32,9 @@ pub(super) fn assertion(
 ) -> Result<Plaintext, Trouble> {
     let unusable = |what: String| Trouble::Credentials(format!("{}: {what}", file.display()));
     let text = around.read(file).map_err(|error| unusable(error.to_string()))?;
+    let password = around.variable("AZURE_CLIENT_CERTIFICATE_PASSWORD");
     #[expect(clippy::disallowed_methods, reason = "the key that signs is read from it")]
-    let (key, chain) = parts(text.expose(), file).map_err(unusable)?;
+    let (key, chain) = parts(text.expose(), password, file).map_err(unusable)?;
     let leaf = chain.first().map(Vec::as_slice).unwrap_or_default();
     let mut header = json!({
         "alg": "PS256",
@@ -65,32 +67,27 @@ pub(super) fn assertion(
 }
 
 /// The key of a file, and its certificates, that of the key first.
-fn parts(text: &[u8], file: &Path) -> Result<(RsaPrivateKey, Vec<Vec<u8>>), String> {
+fn parts(
+    text: &[u8],
+    password: Option<&str>,
+    file: &Path,
+) -> Result<(RsaPrivateKey, Vec<Vec<u8>>), String> {
     let name = file.display().to_string();
     let name = shell_words::quote(&name);
-    if text.first() == Some(&DER) {
-        return Err(format!(
-            "it is PKCS#12; `openssl pkcs12 -in {name} -nodes -out NEW.pem` writes it as PEM"
-        ));
-    }
-    if text.windows(ENCRYPTED.len()).any(|word| word == ENCRYPTED) {
+    let holds = |word: &[u8]| text.windows(word.len()).any(|part| part == word);
+    let (mut keys, mut chain) = if text.first() == Some(&DER) && !holds(PEM) {
+        of_pkcs12(text, password, &name)?
+    } else if holds(ENCRYPTED) {
         return Err(format!(
             "its key is encrypted; `openssl pkey -in {name} -out NEW.pem` writes the key in the open, \
              and `openssl x509 -in {name} >>NEW.pem` the certificate behind it"
         ));
-    }
-    let (mut keys, mut chain) = (Vec::new(), Vec::new());
-    for item in parse_pem(text) {
-        match item {
-            Ok(PemItem::Certificate(one)) => chain.push(one.der().to_vec()),
-            Ok(PemItem::PrivateKey(one)) => keys.push(one),
-            Ok(_) => {}
-            Err(_) => return Err("it is not PEM".to_owned()),
-        }
-    }
-    let key = match keys.as_slice() {
-        [one] => rsa_key(one).ok_or("its key is no RSA key, and only those can sign here")?,
-        [] => return Err("there is no private key in it".to_owned()),
+    } else {
+        of_pem(text)?
+    };
+    let key = match (keys.pop(), keys.is_empty()) {
+        (Some(one), true) => one.ok_or("its key is no RSA key, and only those can sign here")?,
+        (None, _) => return Err("there is no private key in it".to_owned()),
         _ => return Err("there are several private keys in it".to_owned()),
     };
     if chain.is_empty() {
@@ -106,9 +103,44 @@ fn parts(text: &[u8], file: &Path) -> Result<(RsaPrivateKey, Vec<Vec<u8>>), Stri
     Ok((key, chain))
 }
 
+/// The keys of a file, none in place of one that is not of RSA, and its certificates.
+type Found = (Vec<Option<RsaPrivateKey>>, Vec<Vec<u8>>);
+
+fn of_pem(text: &[u8]) -> Result<Found, String> {
+    let (mut keys, mut chain) = (Vec::new(), Vec::new());
+    for item in parse_pem(text) {
+        match item {
+            Ok(PemItem::Certificate(one)) => chain.push(one.der().to_vec()),
+            Ok(PemItem::PrivateKey(one)) => keys.push(rsa_key(one.der())),
+            Ok(_) => {}
+            Err(_) => return Err("it is not PEM".to_owned()),
+        }
+    }
+    Ok((keys, chain))
+}
+
+fn of_pkcs12(file: &[u8], password: Option<&str>, name: &str) -> Result<Found, String> {
+    let opener = Opener::new(password.unwrap_or_default(), MOST_ROUNDS);
+    let contents = opener.read(file).map_err(|refusal| {
+        let what = match (refusal, password) {
+            (Refusal::Password, None) => "it has a password",
+            (Refusal::Password, Some(_)) => "it was changed, or its password is another one",
+            (Refusal::Malformed, _) => "it is neither PEM nor PKCS#12 in DER, or not whole",
+            (Refusal::Protection, _) => "its PKCS#12 is not protected in a way that is known here",
+            (Refusal::Rounds, _) => "its PKCS#12 asks for more than 10,000,000 rounds",
+        };
+        if refusal == Refusal::Password {
+            return format!("{what}; set AZURE_CLIENT_CERTIFICATE_PASSWORD to it");
+        }
+        format!("{what}; `openssl pkcs12 -in {name} -nodes -out NEW.pem` writes it as PEM")
+    })?;
+    #[expect(clippy::disallowed_methods, reason = "the key that signs is made of it")]
+    let keys = contents.keys.iter().map(|key| rsa_key(key.expose())).collect();
+    Ok((keys, contents.certificates))
+}
+
 /// The key in PKCS#8, or in the older form.
-fn rsa_key(key: &PrivateKey<'_>) -> Option<RsaPrivateKey> {
-    let der = key.der();
+fn rsa_key(der: &[u8]) -> Option<RsaPrivateKey> {
     RsaPrivateKey::from_pkcs8_der(der).or_else(|_| RsaPrivateKey::from_pkcs1_der(der)).ok()
 }
 
@@ -116,5 +148,7 @@ fn rsa_key(key: &PrivateKey<'_>) -> Option<RsaPrivateKey> {
 const LIFE: u64 = 600;
 /// What a file in DER begins with: a sequence.
 const DER: u8 = 0x30;
+/// What is in each file of PEM.
+const PEM: &[u8] = b"-----BEGIN ";
 /// In the first line of a PKCS#8 key, or the second of an older one, that a passphrase opens.
 const ENCRYPTED: &[u8] = b"ENCRYPTED";

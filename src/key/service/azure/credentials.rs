@@ -1,12 +1,14 @@
 //! Tokens of Azure, from where `DefaultAzureCredential` of its SDK for Go looks, in that order: the
 //! variables of a service principal or a user, a workload identity, the identity of the machine, `az`,
-//! `azd`. What is set up but does not work ends the search: no other identity steps in for it.
+//! `azd`, PowerShell. What is set up but does not work ends the search: no other identity steps in.
 
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;
 
 use super::certificate;
@@ -53,19 +55,20 @@ struct Search<'a> {
 
 #[derive(Deserialize)]
 struct Token<'a> {
-    #[serde(borrow, alias = "accessToken", alias = "token")]
+    #[serde(borrow, alias = "accessToken", alias = "token", alias = "Token")]
     access_token: Text<'a>,
 }
 
 impl Search<'_> {
     fn find(&self) -> Result<Plaintext, Trouble> {
         // By what they are for, and by their names in the SDK; it may choose by both.
-        let chain: [(&str, &str, Source<Self>); 5] = [
+        let chain: [(&str, &str, Source<Self>); 6] = [
             ("prod", "EnvironmentCredential", Self::of_variables),
             ("prod", "WorkloadIdentityCredential", Self::of_workload),
             ("prod", "ManagedIdentityCredential", Self::of_machine),
             ("dev", "AzureCLICredential", Self::of_az),
             ("dev", "AzureDeveloperCLICredential", Self::of_azd),
+            ("dev", "AzurePowerShellCredential", Self::of_powershell),
         ];
         let chosen = self.around.variable("AZURE_TOKEN_CREDENTIALS");
         let mut any = false;
@@ -79,7 +82,7 @@ impl Search<'_> {
             }
         }
         let what = match chosen {
-            None => "neither variables, nor this machine, nor `az` have any",
+            None => "neither variables, nor this machine, nor `az`, `azd` or `pwsh` have any",
             Some(_) if any => "those that AZURE_TOKEN_CREDENTIALS chooses have none",
             Some(_) => "AZURE_TOKEN_CREDENTIALS chooses none that are known here",
         };
@@ -194,6 +197,21 @@ impl Search<'_> {
         self.of_program("azd", &["auth", "token", "--output", "json", "--scope", &scope])
     }
 
+    fn of_powershell(&self) -> Result<Option<Plaintext>, Trouble> {
+        // In a script, anything else could end the text that it stands in: PowerShell knows many quotes.
+        let is_plain = |one: char| one.is_ascii_alphanumeric() || ".-_/:".contains(one);
+        if !self.resource.chars().all(is_plain) {
+            return Err(Trouble::Credentials(
+                "SECRETCTL_AZURE_RESOURCE is not the address of a service".to_owned(),
+            ));
+        }
+        let script = SCRIPT.replace("RESOURCE", self.resource);
+        let script: Vec<u8> = script.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let script = BASE64_STANDARD.encode(script);
+        let how = ["-NoProfile", "-NonInteractive", "-OutputFormat", "Text", "-EncodedCommand"];
+        self.of_program("pwsh", &[&how[..], &[&script]].concat())
+    }
+
     /// What a program prints; none where it is not there or not logged in.
     fn of_program(&self, program: &str, arguments: &[&str]) -> Result<Option<Plaintext>, Trouble> {
         let patience = self.around.patience();
@@ -271,6 +289,23 @@ const SHORT: Duration = Duration::from_secs(2);
 
 /// Gives a token, or none where nothing is set up for it.
 type Source<T> = fn(&T) -> Result<Option<Plaintext>, Trouble>;
+
+/// Prints a token. The first line makes an end of it where the module is not there or nobody is logged in;
+/// some versions of the module give a secure text only where it is asked for, and later ones always.
+const SCRIPT: &str = "\
+$ErrorActionPreference = 'Stop'
+$WarningPreference = 'SilentlyContinue'
+Import-Module Az.Accounts -MinimumVersion 2.2.0
+$asked = @{ ResourceUrl = 'RESOURCE'; WarningAction = 'Ignore' }
+if ((Get-Command Get-AzAccessToken).Parameters.ContainsKey('AsSecureString')) {
+    $asked.AsSecureString = $true
+}
+$token = (Get-AzAccessToken @asked).Token
+if ($token -is [securestring]) {
+    $token = [System.Net.NetworkCredential]::new('', $token).Password
+}
+@{ Token = [string] $token } | ConvertTo-Json
+";
 
 const CLIENT: (&str, &str) = ("grant_type", "client_credentials");
 const BEARER: (&str, &str) =
