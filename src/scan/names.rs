@@ -45,9 +45,9 @@ pub(super) fn is_name(path: &str, text: &str) -> bool {
     if text.contains(char::is_whitespace) {
         return false;
     }
-    let words = || text.split(['.', '/', ':', '@', '-', '_', ',', '?', '=', '&']);
-    let plain = words().all(|word| entropy::bits(word.as_bytes()) < NO_WORD);
-    plain && (is_host(text) || is_mail(text) || is_path(text) || is_url(text) || is_network(text))
+    let mut words = text.split(['.', '/', ':', '@', '-', '_', ',', '?', '=', '&']);
+    (is_host(text) || is_mail(text) || is_path(text) || is_url(text) || is_network(text))
+        && words.all(|word| entropy::bits(word.as_bytes()) < NO_WORD)
 }
 
 /// A public key of SSH, or what is called one.
