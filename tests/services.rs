@@ -46,6 +46,8 @@ mod machine;
 mod refusals;
 #[path = "services/server.rs"]
 mod server;
+#[path = "services/tenants.rs"]
+mod tenants;
 #[path = "services/tls.rs"]
 mod tls;
 #[path = "services/vault.rs"]

@@ -391,11 +391,14 @@ impl Run {
     }
 }
 
-/// What each service makes of an answer to whoever came with `secret`; for tests of the parsers.
+/// What each service makes of an answer, or its challenge, to whoever came with `secret`; for tests of the parsers.
 #[doc(hidden)]
 pub fn read_answer(status: u16, bytes: &[u8], secret: &str) -> Vec<ServiceError> {
     let body = Plaintext::copy_of(bytes);
-    let answer = http::Answer { status, headers: ureq::http::HeaderMap::new(), body };
+    let mut headers = ureq::http::HeaderMap::new();
+    let header = ureq::http::HeaderValue::from_bytes(bytes).ok();
+    headers.extend(header.map(|value| (ureq::http::header::WWW_AUTHENTICATE, value)));
+    let answer = http::Answer { status, headers, body };
     let secret = Plaintext::copy_of(secret.as_bytes());
     let read = [
         (WrappingKind::Kms, aws::read(&answer, &secret)),

@@ -711,33 +711,44 @@ pub fn azure(key: RsaPrivateKey) -> impl Fn(&Asked) -> Reply {
 /// What `DefaultAzureCredential` of the SDK asks before it asks for a token, and the challenge that
 /// vaults begin with, so that the real sops is content too.
 pub fn for_the_sdk(asked: &Asked) -> Option<Reply> {
-    let login = "https://login.microsoftonline.com";
-    if asked.host == "login.microsoftonline.com" && asked.method == "GET" {
-        return Some(Reply::json(
-            200,
-            &json!({
-                "token_endpoint": format!("{login}/tenant-1/oauth2/v2.0/token"),
-                "authorization_endpoint": format!("{login}/tenant-1/oauth2/v2.0/authorize"),
-                "issuer": format!("{login}/tenant-1/v2.0"),
-                "tenant_discovery_endpoint":
-                    format!("{login}/tenant-1/v2.0/.well-known/openid-configuration"),
-                "api-version": "1.1",
-                "metadata": [],
-                // What sort of a user it is.
-                "account_type": "Managed",
-                "cloud_audience_urn": "urn:federation:MicrosoftOnline",
-                "cloud_instance_name": "microsoftonline.com",
-                "domain_name": "t",
-            }),
-        ));
-    }
-    let asks = asked.host == "fleet.vault.azure.net" && asked.header("authorization").is_empty();
-    asks.then(|| {
-        let challenge = format!(
-            "www-authenticate: Bearer authorization=\"{login}/tenant-1\", resource=\"https://vault.azure.net\"\r\n"
-        );
-        Reply(401, challenge, vec![])
+    about_tenants(asked).or_else(|| {
+        let asks =
+            asked.host == "fleet.vault.azure.net" && asked.header("authorization").is_empty();
+        asks.then(|| Reply(401, challenge("tenant-1"), vec![]))
     })
+}
+
+/// What a directory says of any tenant.
+pub fn about_tenants(asked: &Asked) -> Option<Reply> {
+    if asked.host != "login.microsoftonline.com" || asked.method != "GET" {
+        return None;
+    }
+    let tenant = asked.way.split('/').nth(1).unwrap();
+    let tenant = format!("https://login.microsoftonline.com/{tenant}");
+    Some(Reply::json(
+        200,
+        &json!({
+            "token_endpoint": format!("{tenant}/oauth2/v2.0/token"),
+            "authorization_endpoint": format!("{tenant}/oauth2/v2.0/authorize"),
+            "issuer": format!("{tenant}/v2.0"),
+            "tenant_discovery_endpoint":
+                format!("{tenant}/v2.0/.well-known/openid-configuration"),
+            "api-version": "1.1",
+            "metadata": [],
+            // What sort of a user it is.
+            "account_type": "Managed",
+            "cloud_audience_urn": "urn:federation:MicrosoftOnline",
+            "cloud_instance_name": "microsoftonline.com",
+            "domain_name": "t",
+        }),
+    ))
+}
+
+/// The header with which a vault of a tenant refuses.
+pub fn challenge(tenant: &str) -> String {
+    format!(
+        "www-authenticate: Bearer authorization=\"https://login.microsoftonline.com/{tenant}\", resource=\"https://vault.azure.net\"\r\n"
+    )
 }
 
 #[test]

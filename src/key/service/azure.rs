@@ -5,11 +5,13 @@
 //! it is used and not when rules are read.
 
 mod certificate;
+mod challenge;
 mod credentials;
 pub(super) mod pkcs12;
 
+use std::cell::RefCell;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use base64::Engine;
 use base64::alphabet;
@@ -24,6 +26,7 @@ use super::said::{both, oauth_code};
 use super::surroundings::Surroundings;
 use super::text::{self, Text, body, parsed, quoted, unwrapped};
 use crate::plaintext::Plaintext;
+use credentials::{Got, Token};
 
 /// Azure in a run.
 #[derive(Default)]
@@ -31,6 +34,8 @@ pub(super) struct Azure {
     http: OnceLock<Arc<Http>>,
     tokens: credentials::Tokens,
     publics: Mutex<HashMap<String, Arc<Mutex<Option<Found>>>>>,
+    /// The tenants that vaults have named: each vault the first one.
+    tenants: Mutex<HashMap<String, String>>,
 }
 
 /// What came of asking for the public half of a key.
@@ -136,11 +141,15 @@ impl Azure {
     ) -> Result<Answer, Trouble> {
         let resource = check(around, key)?;
         let http = self.http.get_or_init(|| Arc::new(Http::new(Tls::default())));
-        let token = self.tokens.of(around, http, &resource)?;
-        let url = format!("{}{way}?api-version=7.4", key.vault.trim_end_matches('/'));
+        let vault = key.vault.trim_end_matches('/');
+        let get = |tenant: Option<&str>| self.tokens.of(around, http, &resource, tenant);
+        let learnt = self.tenants().get(vault).cloned();
+        let token = RefCell::new(get(learnt.as_deref()));
+        let url = format!("{vault}{way}?api-version=7.4");
         #[expect(clippy::disallowed_methods, reason = "a header of the request holds it")]
         let call = || {
-            let bearer = [b"Bearer ".as_slice(), token.expose()].concat();
+            let token = token.borrow().clone()?;
+            let bearer = [b"Bearer ".as_slice(), token.bearer.expose()].concat();
             let mut headers = vec![("authorization".to_owned(), Plaintext::new(bearer))];
             if parts.is_some() {
                 headers.push(("content-type".to_owned(), Plaintext::copy_of(b"application/json")));
@@ -148,7 +157,44 @@ impl Azure {
             let (url, body) = (url.clone(), parts.map(body));
             Ok(Call { method, url, headers, body, for_credentials: false })
         };
-        http.insist(around, &Answer::is_busy, &call, &|answer| refusal(answer, &token))
+        let again = |answer: &Answer| {
+            if answer.status != 401 {
+                return answer.is_busy();
+            }
+            let used = token.borrow().clone();
+            let other = used.and_then(|used| self.other(answer, vault, &used, &get)).transpose();
+            let goes_on = matches!(other, Some(Ok(_)));
+            if let Some(other) = other {
+                *token.borrow_mut() = other;
+            }
+            goes_on
+        };
+        http.insist(around, &again, &call, &|answer| match &*token.borrow() {
+            Ok(token) => refusal(answer, &token.bearer),
+            Err(trouble) => trouble.clone(),
+        })
+    }
+
+    /// The token for the tenant that a vault names, where `used` is none for it.
+    fn other(
+        &self,
+        answer: &Answer,
+        vault: &str,
+        used: &Token,
+        get: &dyn Fn(Option<&str>) -> Got,
+    ) -> Result<Option<Arc<Token>>, Trouble> {
+        let Some(tenant) = challenge::tenant(answer, vault, &used.bearer)? else { return Ok(None) };
+        if used.tenant.eq_ignore_ascii_case(&tenant) {
+            return Ok(None);
+        }
+        // The first one that it named stays, so that it gets one token more at the most.
+        let tenant = self.tenants().entry(vault.to_owned()).or_insert(tenant).clone();
+        let token = get(Some(&tenant))?;
+        Ok((!token.bearer.same_as(&used.bearer)).then_some(token))
+    }
+
+    fn tenants(&self) -> MutexGuard<'_, HashMap<String, String>> {
+        self.tenants.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -183,6 +229,8 @@ pub(super) fn read(answer: &Answer, secret: &Plaintext) -> Vec<Trouble> {
     troubles.extend(credentials::token_in(&answer.body).err());
     troubles.push(Trouble::Credentials(oauth_code(&answer.body, &[secret])));
     troubles.push(refusal(answer, secret));
+    let named = challenge::tenant(answer, "https://fleet.vault.azure.net", secret);
+    troubles.extend(named.map_or_else(Some, |tenant| Some(credentials::not_allowed(&tenant?))));
     troubles
 }
 

@@ -37,7 +37,10 @@ fn shapes(text: &str) -> Vec<String> {
         json!({"projects": [{"id": text}]}),
         json!({"credential": {"access": text, "secret": text, "securitytoken": text}}),
     ];
-    values.iter().map(Value::to_string).chain([texts.concat()]).collect()
+    let challenge = [text, "https://vault.azure.net"].map(|service| {
+        format!("Bearer authorization=\"https://login/{text}\", resource=\"{service}\"")
+    });
+    values.iter().map(Value::to_string).chain([texts.concat()]).chain(challenge).collect()
 }
 
 fn check(status: u16, body: &[u8]) {

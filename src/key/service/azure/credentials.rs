@@ -20,14 +20,25 @@ use crate::key::service::text::{Text, escaped, parsed};
 use crate::plaintext::Plaintext;
 use crate::process::{CommandError, credential_command};
 
-/// The tokens of a run, one for each service that wants one.
+/// The tokens of a run, one for each service that wants one, and each tenant that a vault names.
 #[derive(Default)]
 pub(in crate::key::service) struct Tokens {
-    known: Mutex<HashMap<String, Result<Arc<Plaintext>, Trouble>>>,
+    known: Mutex<HashMap<(String, String), Got>>,
+}
+
+/// A token, or why there is none.
+pub(in crate::key::service) type Got = Result<Arc<Token>, Trouble>;
+
+/// A token.
+pub(in crate::key::service) struct Token {
+    /// What the header of a request has of it.
+    pub(in crate::key::service) bearer: Plaintext,
+    /// The tenant that it was asked of; empty where that is not known here.
+    pub(in crate::key::service) tenant: String,
 }
 
 impl Tokens {
-    /// The token for a service.
+    /// The token for a service; of the tenant that a vault names, or else of that of the credentials.
     ///
     /// # Errors
     /// [`Trouble`].
@@ -36,14 +47,12 @@ impl Tokens {
         around: &Surroundings,
         http: &Http,
         resource: &str,
-    ) -> Result<Arc<Plaintext>, Trouble> {
+        named: Option<&str>,
+    ) -> Got {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(found) = known.get(resource) {
-            return found.clone();
-        }
-        let found = Search { around, http, resource }.find().map(Arc::new);
-        known.insert(resource.to_owned(), found.clone());
-        found
+        let search = || Search { around, http, resource, named }.find().map(Arc::new);
+        let place = known.entry((resource.to_owned(), named.unwrap_or_default().to_owned()));
+        place.or_insert_with(search).clone()
     }
 }
 
@@ -51,16 +60,18 @@ struct Search<'a> {
     around: &'a Surroundings,
     http: &'a Http,
     resource: &'a str,
+    /// The tenant that a vault names: letters, digits, `.` and `-`.
+    named: Option<&'a str>,
 }
 
 #[derive(Deserialize)]
-struct Token<'a> {
+struct Given<'a> {
     #[serde(borrow, alias = "accessToken", alias = "token", alias = "Token")]
     access_token: Text<'a>,
 }
 
 impl Search<'_> {
-    fn find(&self) -> Result<Plaintext, Trouble> {
+    fn find(&self) -> Result<Token, Trouble> {
         // By what they are for, and by their names in the SDK; it may choose by both.
         let chain: [(&str, &str, Source<Self>); 6] = [
             ("prod", "EnvironmentCredential", Self::of_variables),
@@ -86,7 +97,23 @@ impl Search<'_> {
             Some(_) if any => "those that AZURE_TOKEN_CREDENTIALS chooses have none",
             Some(_) => "AZURE_TOKEN_CREDENTIALS chooses none that are known here",
         };
-        Err(Trouble::Credentials(what.to_owned()))
+        let of = self.named.map(|one| format!(" for the tenant {one}, which the vault names"));
+        Err(Trouble::Credentials(format!("{what}{}", of.unwrap_or_default())))
+    }
+
+    /// The tenant to ask: that of the credentials, if they have one, or else an empty text; or the one that a
+    /// vault names, where that may be asked. Which may be is what `resolveTenant` of the SDK for Go says.
+    fn tenant<'b>(&'b self, own: &'b str) -> Result<&'b str, Trouble> {
+        let Some(named) = self.named.filter(|named| !named.eq_ignore_ascii_case(own)) else {
+            return Ok(own);
+        };
+        let is = |one: &str| one.trim() == "*" || one.trim().eq_ignore_ascii_case(named);
+        let allowed = match self.around.variable(ALLOWED) {
+            _ if is_adfs(own) => false,
+            Some(list) => list.split(';').any(is),
+            None => own.is_empty() || own == "organizations",
+        };
+        if allowed { Ok(named) } else { Err(not_allowed(named)) }
     }
 
     /// Tenant and client.
@@ -96,7 +123,7 @@ impl Search<'_> {
 
     /// A service principal with a secret or a certificate, or else a user with a password.
     #[expect(clippy::disallowed_methods, reason = "proof of who asks, for the directory")]
-    fn of_variables(&self) -> Result<Option<Plaintext>, Trouble> {
+    fn of_variables(&self) -> Result<Option<Token>, Trouble> {
         let variable = |name: &str| self.around.variable(name);
         let Some((tenant, client)) = self.principal() else { return Ok(None) };
         if let Some(secret) = variable("AZURE_CLIENT_SECRET") {
@@ -104,9 +131,13 @@ impl Search<'_> {
             return self.of_directory(tenant, client, &proof, "").map(Some);
         }
         if let Some(file) = variable("AZURE_CLIENT_CERTIFICATE_PATH") {
-            let audience = self.directory(tenant);
-            let assertion =
-                certificate::assertion(self.around, Path::new(file), &audience, client)?;
+            let asked = self.tenant(tenant)?;
+            let assertion = certificate::assertion(
+                self.around,
+                Path::new(file),
+                &self.directory(asked),
+                client,
+            )?;
             let assertion = std::str::from_utf8(assertion.expose()).unwrap_or_default();
             let advice = format!(
                 "; look whether the certificate in {file} ran out, whether the application has it, and \
@@ -125,7 +156,7 @@ impl Search<'_> {
     }
 
     #[expect(clippy::disallowed_methods, reason = "proof of who asks, for the directory")]
-    fn of_workload(&self) -> Result<Option<Plaintext>, Trouble> {
+    fn of_workload(&self) -> Result<Option<Token>, Trouble> {
         let file = self.around.variable("AZURE_FEDERATED_TOKEN_FILE").map(Path::new);
         let (Some((tenant, client)), Some(file)) = (self.principal(), file) else {
             return Ok(None);
@@ -148,14 +179,15 @@ impl Search<'_> {
         format!("{}/{}/oauth2/v2.0/token", authority.trim_end_matches('/'), tenant.as_str())
     }
 
-    /// A token of the directory, for a client that can prove who it is.
+    /// A token of the directory, for a client of a tenant that can prove who it is.
     fn of_directory(
         &self,
-        tenant: &str,
+        own: &str,
         client: &str,
         proof: &[(&str, &str)],
         advice: &str,
-    ) -> Result<Plaintext, Trouble> {
+    ) -> Result<Token, Trouble> {
+        let tenant = self.tenant(own)?;
         let url = self.directory(tenant);
         let scope = format!("{}/.default", self.resource);
         let call = || {
@@ -184,20 +216,21 @@ impl Search<'_> {
                 answer.status
             )));
         }
-        token_in(&answer.body)
+        Ok(Token { bearer: token_in(&answer.body)?, tenant: tenant.to_owned() })
     }
 
-    fn of_az(&self) -> Result<Option<Plaintext>, Trouble> {
+    fn of_az(&self) -> Result<Option<Token>, Trouble> {
         let what = ["account", "get-access-token", "--output", "json", "--resource", self.resource];
-        self.of_program("az", &what)
+        self.of_program("az", &what, Some("--tenant"))
     }
 
-    fn of_azd(&self) -> Result<Option<Plaintext>, Trouble> {
+    fn of_azd(&self) -> Result<Option<Token>, Trouble> {
         let scope = format!("{}/.default", self.resource);
-        self.of_program("azd", &["auth", "token", "--output", "json", "--scope", &scope])
+        let what = ["auth", "token", "--output", "json", "--scope", &scope];
+        self.of_program("azd", &what, Some("--tenant-id"))
     }
 
-    fn of_powershell(&self) -> Result<Option<Plaintext>, Trouble> {
+    fn of_powershell(&self) -> Result<Option<Token>, Trouble> {
         // In a script, anything else could end the text that it stands in: PowerShell knows many quotes.
         let is_plain = |one: char| one.is_ascii_alphanumeric() || ".-_/:".contains(one);
         if !self.resource.chars().all(is_plain) {
@@ -205,18 +238,32 @@ impl Search<'_> {
                 "SECRETCTL_AZURE_RESOURCE is not the address of a service".to_owned(),
             ));
         }
-        let script = SCRIPT.replace("RESOURCE", self.resource);
+        let tenant = self.named.map(|named| format!("'; TenantId = '{named}"));
+        let asked = format!("{}{}", self.resource, tenant.unwrap_or_default());
+        let script = SCRIPT.replace("RESOURCE", &asked);
         let script: Vec<u8> = script.encode_utf16().flat_map(u16::to_le_bytes).collect();
         let script = BASE64_STANDARD.encode(script);
         let how = ["-NoProfile", "-NonInteractive", "-OutputFormat", "Text", "-EncodedCommand"];
-        self.of_program("pwsh", &[&how[..], &[&script]].concat())
+        self.of_program("pwsh", &[&how[..], &[&script]].concat(), None)
     }
 
-    /// What a program prints; none where it is not there or not logged in.
-    fn of_program(&self, program: &str, arguments: &[&str]) -> Result<Option<Plaintext>, Trouble> {
+    /// What a program prints, with `option` for a tenant; none where it is not there or not logged in.
+    fn of_program(
+        &self,
+        program: &str,
+        arguments: &[&str],
+        option: Option<&str>,
+    ) -> Result<Option<Token>, Trouble> {
+        let tenant = self.tenant("")?;
+        let mut arguments = arguments.to_vec();
+        if let (Some(option), Some(named)) = (option, self.named) {
+            arguments.extend([option, named]);
+        }
         let patience = self.around.patience();
-        match credential_command(program, arguments, &[], &self.around.path, patience) {
-            Ok(printed) => Ok(token_in(&printed).ok()),
+        match credential_command(program, &arguments, &[], &self.around.path, patience) {
+            Ok(printed) => Ok(token_in(&printed)
+                .ok()
+                .map(|bearer| Token { bearer, tenant: tenant.to_owned() })),
             Err(error @ CommandError::TimedOut { .. }) => {
                 Err(Trouble::Credentials(error.to_string()))
             }
@@ -225,7 +272,8 @@ impl Search<'_> {
     }
 
     /// The identity of App Service, or of a machine; `None` where there is none.
-    fn of_machine(&self) -> Result<Option<Plaintext>, Trouble> {
+    /// It has one tenant, whatever a vault names.
+    fn of_machine(&self) -> Result<Option<Token>, Trouble> {
         let variable = |name: &str| self.around.variable(name);
         let client =
             variable("AZURE_CLIENT_ID").map(|id| format!("&client_id={}", escaped(id).as_str()));
@@ -264,9 +312,9 @@ impl Search<'_> {
     }
 }
 
-fn machine_token(answer: &Answer) -> Result<Plaintext, Trouble> {
+fn machine_token(answer: &Answer) -> Result<Token, Trouble> {
     if answer.is_good() {
-        token_in(&answer.body)
+        Ok(Token { bearer: token_in(&answer.body)?, tenant: String::new() })
     } else {
         Err(Trouble::Credentials(format!(
             "the identity of the machine is refused (HTTP {})",
@@ -275,20 +323,41 @@ fn machine_token(answer: &Answer) -> Result<Plaintext, Trouble> {
     }
 }
 
+/// Why a tenant is not asked, though a vault names it.
+pub(super) fn not_allowed(tenant: &str) -> Trouble {
+    Trouble::Refused {
+        status: 401,
+        said: format!(
+            "the vault is of the tenant {tenant}, and the credentials are of another one"
+        ),
+        remedy: Some(
+            "if you trust that tenant, name it in AZURE_ADDITIONALLY_ALLOWED_TENANTS, where `;` stands \
+             between tenants; an AZURE_TENANT_ID of `adfs` has no others",
+        ),
+    }
+}
+
+/// Whether a tenant is a directory of ADFS, which is one tenant.
+fn is_adfs(tenant: &str) -> bool {
+    tenant.eq_ignore_ascii_case("adfs")
+}
+
 /// The token of an answer.
 pub(in crate::key::service) fn token_in(answer: &Plaintext) -> Result<Plaintext, Trouble> {
-    let token: Token<'_> = parsed(answer)?;
+    let token: Given<'_> = parsed(answer)?;
     if token.access_token.is_empty() {
         return Err(Trouble::Answer("there is no token in it"));
     }
     Ok(Plaintext::copy_of(token.access_token.as_bytes()))
 }
 
+/// The variable that names tenants which may be asked besides that of the credentials.
+const ALLOWED: &str = "AZURE_ADDITIONALLY_ALLOWED_TENANTS";
 /// A machine without an identity should not wait long to learn it.
 const SHORT: Duration = Duration::from_secs(2);
 
 /// Gives a token, or none where nothing is set up for it.
-type Source<T> = fn(&T) -> Result<Option<Plaintext>, Trouble>;
+type Source<T> = fn(&T) -> Result<Option<Token>, Trouble>;
 
 /// Prints a token. The first line makes an end of it where the module is not there or nobody is logged in;
 /// some versions of the module give a secure text only where it is asked for, and later ones always.
