@@ -3,15 +3,18 @@
 
 use std::fs;
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use base64::Engine;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use rsa::pkcs8::DecodePublicKey;
-use rsa::{Pss, RsaPrivateKey, RsaPublicKey};
+use rsa::{Pkcs1v15Sign, Pss, RsaPrivateKey, RsaPublicKey};
 use serde_json::{Value, json};
+use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
-use crate::credentials::{AZURE, AZURE_CLIENT, AZURE_KEY, Home, azure, for_the_sdk};
+use crate::credentials::{AZURE, AZURE_CLIENT, AZURE_KEY, Home, azure, challenge, for_the_sdk};
 use crate::server::{Asked, Reply};
 
 /// The certificate in a PEM file, as openssl has it.
@@ -21,8 +24,9 @@ struct Known {
     der: Vec<u8>,
 }
 
-/// `own` and `other`, each a key and a certificate in PEM, and what is made of them.
-struct Files(tempfile::TempDir);
+/// `own` and `other`, each a key and a certificate in PEM, and what is made of them; and whether the vault
+/// names ADFS.
+struct Files(tempfile::TempDir, Arc<AtomicBool>);
 
 impl Files {
     fn file(&self, name: &str) -> String {
@@ -51,7 +55,8 @@ fn start() -> Option<(Files, Home)> {
     if crate::desk::lacks("openssl") {
         return None;
     }
-    let files = Files(tempfile::tempdir().unwrap());
+    let files = Files(tempfile::tempdir().unwrap(), Arc::default());
+    let in_adfs = Arc::clone(&files.1);
     for name in ["own", "other"] {
         let key = format!("-newkey rsa:2048 -nodes -keyout @{name}.key");
         files.openssl(&format!("req -x509 {key} -days 2 -subj /CN={name} -out @{name}.crt"));
@@ -67,6 +72,11 @@ fn start() -> Option<(Files, Home)> {
         let form = String::from_utf8_lossy(&asked.body).into_owned();
         let asserts = form.split('&').find_map(|one| one.strip_prefix("client_assertion="));
         let Some(assertion) = asserts.filter(|_| asked.host == "login.microsoftonline.com") else {
+            let asks = asked.host != "login.microsoftonline.com"
+                && asked.header("authorization").is_empty();
+            if asks && in_adfs.load(Ordering::Relaxed) {
+                return Reply(401, challenge("adfs"), vec![]);
+            }
             return for_the_sdk(asked).unwrap_or_else(|| vault(asked));
         };
         match refusal(assertion, asked, &form, &known) {
@@ -111,6 +121,11 @@ fn a_client_signs_with_the_key_of_its_certificate() {
     let pem = files.file("chain.pem");
     let asked: Vec<_> = (0..2).map(|_| home.opens(&with(&pem))).collect();
     assert_ne!(claims(&asked[0][0])["jti"], claims(&asked[1][0])["jti"]);
+    // To ADFS it says it as that understands it.
+    let adfs = [("AZURE_TENANT_ID", "adfs"), with(&pem)[1], with(&pem)[2]];
+    files.1.store(true, Ordering::Relaxed);
+    home.opens(&adfs);
+    files.1.store(false, Ordering::Relaxed);
     // A secret stands before it, and it before a user.
     home.opens(&[&AZURE_CLIENT[2..], &with("/none.pem")].concat());
     let user = [("AZURE_USERNAME", "u"), ("AZURE_PASSWORD", "canary-of-the-user")];
@@ -270,15 +285,29 @@ fn refusal(assertion: &str, asked: &Asked, form: &str, known: &Known) -> Option<
     let [head, body, signature] = parts.as_slice() else { return Some("parts") };
     let digest = Sha256::digest(format!("{head}.{body}"));
     let signature = BASE64_URL_SAFE_NO_PAD.decode(signature).unwrap();
-    if known.public.verify(Pss::new::<Sha256>(), &digest, &signature).is_err() {
+    // ADFS knows an older way.
+    let adfs = asked.way.starts_with("/adfs/");
+    let fits = if adfs {
+        known.public.verify(Pkcs1v15Sign::new::<Sha256>(), &digest, &signature)
+    } else {
+        known.public.verify(Pss::new::<Sha256>(), &digest, &signature)
+    };
+    if fits.is_err() {
         return Some("signature");
     }
     let head: Value =
         serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(head).unwrap()).unwrap();
     // sops writes it with the other alphabet.
-    let print = head["x5t#S256"].as_str().unwrap().replace('+', "-").replace('/', "_");
+    let (alg, name, way) = if adfs {
+        ("RS256", "x5t", "/adfs/oauth2/token")
+    } else {
+        ("PS256", "x5t#S256", "/tenant-1/oauth2/v2.0/token")
+    };
+    let print = head[name].as_str().unwrap().replace('+', "-").replace('/', "_");
     let print = BASE64_URL_SAFE_NO_PAD.decode(print.trim_end_matches('=')).unwrap();
-    if head["alg"] != "PS256" || head["typ"] != "JWT" || print != known.thumbprint {
+    let known_print =
+        if adfs { Sha1::digest(&known.der).to_vec() } else { known.thumbprint.clone() };
+    if head["alg"] != alg || head["typ"] != "JWT" || print != known_print {
         return Some("header");
     }
     let first = head["x5c"][0].as_str().map(|one| BASE64_STANDARD.decode(one).unwrap());
@@ -289,7 +318,7 @@ fn refusal(assertion: &str, asked: &Asked, form: &str, known: &Known) -> Option<
         serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(body).unwrap()).unwrap();
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
     let [begin, end] = ["nbf", "exp"].map(|name| body[name].as_u64().unwrap());
-    let good = body["aud"] == "https://login.microsoftonline.com/tenant-1/oauth2/v2.0/token"
+    let good = body["aud"] == format!("https://login.microsoftonline.com{way}")
         && body["iss"] == "client-1"
         && body["sub"] == "client-1"
         && body["jti"].as_str().unwrap().len() >= 32
@@ -303,7 +332,7 @@ fn refusal(assertion: &str, asked: &Asked, form: &str, known: &Known) -> Option<
     ]
     .iter()
     .all(|part| form.contains(part));
-    let good = good && form && asked.way == "/tenant-1/oauth2/v2.0/token";
+    let good = good && form && asked.way == way;
     (!good).then_some("claims")
 }
 

@@ -725,12 +725,13 @@ pub fn about_tenants(asked: &Asked) -> Option<Reply> {
     }
     let tenant = asked.way.split('/').nth(1).unwrap();
     let tenant = format!("https://login.microsoftonline.com/{tenant}");
+    let version = if tenant.ends_with("/adfs") { "" } else { "/v2.0" };
     Some(Reply::json(
         200,
         &json!({
-            "token_endpoint": format!("{tenant}/oauth2/v2.0/token"),
-            "authorization_endpoint": format!("{tenant}/oauth2/v2.0/authorize"),
-            "issuer": format!("{tenant}/v2.0"),
+            "token_endpoint": format!("{tenant}/oauth2{version}/token"),
+            "authorization_endpoint": format!("{tenant}/oauth2{version}/authorize"),
+            "issuer": format!("{tenant}{version}"),
             "tenant_discovery_endpoint":
                 format!("{tenant}/v2.0/.well-known/openid-configuration"),
             "api-version": "1.1",

@@ -44,7 +44,8 @@ fn start() -> Option<(Home, Arc<Mutex<Vault>>)> {
             let mut like_first = asked.clone();
             "/tenant-1/oauth2/v2.0/token".clone_into(&mut like_first.way);
             let Reply(status, headers, body) = first(&like_first);
-            let good = asked.way == "/tenant-2/oauth2/v2.0/token";
+            let good =
+                asked.way == "/tenant-2/oauth2/v2.0/token" || asked.way == "/adfs/oauth2/token";
             if good || status != 200 {
                 return Reply(status, headers, body);
             }
@@ -128,6 +129,25 @@ fn a_vault_of_another_tenant_gets_a_token_of_it() {
     let other = with(&[("AZURE_CLIENT_SECRET", "canary-of-nobody"), (LIST, "*")]);
     let said = home.refused(&other, &["canary"]);
     assert!(said.contains("the directory refuses (HTTP 401) invalid_client"), "{said}");
+}
+
+#[test]
+fn adfs_is_one_tenant() {
+    let Some((mut home, vault)) = start() else { return };
+    let adfs = [("AZURE_TENANT_ID", "adfs"), AZURE_CLIENT[1], AZURE_CLIENT[2], (LIST, "*")];
+    vault.lock().unwrap().challenge = challenge("adfs");
+    let asked = home.opens(&adfs);
+    assert_eq!(tenants(&asked), ["adfs", "vault"]);
+    assert_eq!(asked[0].way, "/adfs/oauth2/token");
+    *vault.lock().unwrap() =
+        Vault { closed: true, challenge: challenge("tenant-2"), ..Vault::default() };
+    let said = home.refused(&adfs, &["canary"]);
+    assert!(said.contains("tenant-2") && said.contains("`adfs` has no others"), "{said}");
+    home.with(&adfs, |home| {
+        let ran = home.bench.theirs(&["decrypt", "a.yaml"]);
+        assert!(ran.err.contains("ADFS doesn't support tenants"), "{ran:?}");
+        assert!(!tenants(&home.cloud.asked()).contains(&"tenant-2"));
+    });
 }
 
 #[test]

@@ -9,8 +9,9 @@ use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use rsa::pkcs1::DecodeRsaPrivateKey;
 use rsa::pkcs8::{DecodePrivateKey, EncodePublicKey};
 use rsa::rand_core::OsRng;
-use rsa::{Pss, RsaPrivateKey};
+use rsa::{Pkcs1v15Sign, Pss, RsaPrivateKey};
 use serde_json::json;
+use sha1::Sha1;
 use sha2::{Digest, Sha256};
 use ureq::tls::{PemItem, parse_pem};
 
@@ -20,7 +21,8 @@ use crate::key::service::error::Trouble;
 use crate::key::service::surroundings::Surroundings;
 use crate::plaintext::Plaintext;
 
-/// What a client says of itself to whoever is asked at `audience`, for ten minutes from now.
+/// What a client says of itself to whoever is asked at `audience`, for ten minutes from now; `to_adfs` says that
+/// this is ADFS, which knows an older way to sign.
 ///
 /// # Errors
 /// [`Trouble::Credentials`], with the file, and how to write it so that it can be read.
@@ -29,6 +31,7 @@ pub(super) fn assertion(
     file: &Path,
     audience: &str,
     client: &str,
+    to_adfs: bool,
 ) -> Result<Plaintext, Trouble> {
     let unusable = |what: String| Trouble::Credentials(format!("{}: {what}", file.display()));
     let text = around.read(file).map_err(|error| unusable(error.to_string()))?;
@@ -36,11 +39,13 @@ pub(super) fn assertion(
     #[expect(clippy::disallowed_methods, reason = "the key that signs is read from it")]
     let (key, chain) = parts(text.expose(), password, file).map_err(unusable)?;
     let leaf = chain.first().map(Vec::as_slice).unwrap_or_default();
-    let mut header = json!({
-        "alg": "PS256",
-        "typ": "JWT",
-        "x5t#S256": BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(leaf)),
-    });
+    let (alg, name, print) = if to_adfs {
+        ("RS256", "x5t", Sha1::digest(leaf).to_vec())
+    } else {
+        ("PS256", "x5t#S256", Sha256::digest(leaf).to_vec())
+    };
+    let print = BASE64_URL_SAFE_NO_PAD.encode(print);
+    let mut header = json!({"alg": alg, "typ": "JWT", name: print});
     let chained = around.variable("AZURE_CLIENT_SEND_CERTIFICATE_CHAIN");
     if chained.is_some_and(|said| said == "1" || said.eq_ignore_ascii_case("true")) {
         let all = chain.iter().map(|one| BASE64_STANDARD.encode(one)).collect();
@@ -61,7 +66,11 @@ pub(super) fn assertion(
     let said = [header, claims].map(|part| BASE64_URL_SAFE_NO_PAD.encode(part.to_string()));
     let said = said.join(".");
     let digest = Sha256::digest(&said);
-    let signature = key.sign_with_rng(&mut OsRng, Pss::new::<Sha256>(), &digest);
+    let signature = if to_adfs {
+        key.sign_with_rng(&mut OsRng, Pkcs1v15Sign::new::<Sha256>(), &digest)
+    } else {
+        key.sign_with_rng(&mut OsRng, Pss::new::<Sha256>(), &digest)
+    };
     let signature = BASE64_URL_SAFE_NO_PAD.encode(signature.map_err(|_| unsigned())?);
     Ok(Plaintext::new(format!("{said}.{signature}").into_bytes()))
 }

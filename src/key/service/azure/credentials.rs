@@ -137,6 +137,7 @@ impl Search<'_> {
                 Path::new(file),
                 &self.directory(asked),
                 client,
+                is_adfs(asked),
             )?;
             let assertion = std::str::from_utf8(assertion.expose()).unwrap_or_default();
             let advice = format!(
@@ -175,8 +176,9 @@ impl Search<'_> {
             .around
             .variable("AZURE_AUTHORITY_HOST")
             .unwrap_or("https://login.microsoftonline.com");
+        let version = if is_adfs(tenant) { "" } else { "/v2.0" };
         let tenant = escaped(tenant);
-        format!("{}/{}/oauth2/v2.0/token", authority.trim_end_matches('/'), tenant.as_str())
+        format!("{}/{}/oauth2{version}/token", authority.trim_end_matches('/'), tenant.as_str())
     }
 
     /// A token of the directory, for a client of a tenant that can prove who it is.
@@ -337,7 +339,7 @@ pub(super) fn not_allowed(tenant: &str) -> Trouble {
     }
 }
 
-/// Whether a tenant is a directory of ADFS, which is one tenant.
+/// Whether a tenant is a directory of ADFS, which is one tenant and has another address.
 fn is_adfs(tenant: &str) -> bool {
     tenant.eq_ignore_ascii_case("adfs")
 }
