@@ -528,14 +528,15 @@ fn the_recipes_for_continuous_integration_find_a_leak() {
         // Like `nix`, but for what it would run of us.
         let tools = stand.root("tools");
         fs::create_dir_all(&tools).unwrap();
-        let nix = stand.nix.display();
+        let (nix, before) = (stand.nix.display(), std::env::var("PATH").unwrap());
         let script = format!(
-            "#!/bin/sh\nfor word; do [ \"$word\" != run ] || ours=1; done\n[ -n \"$ours\" ] || exec {nix} \"$@\"\n\
+            "#!/bin/sh\nfor word; do [ \"$word\" != run ] || ours=1; done\n\
+             [ -n \"$ours\" ] || {{ PATH='{before}'; exec {nix} \"$@\"; }}\n\
              while [ \"$1\" != -- ]; do shift; done; shift\nexec {PROGRAM} \"$@\"\n"
         );
         fs::write(tools.join("nix"), script).unwrap();
         fs::set_permissions(tools.join("nix"), Permissions::from_mode(0o755)).unwrap();
-        let path = format!("{}:{}", tools.display(), std::env::var("PATH").unwrap());
+        let path = format!("{}:{before}", tools.display());
         for (title, shell, report) in
             [("**On GitHub**", "bash", "leaks.sarif"), ("**On GitLab**", "sh", "leaks.ndjson")]
         {

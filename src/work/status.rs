@@ -251,8 +251,8 @@ fn read_ahead(mut file: File, size: u64) -> Result<Box<dyn BufRead>, AgeError> {
 
 /// Files for which the heap is made to grow at once, and by how many bytes: less than what glibc gives
 /// back to the system.
-const GROWN: usize = 4;
-const HEAP: usize = 60 << 10;
+const GROWN: usize = 16;
+const HEAP: usize = 112 << 10;
 /// Bytes of a file that may be kept in memory until it is changed.
 const SMALL: u64 = 16 * 1024;
 /// Bytes of all files together that are kept; what comes after is read again.
