@@ -147,7 +147,8 @@ pub(crate) enum Locked {
 }
 
 const OTHER_ENCRYPTION: IdentityError = IdentityError::Malformed(
-    "it is encrypted in a way that is not known here; `openssl pkcs8 -topk8` writes it anew",
+    "it is encrypted in a way that is not known here, or with more work than anybody needs; \
+     `openssl pkcs8 -topk8` writes it anew",
 );
 
 /// Opens an encrypted PKCS#8 key.

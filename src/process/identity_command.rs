@@ -4,7 +4,7 @@
 use std::ffi::OsStr;
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -41,7 +41,8 @@ pub fn identity_command(
 
 /// Runs a program that gives credentials for a key service, with the whole environment but for
 /// `SOPS_AGE_KEY` and with the variables of `told`, and gives what it prints, at most 1 MiB and
-/// within `patience`.
+/// within `patience`. It starts in `folder`: one that is not known to heed no file around it must start
+/// where nobody else puts files.
 ///
 /// # Errors
 /// [`CommandError`].
@@ -49,6 +50,7 @@ pub fn credential_command(
     program: &str,
     args: &[&str],
     told: &[(&str, &str)],
+    folder: &Path,
     path: &OsStr,
     patience: Duration,
 ) -> Result<Plaintext, CommandError> {
@@ -56,7 +58,7 @@ pub fn credential_command(
     let file = locate(OsStr::new(program), path)
         .ok_or_else(|| CommandError::NotFound { program: name() })?;
     let mut command = command(&file);
-    command.args(args).envs(told.iter().copied()).env_remove(KEYS);
+    command.args(args).envs(told.iter().copied()).env_remove(KEYS).current_dir(folder);
     run(command, program, 1 << 20, patience)
 }
 

@@ -900,6 +900,7 @@ fn azure_powershell() {
         "for last; do :; done\n\
          flags='-NoProfile -NonInteractive -OutputFormat Text -EncodedCommand'\n\
          [ $# = 6 ] && [ \"$*\" = \"$flags $last\" ] || exit 2\n\
+         case $(pwd -P) in / | /bin | /usr/bin) ;; *) exit 2 ;; esac\n\
          printf %s \"$last\" | base64 -d | iconv -f UTF-16LE -t UTF-8 >{script}\n\
          echo '{{\"Token\": \"{AZURE}\", \"ExpiresOn\": 4102444800}}'"
     );

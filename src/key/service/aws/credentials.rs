@@ -186,8 +186,15 @@ impl Search<'_> {
         };
         // It may ask for a second factor.
         let patience = self.around.patience().max(PROGRAM);
-        let printed = credential_command(program, arguments, &[], &self.around.path, patience)
-            .map_err(|error| trouble(&error.to_string()))?;
+        let printed = credential_command(
+            program,
+            arguments,
+            &[],
+            Path::new("."),
+            &self.around.path,
+            patience,
+        )
+        .map_err(|error| trouble(&error.to_string()))?;
         let printed: Printed<'_> = parsed(&printed)
             .map_err(|_| trouble(&format!("{program} prints no credentials of version 1")))?;
         if printed.version != 1 {

@@ -262,7 +262,9 @@ impl Search<'_> {
             arguments.extend([option, named]);
         }
         let patience = self.around.patience();
-        match credential_command(program, &arguments, &[], &self.around.path, patience) {
+        // As the SDK has it: `az` is `python -m` of a module, which Python takes from where it starts.
+        let folder = Path::new("/");
+        match credential_command(program, &arguments, &[], folder, &self.around.path, patience) {
             Ok(printed) => Ok(token_in(&printed)
                 .ok()
                 .map(|bearer| Token { bearer, tenant: tenant.to_owned() })),

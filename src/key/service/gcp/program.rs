@@ -61,8 +61,9 @@ pub(super) fn exchange(
         let patience = number("/credential_source/executable/timeout_millis");
         let patience = patience.map_or(USUAL, Duration::from_millis).min(LONGEST);
         let words: Vec<&str> = words.collect();
-        let printed = credential_command(program, &words, &told, &around.path, patience)
-            .map_err(|error| Trouble::Credentials(on_one_line(&error.to_string())))?;
+        let printed =
+            credential_command(program, &words, &told, Path::new("."), &around.path, patience)
+                .map_err(|error| Trouble::Credentials(on_one_line(&error.to_string())))?;
         token_in(&printed, !output.is_empty()).map_err(|why| trouble(&why))?
     };
     let exchange = ExternalAccountCredentialProvider::from_subject_token(config, token);
