@@ -310,11 +310,14 @@ fn a_link_out_of_the_repository_is_no_way_round_the_rules() {
     for arguments in [
         ["edit", "secrets/out.age"].as_slice(),
         &["rekey", "--force", "secrets/out.age"],
+        // behind a neighbour that is none
+        &["rekey", "--force", "secrets"],
         &["encrypt", "-o", "secrets/out.age"],
     ] {
         refused(&fleet, |f| f.feed(arguments, b"x")).says("leads out of the repository");
         assert_eq!(fs::read(&outside).unwrap(), before, "{arguments:?}");
     }
+    assert_eq!(fs::read(fleet.path(DB)).unwrap(), before);
 }
 
 /// A link can be committed, to a file or folder outside that is there or is not yet.

@@ -263,6 +263,24 @@ fn secret_files_are_those_that_sops_has_encrypted() {
     assert_eq!(names(set.unclaimed().unwrap()), ["secrets/x.age", "stray.yaml"]);
 }
 
+#[test]
+fn secret_files_are_in_the_order_of_their_paths() {
+    let rules = |path: &str| {
+        format!("secrets:\n- {{path: \"{path}\", readers: [alice]}}\nusers: {{alice: <ALICE>}}\n")
+    };
+    let repository = Repository::new()
+        .with("repo/secretctl.yaml", &rules("**/*.age"))
+        .with("repo/b/z.age", "")
+        .with("repo/b.age", "")
+        .with("repo/b-b/x.age", "")
+        .with("repo/b/a/x.age", "")
+        .with("repo/a.age", "");
+    let files = repository.all().secret_files().unwrap();
+    let names = ["a.age", "b/a/x.age", "b/z.age", "b-b/x.age", "b.age"];
+    assert_eq!(files, names.map(|name| repository.path("repo").join(name)));
+    assert!(files.is_sorted());
+}
+
 /// Rules, the path of a file below them, and nothing else: both programs must agree on who reads
 /// the file and which values are encrypted.
 const TABLE: &[(&str, &[&str])] = &[

@@ -118,6 +118,7 @@ const RARITIES: [u8; 256] = rarities();
     reason = "evaluated when the program is built"
 )]
 const fn rarities() -> [u8; 256] {
+    // the last one stays as it is
     let mut all = [0; 256];
     let mut byte = 0_u8;
     while byte < 0xff {

@@ -79,13 +79,17 @@ impl Rekey {
             }
             rekey::obstacles(&steps)
         };
-        let plan = || plan_lines(&steps, &context.here, looks_only);
+        let plan = || {
+            let says = !self.json;
+            says.then(|| plan_lines(&steps, &context.here, looks_only)).unwrap_or_default()
+        };
+        // Each of them looks at every file.
         let (obstacles, plan) = rayon::join(look_around, plan);
         if !obstacles.is_empty() {
             let around = Around::default();
             return Err(obstacles.iter().map(|error| file_error(error, &around)).collect());
         }
-        if !self.json && !plan.is_empty() {
+        if !plan.is_empty() {
             ui::say(&plan.join("\n"));
         }
         let stale = steps.iter().any(|step| step.action != Action::Keep);

@@ -91,6 +91,7 @@ impl Ed25519Recipient {
 
     /// Says how often it is about to be used.
     pub(crate) fn expect(&self, uses: u32) {
+        // where the table pays for itself at once
         if uses > 2 * MANY {
             self.wrapped.fetch_max(MANY, Ordering::Relaxed);
         }
@@ -281,12 +282,16 @@ mod tests {
             let point = CompressedEdwardsY(*blob.last_chunk().unwrap()).decompress().unwrap();
             blob[at..].copy_from_slice((point + torsion).compress().as_bytes());
             let recipient = Ed25519Recipient::from_blob(&blob).unwrap();
+            let many = Ed25519Recipient::from_blob(&blob).unwrap();
+            many.expect(2 * MANY + 1);
             let slow = (point + torsion).to_montgomery().mul_clamped(hkdf(&blob, LABEL, &[]));
             for round in 0..=MANY {
                 let scalar = <[u8; 32]>::from(Sha256::digest(round.to_le_bytes()));
                 let found = recipient.multiply(&scalar);
                 if round < 3 || round == MANY {
                     assert_eq!(found, slow.mul_clamped(scalar), "{round}");
+                    assert_eq!(found, many.multiply(&scalar), "{round}");
+                    assert!(many.multiples.get().is_some());
                 }
             }
             assert!(recipient.multiples.get().is_some());

@@ -217,13 +217,13 @@ impl Stanzas {
     }
 }
 
+/// For tests and measurements: of a stanza with a word that is none, nothing is left.
 impl<'s> FromIterator<&'s Stanza> for Stanzas {
     fn from_iter<I: IntoIterator<Item = &'s Stanza>>(stanzas: I) -> Self {
         let mut text = Vec::new();
         for stanza in stanzas {
             write_stanza(&mut text, stanza);
         }
-        // What was printed can be read.
         Self::parse(text).unwrap_or_default()
     }
 }
@@ -248,15 +248,22 @@ pub enum StanzaError {
     Cut,
 }
 
-impl fmt::Display for StanzaError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl StanzaError {
+    /// As a clause.
+    pub(crate) fn text(self) -> &'static str {
+        match self {
             Self::NoArrow => "a stanza does not begin with `-> `",
             Self::Argument => "an argument of a stanza is empty or not visible ASCII",
             Self::LongLine => "a line in the body of a stanza has more than 64 columns",
             Self::Base64 => "the body of a stanza is not canonical Base64",
             Self::Cut => "a stanza has no short last line",
-        })
+        }
+    }
+}
+
+impl fmt::Display for StanzaError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.text())
     }
 }
 
@@ -271,7 +278,7 @@ const PREFIX: &[u8] = b"-> ";
 const COLUMNS: usize = 64;
 /// Bytes of a full line.
 const LINE: usize = 48;
-/// Most stanzas have more bytes.
+/// Most stanzas have more bytes than this, for which room is made.
 const TYPICAL: usize = 96;
 
 #[cfg(test)]

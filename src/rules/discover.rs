@@ -265,6 +265,7 @@ impl RuleSet {
                 }
             }
         }
+        // what the walk gives is in order, and in no two roots
         let in_order = files.is_empty();
         if has_patterns {
             self.walk(&mut |file| {

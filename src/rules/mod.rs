@@ -187,7 +187,7 @@ impl Rules {
 
     /// The first rule that matches a file, given by its absolute path.
     pub fn find(&self, file: &Path) -> Option<&Rule> {
-        let cleaned = (!is_clean(file)).then(|| clean(file));
+        let cleaned = (!surely_clean(file)).then(|| clean(file));
         let file = cleaned.as_deref().unwrap_or(file);
         let relative = below(file, &self.base);
         let exact = relative.and_then(|path| self.exact.get(path));
@@ -213,8 +213,9 @@ impl Rules {
     }
 }
 
-/// Whether an absolute path is as [`clean`] would have it, as nearly all are that are looked for.
-fn is_clean(path: &Path) -> bool {
+/// True only of absolute paths that [`clean`] leaves as they are, and of nearly all of those that are
+/// looked for.
+fn surely_clean(path: &Path) -> bool {
     let path = path.as_os_str().as_bytes();
     let follows = |next: &[u8]| matches!(next, [] | [b'/' | b'.', ..]);
     let mut slashes = memchr::memchr_iter(b'/', path);
@@ -261,7 +262,7 @@ mod tests {
         #[test]
         fn short_ways_lead_to_the_same(path in "/?[/.a]{0,8}", folder in "/[/.a]{0,4}") {
             let (path, folder) = (Path::new(&path), Path::new(&folder));
-            if is_clean(path) {
+            if surely_clean(path) {
                 let cleaned = clean(path);
                 prop_assert_eq!(cleaned.as_os_str(), path.as_os_str());
                 prop_assert_eq!(below(path, folder), path.strip_prefix(folder).ok());

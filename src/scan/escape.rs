@@ -53,7 +53,7 @@ fn escaped(text: &str) -> Vec<(Form, Written)> {
 
 /// Room for the longest thing a writer makes of a character, so that nothing is moved and left
 /// behind.
-fn room_for(length: usize) -> Written {
+fn room_for_escapes(length: usize) -> Written {
     room(length.saturating_mul(12))
 }
 
@@ -64,7 +64,7 @@ fn room(length: usize) -> Written {
 
 /// Writes character by character; `None` keeps it.
 fn each(text: &str, write: impl Fn(char, &mut Written) -> bool) -> Written {
-    let mut out = room_for(text.len());
+    let mut out = room_for_escapes(text.len());
     for character in text.chars() {
         if !write(character, &mut out) {
             out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
@@ -80,7 +80,7 @@ fn aterm(text: &str) -> Written {
 
 /// See [`aterm`].
 pub(super) fn aterm_bytes(bytes: &[u8]) -> Written {
-    let mut out = room_for(bytes.len());
+    let mut out = room_for_escapes(bytes.len());
     for byte in bytes {
         match byte {
             b'"' | b'\\' => out.extend_from_slice(&[b'\\', *byte]),
@@ -164,7 +164,7 @@ fn json(text: &str, habit: JsonHabit) -> Written {
 }
 
 fn nix(text: &str, only_before_brace: bool) -> Written {
-    let mut out = room_for(text.len());
+    let mut out = room_for_escapes(text.len());
     let mut rest = text.chars().peekable();
     while let Some(character) = rest.next() {
         match character {
@@ -183,7 +183,7 @@ fn nix(text: &str, only_before_brace: bool) -> Written {
 }
 
 fn nix_indented(text: &str) -> Written {
-    let mut out = room_for(text.len());
+    let mut out = room_for_escapes(text.len());
     let mut rest = text;
     while let Some(character) = rest.chars().next() {
         let (written, taken): (&[u8], usize) = if rest.starts_with("''") {
@@ -219,7 +219,7 @@ fn shell(text: &str, forms: &mut Vec<(Form, Written)>) {
     forms.push((Form::Shell, backslashed(text, " !\"#$&'()*,;<=>?[\\]^`{|}~")));
     forms.push((Form::Shell, backslashed(text, " !\"#$&'()*;<>?[\\]^`{|}")));
     for octal in [true, false] {
-        let mut out = room_for(text.len());
+        let mut out = room_for_escapes(text.len());
         for byte in text.bytes() {
             match byte {
                 b'\'' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
@@ -252,7 +252,7 @@ fn systemd(text: &str, forms: &mut Vec<(Form, Written)>) {
     forms.push((Form::Systemd, doubled(&percent, b'$')));
     // systemd-escape, with and without its dash for a slash
     for dash in [true, false] {
-        let mut out = room_for(text.len());
+        let mut out = room_for_escapes(text.len());
         for byte in text.bytes() {
             match byte {
                 b'/' if dash => out.push(b'-'),
@@ -278,7 +278,7 @@ fn backslashed(text: &str, special: &str) -> Written {
 }
 
 fn doubled(bytes: &[u8], special: u8) -> Written {
-    let mut out = room_for(bytes.len());
+    let mut out = room_for_escapes(bytes.len());
     for byte in bytes {
         if *byte == special {
             out.push(special);
@@ -358,7 +358,7 @@ const URL_SAFE: [&str; 6] = [
 
 /// `%` and two digits for what is not kept.
 pub(super) fn percent(bytes: &[u8], safe: &str, upper: bool, plus: bool) -> Written {
-    let mut out = room_for(bytes.len());
+    let mut out = room_for_escapes(bytes.len());
     for byte in bytes {
         if byte.is_ascii_alphanumeric() || safe.as_bytes().contains(byte) {
             out.push(*byte);

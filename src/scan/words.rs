@@ -4,8 +4,8 @@
 /// The longest word that starts `characters`, in characters, if it has at least four.
 pub(super) fn longest(characters: &[char]) -> Option<usize> {
     let [first, second, _, _, ..] = characters else { return None };
-    let (word, bit) = beginning(u32::from(*first), u32::from(*second));
-    if BEGINNINGS.get(word).is_none_or(|bits| bits & bit == 0) {
+    let (place, bit) = beginning(u32::from(*first), u32::from(*second));
+    if BEGINNINGS.get(place).is_none_or(|bits| bits & bit == 0) {
         return None;
     }
     let mut fitting = WORDS.as_slice();
@@ -36,14 +36,14 @@ const fn beginnings() -> [u64; 16] {
     let mut index = 0;
     while index < WORDS.len() {
         let letters = WORDS[index].as_bytes();
-        let (word, bit) = beginning(letters[0] as u32, letters[1] as u32);
-        all[word] |= bit;
+        let (place, bit) = beginning(letters[0] as u32, letters[1] as u32);
+        all[place] |= bit;
         index += 1;
     }
     all
 }
 
-/// The word and the bit of a pair.
+/// The place and the bit of a pair.
 const fn beginning(first: u32, second: u32) -> (usize, u64) {
     let hash = first.wrapping_mul(33) ^ second;
     ((hash >> 6 & 15) as usize, 1 << (hash & 63))

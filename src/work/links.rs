@@ -13,7 +13,7 @@ use crate::rules::{Source, clean};
 pub struct Links {
     folders: HashMap<PathBuf, Option<PathBuf>>,
     roots: HashMap<PathBuf, Vec<PathBuf>>,
-    /// The folder of the last file that is no link and lies inside, and the folder of its rules.
+    /// The folder of the last file that is no link and lies inside, and the folder and kind of its rules.
     inside: Option<(PathBuf, PathBuf, Source)>,
 }
 

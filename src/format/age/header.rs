@@ -13,10 +13,8 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use super::AgeError;
-use crate::key::stanza::{StanzaError, Stanzas, write_stanza};
+use crate::key::stanza::{Stanzas, write_stanza};
 
-/// First line, without its end.
-pub(crate) const VERSION: &str = "age-encryption.org/v1";
 /// Most bytes that a header may have.
 pub const MAX_HEADER: usize = 2 * 1024 * 1024;
 /// Most stanzas that a header may have.
@@ -54,11 +52,6 @@ impl Header {
         Ok(Self { stanzas: parse_stanzas(stanzas)?, mac })
     }
 
-    /// Bytes of its text, without the MAC.
-    pub fn size(&self) -> usize {
-        START.len().saturating_add(self.stanzas.text().len()).saturating_add(END.len())
-    }
-
     /// Whether this file key made the header.
     pub fn verify(&self, file_key: &FileKey) -> bool {
         authenticator(file_key).is_some_and(|mac| self.fits(mac, self.stanzas.text()))
@@ -93,7 +86,7 @@ impl Header {
         if !self.fits(mac.clone(), all.get(same.len()..).unwrap_or_default()) {
             return Err(AgeError::Mac);
         }
-        let mut text = Vec::with_capacity(self.size().saturating_add(512));
+        let mut text = Vec::with_capacity(all.len().saturating_add(512));
         text.extend_from_slice(START);
         text.extend_from_slice(same.as_bytes());
         let seen = text.len();
@@ -156,10 +149,10 @@ fn read_lines(source: &mut dyn BufRead) -> Result<(Vec<u8>, usize), AgeError> {
 }
 
 fn check_version(line: &[u8]) -> Result<(), AgeError> {
-    let text = line.strip_suffix(b"\n").unwrap_or(line);
-    if text == VERSION.as_bytes() {
+    let (text, version) = (line.strip_suffix(b"\n").unwrap_or(line), START.trim_ascii_end());
+    if text == version {
         Ok(())
-    } else if text.strip_suffix(b"\r") == Some(VERSION.as_bytes()) {
+    } else if text.strip_suffix(b"\r") == Some(version) {
         Err(AgeError::Header(
             "its lines end in CRLF: a tool changed the line ends of a binary file",
         ))
@@ -180,15 +173,7 @@ fn parse_mac(line: &[u8]) -> Result<[u8; 32], AgeError> {
 }
 
 fn parse_stanzas(text: Vec<u8>) -> Result<Stanzas, AgeError> {
-    let stanzas = Stanzas::parse(text).map_err(|error| {
-        AgeError::Header(match error {
-            StanzaError::NoArrow => "a stanza does not begin with `-> `",
-            StanzaError::Argument => "an argument of a stanza is empty or not visible ASCII",
-            StanzaError::LongLine => "a line of a stanza has more than 64 columns",
-            StanzaError::Base64 => "the body of a stanza is not canonical Base64",
-            StanzaError::Cut => "a stanza has no short last line",
-        })
-    })?;
+    let stanzas = Stanzas::parse(text).map_err(|error| AgeError::Header(error.text()))?;
     if stanzas.iter().any(|stanza| stanza.args().count() > MAX_ARGUMENTS) {
         return Err(AgeError::Header("a stanza has more than 128 arguments"));
     }
@@ -281,7 +266,7 @@ mod tests {
 
         #[test]
         fn any_bytes_give_an_answer(bytes in prop::collection::vec(0_u8.., 0..400)) {
-            let text = [VERSION.as_bytes(), b"\n", &bytes].concat();
+            let text = [START, &bytes].concat();
             let _ = Header::read(&mut text.as_slice());
         }
     }
