@@ -57,7 +57,7 @@ fn as_nobody(fleet: &Fleet, script: &str) -> Option<Run> {
     // The build folder may be closed to other users.
     let program = fleet.root().join("bin/secretctl");
     if !program.exists() {
-        fs::copy(PROGRAM, &program).unwrap();
+        common::copy_program(&program);
     }
     fleet.key("alice");
     let chown = Command::new("chown").args(["-R", "65534:65534"]).arg(fleet.root()).status();
@@ -845,7 +845,7 @@ fn as_user(fleet: &Fleet, user: u32, script: &str) -> Option<Run> {
     if !program.exists() {
         fs::set_permissions(fleet.root(), Permissions::from_mode(0o755)).unwrap();
         fs::create_dir(&open).unwrap();
-        fs::copy(PROGRAM, &program).unwrap();
+        common::copy_program(&program);
         fs::set_permissions(&open, Permissions::from_mode(0o1777)).unwrap();
     }
     let (uid, gid) = (format!("--reuid={user}"), format!("--regid={user}"));

@@ -672,7 +672,7 @@ fn folders_that_cannot_be_read_make_the_run_incomplete() {
     let here =
         tempfile::Builder::new().permissions(Permissions::from_mode(0o755)).tempdir().unwrap();
     let program = here.path().join("secretctl");
-    fs::copy(PROGRAM, &program).unwrap();
+    common::copy_program(&program);
     let needle = here.path().join("needle");
     fs::write(&needle, SECRET).unwrap();
     fs::set_permissions(&needle, Permissions::from_mode(0o644)).unwrap();

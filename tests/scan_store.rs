@@ -617,7 +617,7 @@ fn check_as_nobody(stand: &Stand, database: &Path) {
     let here =
         tempfile::Builder::new().permissions(Permissions::from_mode(0o755)).tempdir().unwrap();
     let program = here.path().join("secretctl");
-    fs::copy(PROGRAM, &program).unwrap();
+    common::copy_program(&program);
     let needle = here.path().join("needle");
     fs::write(&needle, SECRET).unwrap();
     fs::set_permissions(&needle, Permissions::from_mode(0o644)).unwrap();

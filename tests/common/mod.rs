@@ -247,6 +247,13 @@ impl From<Output> for Run {
     }
 }
 
+/// Puts a copy of the program where other users can run it. Another process writes it: while one of ours has
+/// it open, so has whatever another test is just starting, and nobody can run what somebody writes.
+pub fn copy_program(to: &Path) {
+    let copied = Command::new("cp").args([Path::new(PROGRAM), to]).status().unwrap();
+    assert!(copied.success(), "{}", to.display());
+}
+
 /// Runs a command to its end.
 pub fn finish(command: Command, input: &[u8]) -> Run {
     let mut command = assert_cmd::Command::from_std(command);
