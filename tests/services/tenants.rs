@@ -28,6 +28,8 @@ struct Vault {
     challenge: String,
     /// How long it thinks before it refuses; any further answer never comes.
     slow: Option<Duration>,
+    /// How long the directory thinks of a token of `tenant-2`.
+    directory: Duration,
 }
 
 /// A home, and the vault of `tenant-2` at which its file was encrypted.
@@ -41,6 +43,10 @@ fn start() -> Option<(Home, Arc<Mutex<Vault>>)> {
             return reply;
         }
         if asked.host == "login.microsoftonline.com" {
+            let slow = told.lock().unwrap().directory;
+            if asked.way.starts_with("/tenant-2/") {
+                std::thread::sleep(slow);
+            }
             let mut like_first = asked.clone();
             "/tenant-1/oauth2/v2.0/token".clone_into(&mut like_first.way);
             let Reply(status, headers, body) = first(&like_first);
@@ -306,13 +312,32 @@ fn vaults_that_name_what_is_no_tenant_or_are_never_content() {
     set(true, &challenge("tenant-1"));
     home.refused(&any, &["canary"]);
     assert_eq!(tenants(&home.cloud.asked()), ["tenant-1", "vault"].repeat(2));
+}
 
-    // Nor does it get more time for two answers than for one.
+#[test]
+fn a_vault_has_one_limit_of_time_and_the_directory_another() {
+    let Some((mut home, vault)) = start() else { return };
     home.bench.set("SECRETCTL_KEY_SERVICES_TIMEOUT", "4");
-    set(true, &challenge("tenant-2"));
-    vault.lock().unwrap().slow = Some(Duration::from_secs(3));
-    let begin = Instant::now();
-    home.refused(&any, &["canary"]);
-    // Two commands.
-    assert!(begin.elapsed() < Duration::from_secs(12), "{:?}", begin.elapsed());
+    let seconds = Duration::from_secs_f32;
+    for (slow, directory) in [(Some(seconds(3.0)), Duration::ZERO), (None, seconds(20.0))] {
+        *vault.lock().unwrap() =
+            Vault { closed: true, challenge: challenge("tenant-2"), slow, directory };
+        let begin = Instant::now();
+        let said = home.refused(&with(&[(LIST, "*")]), &["canary"]);
+        // Two commands.
+        assert!(begin.elapsed() < seconds(12.0), "{:?}", begin.elapsed());
+        let timeout = "SECRETCTL_KEY_SERVICES_TIMEOUT";
+        assert!(said.contains("did not answer within 4 s") && said.contains(timeout), "{said}");
+        assert!(!said.contains("401"), "{said}");
+        assert_eq!(tenants(&home.cloud.asked())[..3], ["tenant-1", "vault", "tenant-2"]);
+    }
+    // Together they may take longer than one of them.
+    let (slow, directory) = (Some(seconds(2.5)), seconds(2.5));
+    *vault.lock().unwrap() =
+        Vault { closed: false, challenge: challenge("tenant-2"), slow, directory };
+    home.with(&with(&[(LIST, "*")]), |home| {
+        let begin = Instant::now();
+        assert_eq!(home.bench.native(&["decrypt", "a.yaml"]).ok().out, TEXT);
+        assert!(begin.elapsed() > seconds(4.5), "{:?}", begin.elapsed());
+    });
 }

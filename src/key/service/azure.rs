@@ -9,9 +9,9 @@ mod challenge;
 mod credentials;
 pub(super) mod pkcs12;
 
-use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::alphabet;
@@ -144,11 +144,10 @@ impl Azure {
         let vault = key.vault.trim_end_matches('/');
         let get = |tenant: Option<&str>| self.tokens.of(around, http, &resource, tenant);
         let learnt = self.tenants().get(vault).cloned();
-        let token = RefCell::new(get(learnt.as_deref()));
+        let mut token = get(learnt.as_deref())?;
         let url = format!("{vault}{way}?api-version=7.4");
         #[expect(clippy::disallowed_methods, reason = "a header of the request holds it")]
-        let call = || {
-            let token = token.borrow().clone()?;
+        let call = |token: &Token| {
             let bearer = [b"Bearer ".as_slice(), token.bearer.expose()].concat();
             let mut headers = vec![("authorization".to_owned(), Plaintext::new(bearer))];
             if parts.is_some() {
@@ -157,22 +156,20 @@ impl Azure {
             let (url, body) = (url.clone(), parts.map(body));
             Ok(Call { method, url, headers, body, for_credentials: false })
         };
-        let again = |answer: &Answer| {
-            if answer.status != 401 {
-                return answer.is_busy();
-            }
-            let used = token.borrow().clone();
-            let other = used.and_then(|used| self.other(answer, vault, &used, &get)).transpose();
-            let goes_on = matches!(other, Some(Ok(_)));
-            if let Some(other) = other {
-                *token.borrow_mut() = other;
-            }
-            goes_on
+        let ask = |token: &Token, spent| {
+            http.insist_after(around, spent, &Answer::is_busy, &|| call(token))
         };
-        http.insist(around, &again, &call, &|answer| match &*token.borrow() {
-            Ok(token) => refusal(answer, &token.bearer),
-            Err(trouble) => trouble.clone(),
-        })
+        let begin = Instant::now();
+        let mut answer = ask(&token, Duration::ZERO)?;
+        // The time of the vault is one for both answers; a token has its own.
+        let spent = begin.elapsed();
+        if answer.status == 401
+            && let Some(other) = self.other(&answer, vault, &token, &get)?
+        {
+            answer = ask(&other, spent)?;
+            token = other;
+        }
+        if answer.is_good() { Ok(answer) } else { Err(refusal(&answer, &token.bearer)) }
     }
 
     /// The token for the tenant that a vault names, where `used` is none for it.

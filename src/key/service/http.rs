@@ -192,13 +192,29 @@ impl Http {
         busy: &dyn Fn(&Answer) -> bool,
         call: &dyn Fn() -> Result<Call, Trouble>,
     ) -> Result<Answer, Trouble> {
+        self.insist_after(around, Duration::ZERO, busy, call)
+    }
+
+    /// As [`Http::insist_anyhow`], where so much of the time is spent.
+    ///
+    /// # Errors
+    /// As [`Http::ask`].
+    pub(super) fn insist_after(
+        &self,
+        around: &Surroundings,
+        spent: Duration,
+        busy: &dyn Fn(&Answer) -> bool,
+        call: &dyn Fn() -> Result<Call, Trouble>,
+    ) -> Result<Answer, Trouble> {
         let patience = around.patience();
         let begin = Instant::now();
+        let elapsed = || begin.elapsed().saturating_add(spent);
         let mut pause = PAUSE;
         let mut last = None;
         loop {
-            let left = patience.saturating_sub(begin.elapsed()).max(PAUSE);
-            let answer = self.ask_noting(around, call()?, left, last.is_none());
+            let left = patience.saturating_sub(elapsed()).max(PAUSE);
+            let is_first = last.is_none() && spent.is_zero();
+            let answer = self.ask_noting(around, call()?, left, is_first);
             let answer = match (answer, last.take()) {
                 (Ok(answer), _) => answer,
                 // There was too little time left: what it said before tells more.
@@ -207,7 +223,7 @@ impl Http {
                 (Err(other), _) => return Err(other),
             };
             let wait = pause.saturating_add(jitter(pause));
-            if !busy(&answer) || begin.elapsed().saturating_add(wait) > patience {
+            if !busy(&answer) || elapsed().saturating_add(wait) > patience {
                 return Ok(answer);
             }
             last = Some(answer);
