@@ -173,7 +173,7 @@ fn programs_are_asked_for_the_tenant_of_the_vault() {
     for (program, given, option, names, when) in [
         ("az", "$*", " --tenant tenant-2", az, "4102444800"),
         ("azd", "$*", " --tenant-id tenant-2", azd, date),
-        ("pwsh", decoded, "TenantId*'tenant-2'", pwsh, "4102444800"),
+        ("pwsh", decoded, "TenantId*tenant-2", pwsh, "4102444800"),
     ] {
         let script = format!(
             "given=\"{given}\"\nprintf '%s\\n' \"$given\" >>{ran}\ncase $given in\n*{}*) {};;\n*) {};;\nesac",
@@ -191,6 +191,11 @@ fn programs_are_asked_for_the_tenant_of_the_vault() {
             assert_eq!(hosts(&home.cloud.asked()), ["fleet", "fleet"]);
             let said = fs::read_to_string(&ran).unwrap();
             assert_eq!(said.matches("tenant-2").count(), 1, "{said}");
+            if program == "pwsh" {
+                let line = "$asked = @{ ResourceUrl = 'https://vault.azure.net'; \
+                            TenantId = 'tenant-2'; WarningAction = 'Ignore' }";
+                assert!(said.lines().any(|one| one == line), "{said}");
+            }
             // The real sops asks for it at once.
             home.with(&variables, |home| {
                 assert_eq!(home.bench.theirs(&["decrypt", "a.yaml"]).ok().out, TEXT);
