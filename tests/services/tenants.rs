@@ -132,6 +132,12 @@ fn a_vault_of_another_tenant_gets_a_token_of_it() {
     // It is the tenant of the credentials.
     let own = [("AZURE_TENANT_ID", "tenant-2"), AZURE_CLIENT[1], AZURE_CLIENT[2]];
     assert_eq!(tenants(&home.opens(&own)), ["tenant-2", "vault"]);
+    // It may be any, unless there is a list.
+    let any = [("AZURE_TENANT_ID", "organizations"), AZURE_CLIENT[1], AZURE_CLIENT[2]];
+    let asked = home.opens(&any);
+    assert_eq!(tenants(&asked), ["organizations", "vault", "tenant-2", "vault"]);
+    let said = home.refused(&[&any[..], &[(LIST, "other")]].concat(), &["canary"]);
+    assert!(said.contains("of the tenant tenant-2") && said.contains(LIST), "{said}");
     let other = with(&[("AZURE_CLIENT_SECRET", "canary-of-nobody"), (LIST, "*")]);
     let said = home.refused(&other, &["canary"]);
     assert!(said.contains("the directory refuses (HTTP 401) invalid_client"), "{said}");
