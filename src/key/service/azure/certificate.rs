@@ -134,7 +134,11 @@ fn of_pkcs12(file: &[u8], password: Option<&str>, name: &str) -> Result<Found, S
         let what = match (refusal, password) {
             (Refusal::Password, None) => "it has a password",
             (Refusal::Password, Some(_)) => "it was changed, or its password is another one",
-            (Refusal::Malformed, _) => "it is neither PEM nor PKCS#12 in DER, or not whole",
+            (Refusal::Malformed, _) => {
+                return "it is neither PEM nor PKCS#12 in DER, or not whole; give the whole file, in one \
+                        of them"
+                    .to_owned();
+            }
             (Refusal::Protection, _) => "its PKCS#12 is not protected in a way that is known here",
             (Refusal::Rounds, _) => "its PKCS#12 asks for more than 10,000,000 rounds",
         };
