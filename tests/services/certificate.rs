@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
+use crate::bench::TEXT;
 use crate::credentials::{AZURE, AZURE_CLIENT, AZURE_KEY, Home, azure, challenge, for_the_sdk};
 use crate::server::{Asked, Reply};
 
@@ -136,7 +137,7 @@ fn a_client_signs_with_the_key_of_its_certificate() {
     assert!(said.contains("(HTTP 401) invalid_client; look whether the certificate in"), "{said}");
 }
 
-/// Ours and, where it reads what openssl calls legacy, the real sops.
+/// Ours and, for what openssl calls legacy, the real sops, which reads nothing else.
 #[test]
 fn a_certificate_in_pkcs12_is_as_good_as_one_in_pem() {
     let Some((files, mut home)) = start() else { return };
@@ -168,12 +169,15 @@ fn a_certificate_in_pkcs12_is_as_good_as_one_in_pem() {
     opens_here(&mut home, &[&with(&all)[..], &[(PASSWORD, "canary")]].concat());
 }
 
-/// What the hosts were asked when ours opened the file.
+/// What the hosts were asked when ours opened the file, which the real sops does not.
 #[track_caller]
 fn opens_here(home: &mut Home, variables: &[(&str, &str)]) -> Vec<Asked> {
     home.with(variables, |home| {
-        home.bench.native(&["decrypt", "a.yaml"]).ok();
-        home.cloud.asked()
+        assert_eq!(home.bench.native(&["decrypt", "a.yaml"]).ok().out, TEXT);
+        let asked = home.cloud.asked();
+        let ran = home.bench.theirs(&["decrypt", "a.yaml"]);
+        assert!(ran.code != 0 && ran.err.contains("pkcs12: "), "{ran:?}");
+        asked
     })
 }
 
