@@ -4,6 +4,7 @@
 use pkcs8::AlgorithmIdentifierRef;
 use pkcs8::der::Decode;
 use pkcs8::der::asn1::AnyRef;
+use pkcs8::pkcs5;
 use pkcs8::pkcs5::pbes2::{Kdf, PBES2_OID, Parameters};
 
 /// What a file says that it is locked with; none where it is something else, or takes more work or memory
@@ -27,6 +28,11 @@ pub(crate) fn scheme(algorithm: AlgorithmIdentifierRef<'_>) -> Option<Parameters
         _ => false,
     };
     is_usual.then_some(Parameters { kdf, encryption: cipher.try_into().ok()? })
+}
+
+/// Whether what was decrypted is padded wrongly, as with another password. The library names it so.
+pub(crate) fn is_padding(error: pkcs5::Error) -> bool {
+    error == pkcs5::Error::EncryptFailed
 }
 
 /// Rounds of PBKDF2.

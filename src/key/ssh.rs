@@ -5,7 +5,7 @@ use age_core::secrecy::ExposeSecret;
 use curve25519_dalek::edwards::CompressedEdwardsY;
 use pkcs8::der::Decode;
 use pkcs8::der::asn1::{AnyRef, OctetStringRef};
-use pkcs8::{AlgorithmIdentifierRef, PrivateKeyInfo, SecretDocument, pkcs5};
+use pkcs8::{AlgorithmIdentifierRef, PrivateKeyInfo, SecretDocument};
 use rsa::pkcs1::DecodeRsaPrivateKey;
 use sha2::{Digest, Sha512};
 use ssh_key::private::{Ed25519Keypair, KeypairData, RsaKeypair};
@@ -161,8 +161,7 @@ pub(crate) fn unlock_pkcs8(der: &[u8], passphrase: &[u8]) -> Result<SshIdentity,
     let (algorithm, sealed) = info.map_err(|_| OTHER_ENCRYPTION)?;
     let scheme = pbes2::scheme(algorithm).ok_or(OTHER_ENCRYPTION)?;
     let opened = scheme.decrypt(passphrase, sealed.as_bytes()).map_err(|error| {
-        let is_padding = error == pkcs5::Error::EncryptFailed;
-        if is_padding { IdentityError::WrongPassphrase } else { OTHER_ENCRYPTION }
+        if pbes2::is_padding(error) { IdentityError::WrongPassphrase } else { OTHER_ENCRYPTION }
     })?;
     let document = SecretDocument::try_from(opened).map_err(|_| IdentityError::WrongPassphrase)?;
     from_pkcs8(&document)

@@ -9,7 +9,7 @@ use hmac::digest::core_api::BlockSizeUser;
 use hmac::{Mac, SimpleHmac};
 use pkcs8::der::asn1::{AnyRef, OctetStringRef};
 use pkcs8::der::{self, Choice, Decode, DecodeValue, Encode, Reader, SliceReader, Tag, Tagged};
-use pkcs8::{AlgorithmIdentifierRef, ObjectIdentifier, pkcs5};
+use pkcs8::{AlgorithmIdentifierRef, ObjectIdentifier};
 use sha1::Sha1;
 use sha2::{Digest, Sha256, Sha384, Sha512};
 use zeroize::{Zeroize, Zeroizing};
@@ -163,8 +163,7 @@ impl Opener {
             self.spend(scheme.kdf.pbkdf2().ok_or(Refusal::Protection)?.iteration_count)?;
             let opened = scheme.decrypt_in_place(&*self.password, &mut buffer);
             opened.map_err(|error| {
-                let is_padding = error == pkcs5::Error::EncryptFailed;
-                if is_padding { Refusal::Password } else { Refusal::Protection }
+                if pbes2::is_padding(error) { Refusal::Password } else { Refusal::Protection }
             })?
         } else {
             let (open, length): (Legacy, _) = match algorithm.oid {
@@ -320,6 +319,7 @@ const SHA_512: ObjectIdentifier = oid("2.16.840.1.101.3.4.2.3");
 
 #[cfg(test)]
 mod tests {
+    use pkcs8::pkcs5;
     use proptest::collection::vec;
     use proptest::prelude::*;
 
@@ -362,6 +362,15 @@ mod tests {
                 assert_eq!(read(file, password, fewer), Err(Refusal::Rounds));
             }
         }
+        // Scrypt has none, and takes memory.
+        let params = pkcs5::scrypt::Params::new(1, 1, 1, 32).unwrap();
+        let scheme =
+            pkcs5::pbes2::Parameters::scrypt_aes256cbc(params, b"salt-of-a-test", &[7; 16]);
+        let scheme = scheme.unwrap();
+        let sealed = scheme.encrypt(b"test-only", b"a key").unwrap();
+        let algorithm = pkcs5::EncryptionScheme::Pbes2(scheme).to_der().unwrap();
+        let opened = Opener::new("test-only", 9).decrypt(whole(&algorithm).unwrap(), &sealed);
+        assert_eq!(opened.err(), Some(Refusal::Protection));
     }
 
     proptest! {
