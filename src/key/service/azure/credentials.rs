@@ -128,16 +128,16 @@ impl Search<'_> {
         let Some((tenant, client)) = self.principal() else { return Ok(None) };
         if let Some(secret) = variable("AZURE_CLIENT_SECRET") {
             let proof = [CLIENT, ("client_secret", secret)];
-            return self.of_directory(tenant, client, &proof, "").map(Some);
+            return self.of_directory(self.tenant(tenant)?, client, &proof, "").map(Some);
         }
         if let Some(file) = variable("AZURE_CLIENT_CERTIFICATE_PATH") {
-            let asked = self.tenant(tenant)?;
+            let tenant = self.tenant(tenant)?;
             let assertion = certificate::assertion(
                 self.around,
                 Path::new(file),
-                &self.directory(asked),
+                &self.directory(tenant),
                 client,
-                is_adfs(asked),
+                is_adfs(tenant),
             )?;
             let assertion = std::str::from_utf8(assertion.expose()).unwrap_or_default();
             let advice = format!(
@@ -151,7 +151,7 @@ impl Search<'_> {
             (variable("AZURE_USERNAME"), variable("AZURE_PASSWORD"))
         {
             let proof = [("grant_type", "password"), ("username", user), ("password", password)];
-            return self.of_directory(tenant, client, &proof, "").map(Some);
+            return self.of_directory(self.tenant(tenant)?, client, &proof, "").map(Some);
         }
         Ok(None)
     }
@@ -167,7 +167,7 @@ impl Search<'_> {
         let assertion = std::str::from_utf8(assertion.expose())
             .map_err(|_| unusable("it is not text".to_owned()))?;
         let proof = [CLIENT, BEARER, asserted(assertion.trim())];
-        self.of_directory(tenant, client, &proof, "").map(Some)
+        self.of_directory(self.tenant(tenant)?, client, &proof, "").map(Some)
     }
 
     /// Where the directory gives tokens.
@@ -181,15 +181,14 @@ impl Search<'_> {
         format!("{}/{}/oauth2{version}/token", authority.trim_end_matches('/'), tenant.as_str())
     }
 
-    /// A token of the directory, for a client of a tenant that can prove who it is.
+    /// A token of the directory of a tenant, for a client that can prove who it is.
     fn of_directory(
         &self,
-        own: &str,
+        tenant: &str,
         client: &str,
         proof: &[(&str, &str)],
         advice: &str,
     ) -> Result<Token, Trouble> {
-        let tenant = self.tenant(own)?;
         let url = self.directory(tenant);
         let scope = format!("{}/.default", self.resource);
         let call = || {
