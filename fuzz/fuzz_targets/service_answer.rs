@@ -5,7 +5,7 @@ use secretctl::key::service::read_answer;
 
 fuzz_target!(|data: &[u8]| {
     let secret = "canary-of-whoever-asked";
-    for status in [200, 400, 403, 503] {
+    for status in [200, 400, 401, 403, 503] {
         for error in read_answer(status, data, secret) {
             let said = error.to_string();
             assert!(!said.chars().any(char::is_control), "{said:?}");

@@ -25,13 +25,16 @@ struct Known {
     der: Vec<u8>,
 }
 
-/// `own` and `other`, each a key and a certificate in PEM, and what is made of them; and whether the vault
-/// names ADFS.
-struct Files(tempfile::TempDir, Arc<AtomicBool>);
+/// `own` and `other`, each a key and a certificate in PEM, and what is made of them.
+struct Files {
+    folder: tempfile::TempDir,
+    /// Whether the vault names ADFS.
+    in_adfs: Arc<AtomicBool>,
+}
 
 impl Files {
     fn file(&self, name: &str) -> String {
-        self.0.path().join(name).display().to_string()
+        self.folder.path().join(name).display().to_string()
     }
 
     /// Several of them in one.
@@ -43,7 +46,7 @@ impl Files {
 
     /// What openssl says; names of files begin with `@`.
     fn openssl(&self, arguments: &str) -> String {
-        let folder = format!("{}/", self.0.path().display());
+        let folder = format!("{}/", self.folder.path().display());
         let arguments = arguments.split(' ').map(|word| word.replace('@', &folder));
         let made = Command::new("openssl").args(arguments).output().unwrap();
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
@@ -56,8 +59,8 @@ fn start() -> Option<(Files, Home)> {
     if crate::desk::lacks("openssl") {
         return None;
     }
-    let files = Files(tempfile::tempdir().unwrap(), Arc::default());
-    let in_adfs = Arc::clone(&files.1);
+    let files = Files { folder: tempfile::tempdir().unwrap(), in_adfs: Arc::default() };
+    let in_adfs = Arc::clone(&files.in_adfs);
     for name in ["own", "other"] {
         let key = format!("-newkey rsa:2048 -nodes -keyout @{name}.key");
         files.openssl(&format!("req -x509 {key} -days 2 -subj /CN={name} -out @{name}.crt"));
@@ -124,9 +127,9 @@ fn a_client_signs_with_the_key_of_its_certificate() {
     assert_ne!(claims(&asked[0][0])["jti"], claims(&asked[1][0])["jti"]);
     // To ADFS it says it as that understands it.
     let adfs = [("AZURE_TENANT_ID", "adfs"), with(&pem)[1], with(&pem)[2]];
-    files.1.store(true, Ordering::Relaxed);
+    files.in_adfs.store(true, Ordering::Relaxed);
     home.opens(&adfs);
-    files.1.store(false, Ordering::Relaxed);
+    files.in_adfs.store(false, Ordering::Relaxed);
     // A secret stands before it, and it before a user.
     home.opens(&[&AZURE_CLIENT[2..], &with("/none.pem")].concat());
     let user = [("AZURE_USERNAME", "u"), ("AZURE_PASSWORD", "canary-of-the-user")];

@@ -933,7 +933,9 @@ fn azure_powershell() {
             &["canary"],
         );
         assert!(
-            said.contains("SECRETCTL_AZURE_RESOURCE is not the address of a service"),
+            said.contains(
+                "SECRETCTL_AZURE_RESOURCE is not the address of a service, such as https://"
+            ),
             "{said}"
         );
         assert_eq!(fs::read_to_string(&script).unwrap(), "");

@@ -9,8 +9,8 @@ use crate::key::service::said::said;
 use crate::key::wrapping::on_one_line;
 use crate::plaintext::Plaintext;
 
-/// The tenant of which a vault wants a token, in letters, digits, `.` and `-`; none where it names none as it
-/// should, or repeats the token.
+/// The tenant of which a vault wants a token, in at most 200 letters, digits, `.` and `-`; none where it
+/// names none as it should, or repeats the token.
 ///
 /// # Errors
 /// [`Trouble::Refused`] where the vault is no part of the service that it wants a token for.

@@ -236,7 +236,8 @@ impl Search<'_> {
         let is_plain = |one: char| one.is_ascii_alphanumeric() || ".-_/:".contains(one);
         if !self.resource.chars().all(is_plain) {
             return Err(Trouble::Credentials(
-                "SECRETCTL_AZURE_RESOURCE is not the address of a service".to_owned(),
+                "SECRETCTL_AZURE_RESOURCE is not the address of a service, such as https://vault.azure.net"
+                    .to_owned(),
             ));
         }
         let tenant = self.named.map(|named| format!("'; TenantId = '{named}"));
