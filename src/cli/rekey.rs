@@ -80,8 +80,7 @@ impl Rekey {
             rekey::obstacles(&steps)
         };
         let plan = || {
-            let says = !self.json;
-            says.then(|| plan_lines(&steps, &context.here, looks_only)).unwrap_or_default()
+            if self.json { Vec::new() } else { plan_lines(&steps, &context.here, looks_only) }
         };
         // Each of them looks at every file.
         let (obstacles, plan) = rayon::join(look_around, plan);

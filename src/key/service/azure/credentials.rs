@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -23,7 +23,14 @@ use crate::process::{CommandError, credential_command};
 /// The tokens of a run, one for each service that wants one, and each tenant that a vault names.
 #[derive(Default)]
 pub(in crate::key::service) struct Tokens {
-    known: Mutex<HashMap<(String, String), Got>>,
+    known: Mutex<Known>,
+}
+
+#[derive(Default)]
+struct Known {
+    tokens: HashMap<(String, String), Got>,
+    /// How long tenants that vaults name were asked, all together.
+    spent: Duration,
 }
 
 /// A token, or why there is none.
@@ -50,9 +57,21 @@ impl Tokens {
         named: Option<&str>,
     ) -> Got {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let search = || Search { around, http, resource, named }.find().map(Arc::new);
-        let place = known.entry((resource.to_owned(), named.unwrap_or_default().to_owned()));
-        place.or_insert_with(search).clone()
+        let place = (resource.to_owned(), named.unwrap_or_default().to_owned());
+        if let Some(found) = known.tokens.get(&place) {
+            return found.clone();
+        }
+        // A file may name many vaults, and each of them a tenant of its own.
+        if named.is_some() && known.spent >= around.patience() {
+            return Err(Trouble::Slow(around.patience()));
+        }
+        let begin = Instant::now();
+        let found = Search { around, http, resource, named }.find().map(Arc::new);
+        if named.is_some() {
+            known.spent = known.spent.saturating_add(begin.elapsed());
+        }
+        known.tokens.insert(place, found.clone());
+        found
     }
 }
 
@@ -386,4 +405,43 @@ const BEARER: (&str, &str) =
 
 fn asserted(assertion: &str) -> (&str, &str) {
     ("client_assertion", assertion)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+    use crate::key::service::http::Tls;
+
+    /// Each may take its time, but all together no more than one question.
+    #[test]
+    fn many_tenants_that_vaults_name_are_not_waited_for_one_by_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let (az, starts) = (folder.path().join("az"), folder.path().join("starts"));
+        let script = format!("#!/bin/sh\necho >>{}\nsleep 0.8\nexit 1\n", starts.display());
+        fs::write(&az, script).unwrap();
+        fs::set_permissions(&az, Permissions::from_mode(0o755)).unwrap();
+        let path = std::env::join_paths([folder.path(), "/usr/bin".as_ref(), "/bin".as_ref()]);
+        let variables = [
+            ("AZURE_TOKEN_CREDENTIALS", "AzureCLICredential"),
+            ("SECRETCTL_KEY_SERVICES_TIMEOUT", "1"),
+        ];
+        let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let around = Surroundings { variables, path: path.unwrap(), ..Surroundings::default() };
+        let (tokens, http) = (Tokens::default(), Http::new(Tls::default()));
+        let results: Vec<Got> = (0..20)
+            .map(|number| {
+                let tenant = format!("tenant-{number}");
+                tokens.of(&around, &http, "https://vault.azure.net", Some(&tenant))
+            })
+            .collect();
+        let starts = fs::read_to_string(starts).unwrap().lines().count();
+        assert!((1..=2).contains(&starts), "{starts}");
+        assert!(matches!(results.last(), Some(Err(Trouble::Slow(_)))));
+        // That of the credentials is none of them.
+        let own = tokens.of(&around, &http, "https://vault.azure.net", None);
+        assert!(matches!(own, Err(Trouble::Credentials(_))));
+    }
 }
