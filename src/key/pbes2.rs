@@ -1,4 +1,4 @@
-//! PBES2 (RFC 8018): what keys of other programs are locked with. The library does all of it, but for one
+//! PBES2 (RFC 8018): what keys of other programs are locked with. The library does all of it, but for a
 //! look at what a file says.
 
 use pkcs8::AlgorithmIdentifierRef;
@@ -7,8 +7,7 @@ use pkcs8::der::asn1::AnyRef;
 use pkcs8::pkcs5;
 use pkcs8::pkcs5::pbes2::{Kdf, PBES2_OID, Parameters};
 
-/// What a file says that it is locked with; none where it is something else, or takes more work or memory
-/// than anybody needs: the file may be of somebody else.
+/// What a file says that it is locked with; none where it is something else.
 pub(crate) fn scheme(algorithm: AlgorithmIdentifierRef<'_>) -> Option<Parameters<'_>> {
     let parameters = algorithm.parameters.filter(|_| algorithm.oid == PBES2_OID)?;
     let (kdf, cipher) = parameters
@@ -18,16 +17,19 @@ pub(crate) fn scheme(algorithm: AlgorithmIdentifierRef<'_>) -> Option<Parameters
         .ok()?;
     // For triple DES, the library takes as many bytes of the start as a block has without a look.
     cipher.parameters.filter(|start: &AnyRef<'_>| start.value().len() >= 8)?;
-    let kdf = kdf.try_into().ok()?;
-    let is_usual = match &kdf {
+    Some(Parameters { kdf: kdf.try_into().ok()?, encryption: cipher.try_into().ok()? })
+}
+
+/// Whether it takes no more work and memory than anybody needs: the file may be of somebody else.
+pub(crate) fn is_usual(scheme: &Parameters<'_>) -> bool {
+    match &scheme.kdf {
         Kdf::Pbkdf2(of) => of.iteration_count <= MOST_ROUNDS,
         Kdf::Scrypt(of) => {
             let blocks = u64::from(of.block_size).saturating_mul(u64::from(of.parallelization));
             of.cost_parameter.saturating_mul(blocks).saturating_mul(128) <= MOST_MEMORY
         }
         _ => false,
-    };
-    is_usual.then_some(Parameters { kdf, encryption: cipher.try_into().ok()? })
+    }
 }
 
 /// Whether what was decrypted is padded wrongly, as with another password. The library names it so.
@@ -35,8 +37,8 @@ pub(crate) fn is_padding(error: pkcs5::Error) -> bool {
     error == pkcs5::Error::EncryptFailed
 }
 
-/// Rounds of PBKDF2.
-const MOST_ROUNDS: u32 = 10_000_000;
+/// Rounds that a file may ask for. OpenSSL and Windows take some thousands each time; this is some seconds.
+pub(crate) const MOST_ROUNDS: u32 = 10_000_000;
 /// Bytes that scrypt fills, one time after the other or at once: 1 GiB.
 const MOST_MEMORY: u64 = 1 << 30;
 
@@ -51,7 +53,8 @@ mod tests {
         let all = Parameters { kdf, encryption: EncryptionScheme::Aes256Cbc { iv: &[0; 16] } };
         let all = all.to_der().unwrap();
         let parameters = Some(AnyRef::from_der(&all).unwrap());
-        scheme(AlgorithmIdentifierRef { oid: PBES2_OID, parameters }).is_some()
+        let algorithm = AlgorithmIdentifierRef { oid: PBES2_OID, parameters };
+        is_usual(&scheme(algorithm).unwrap())
     }
 
     #[test]

@@ -159,7 +159,8 @@ pub(crate) fn unlock_pkcs8(der: &[u8], passphrase: &[u8]) -> Result<SshIdentity,
         })
     });
     let (algorithm, sealed) = info.map_err(|_| OTHER_ENCRYPTION)?;
-    let scheme = pbes2::scheme(algorithm).ok_or(OTHER_ENCRYPTION)?;
+    let scheme = pbes2::scheme(algorithm).filter(pbes2::is_usual);
+    let scheme = scheme.ok_or(OTHER_ENCRYPTION)?;
     let opened = scheme.decrypt(passphrase, sealed.as_bytes()).map_err(|error| {
         if pbes2::is_padding(error) { IdentityError::WrongPassphrase } else { OTHER_ENCRYPTION }
     })?;

@@ -277,7 +277,7 @@ fn open_all(steps: &[&Step], keyring: &mut Keyring<'_>) -> Result<Vec<Opened>, V
 /// The stanzas of a file as it is: kept from the inspection, or read later.
 fn old_stanzas<'a>(step: &'a Step, read: Option<&'a Stanzas>) -> &'a Stanzas {
     let kept = step.file.whole.as_ref().map(|whole| &whole.header.stanzas);
-    kept.or(read).unwrap_or(&NONE)
+    kept.or(read).unwrap_or(const { &Stanzas::NONE })
 }
 
 /// A new file key for each file that is encrypted anew.
@@ -439,8 +439,6 @@ pub(super) fn all<T>(results: Vec<Result<T, FileError>>) -> Result<Vec<T>, Vec<F
     }
     if errors.is_empty() { Ok(values) } else { Err(errors) }
 }
-
-static NONE: Stanzas = Stanzas::NONE;
 
 #[cfg(test)]
 #[path = "rekey_tests.rs"]

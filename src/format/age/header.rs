@@ -38,16 +38,17 @@ impl Header {
     /// or the error of `source`.
     pub fn read(source: &mut dyn BufRead) -> Result<Self, AgeError> {
         let piece = source.fill_buf().map_err(AgeError::from_read)?;
-        let behind = |start| START.len()..start;
+        let split = |text: &[u8], start| {
+            let stanzas = text.get(START.len()..start).unwrap_or_default().to_vec();
+            parse_mac(text.get(start..).unwrap_or_default()).map(|mac| (stanzas, mac))
+        };
         let (stanzas, mac) = if let Some((start, end)) = in_one_piece(piece) {
-            let stanzas = piece.get(behind(start)).unwrap_or_default().to_vec();
-            let mac = parse_mac(piece.get(start..end).unwrap_or_default())?;
+            let parts = split(piece.get(..end).unwrap_or_default(), start)?;
             source.consume(end);
-            (stanzas, mac)
+            parts
         } else {
             let (text, start) = read_lines(source)?;
-            let stanzas = text.get(behind(start)).unwrap_or_default().to_vec();
-            (stanzas, parse_mac(text.get(start..).unwrap_or_default())?)
+            split(&text, start)?
         };
         Ok(Self { stanzas: parse_stanzas(stanzas)?, mac })
     }

@@ -15,10 +15,10 @@ use sha1::Sha1;
 use sha2::{Digest, Sha256};
 use ureq::tls::{PemItem, parse_pem};
 
-use super::pkcs12::{MOST_ROUNDS, Opener, Refusal};
-use crate::key::fill_random;
+use super::pkcs12::{Opener, Refusal};
 use crate::key::service::error::Trouble;
 use crate::key::service::surroundings::Surroundings;
+use crate::key::{fill_random, pbes2};
 use crate::plaintext::Plaintext;
 
 /// What a client says of itself to whoever is asked at `audience`, for ten minutes from now; `to_adfs` says that
@@ -129,7 +129,7 @@ fn of_pem(text: &[u8]) -> Result<Found, String> {
 }
 
 fn of_pkcs12(file: &[u8], password: Option<&str>, name: &str) -> Result<Found, String> {
-    let opener = Opener::new(password.unwrap_or_default(), MOST_ROUNDS);
+    let opener = Opener::new(password.unwrap_or_default(), pbes2::MOST_ROUNDS);
     let contents = opener.read(file).map_err(|refusal| {
         let what = match (refusal, password) {
             (Refusal::Password, None) => "it has a password",

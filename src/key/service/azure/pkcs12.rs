@@ -297,9 +297,6 @@ impl From<der::Error> for Refusal {
     }
 }
 
-/// Rounds for all of a file. OpenSSL and Windows take some thousands each time; this is some seconds.
-pub(in crate::key::service) const MOST_ROUNDS: u32 = 10_000_000;
-
 const fn oid(text: &str) -> ObjectIdentifier {
     ObjectIdentifier::new_unwrap(text)
 }
@@ -362,6 +359,16 @@ mod tests {
                 assert_eq!(read(file, password, fewer), Err(Refusal::Rounds));
             }
         }
+        // More than anybody needs is told as that, before any of them is made.
+        let many = pkcs5::pbes2::Parameters::pbkdf2_sha256_aes256cbc(
+            pbes2::MOST_ROUNDS + 1,
+            b"salt-of-a-test",
+            &[7; 16],
+        );
+        let many = pkcs5::EncryptionScheme::Pbes2(many.unwrap()).to_der().unwrap();
+        let opened =
+            Opener::new("test-only", pbes2::MOST_ROUNDS).decrypt(whole(&many).unwrap(), b"a key");
+        assert_eq!(opened.err(), Some(Refusal::Rounds));
         // Scrypt has none, and takes memory.
         let params = pkcs5::scrypt::Params::new(1, 1, 1, 32).unwrap();
         let scheme =
