@@ -375,8 +375,8 @@ fn git_history_is_looked_through() {
 #[test]
 fn a_secret_is_found_at_every_edge_of_a_buffer() {
     let ground = Ground::new();
-    // Buffers of files and of members.
-    for edge in [256 << 10, 64 << 10] {
+    // Buffers, and the blocks that they are searched in.
+    for edge in [128 << 10, 64 << 10] {
         for at in edge - SECRET.len() - 1..=edge + 1 {
             let mut bytes = vec![b'.'; at];
             bytes.extend_from_slice(SECRET.as_bytes());

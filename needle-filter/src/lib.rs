@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 /// Bytes of one load; the most that a window has.
 pub const LOAD: usize = 8;
 /// Looks between two checks whether there is text and room for more.
-const BATCH: usize = 8;
+const BATCH: usize = 16;
 /// Places that are listed before they are looked up.
 const LIST: usize = 1 << 8;
 /// An odd number without pattern (of the golden ratio).
@@ -255,6 +255,14 @@ impl Group {
             }
             at += STRIDE * BATCH;
         }
+        // fewer than a batch, for which there is room in the list
+        while at < to
+            && let Some(load) = text.get(at..at + LOAD)
+        {
+            list[listed & (LIST - 1)] = at as u32;
+            listed += usize::from(self.may_begin(load));
+            at += STRIDE;
+        }
         self.sift(text, &mut list[..listed], found);
         at
     }
@@ -290,7 +298,8 @@ impl Group {
         let mut kept = 0;
         for at in 0..places.len() {
             let place = places[at];
-            let window = text.get(place as usize..).and_then(|rest| rest.first_chunk());
+            let start = place as usize;
+            let window = text.get(start..start + LOAD).and_then(|bytes| bytes.first_chunk());
             let hash = hash(window.map_or(0, |it| u64::from_le_bytes(*it)) & self.mask);
             let (first, other) = two_bits(hash);
             let word = bits[(hash >> shift) as usize];

@@ -89,25 +89,23 @@ pub(crate) fn rarest(bytes: &[u8], plan: Plan) -> usize {
     let loads = bytes.len().saturating_add(plan.width).saturating_sub(LOAD);
     let bytes = if loads < covered { bytes } else { bytes.get(..loads).unwrap_or(bytes) };
     let pairs = covered.saturating_sub(1);
-    let mut rarity = 0_u32;
-    let mut best = (0, 0);
-    let behind = bytes.iter().zip(bytes.iter().skip(1)).map(Some);
-    let behind = std::iter::repeat_n(None, pairs).chain(behind);
-    let ahead = bytes.iter().zip(bytes.iter().skip(1));
+    let all = || bytes.windows(2).map(rarity_of);
+    let mut rarity = all().take(pairs).fold(0, u32::wrapping_add);
+    let mut best = (rarity, 0);
     // each pair enters the span at its end and leaves it at its start
-    for (end, (enters, leaves)) in (1_usize..).zip(ahead.zip(behind)) {
-        rarity = rarity.saturating_add(rarity_of(enters));
-        rarity = rarity.saturating_sub(leaves.map_or(0, rarity_of));
-        if end >= pairs && rarity > best.0 {
-            best = (rarity, end.saturating_sub(pairs));
+    for (start, (enters, leaves)) in (1..).zip(all().skip(pairs).zip(all())) {
+        rarity = rarity.wrapping_add(enters).wrapping_sub(leaves);
+        if rarity > best.0 {
+            best = (rarity, start);
         }
     }
     best.1
 }
 
-fn rarity_of((a, b): (&u8, &u8)) -> u32 {
-    let of = |byte: &u8| RARITIES.get(usize::from(*byte)).copied().map_or(0, u32::from);
-    if a == b { 0 } else { of(a).saturating_add(of(b)) }
+fn rarity_of(pair: &[u8]) -> u32 {
+    let [a, b] = *pair else { return 0 };
+    let of = |byte: u8| RARITIES.get(usize::from(byte)).copied().map_or(0, u32::from);
+    if a == b { 0 } else { of(a).wrapping_add(of(b)) }
 }
 
 const RARITIES: [u8; 256] = rarities();

@@ -231,9 +231,8 @@ impl Scan {
         if !self.report.json && !self.report.sarif {
             people::summary(&told);
         }
-        let incomplete = told.incomplete();
-        if !incomplete.is_empty() {
-            return Err(people::not_complete(&incomplete).into());
+        if told.incomplete().next().is_some() {
+            return Err(people::not_complete(&told).into());
         }
         Ok(if told.has_new() { Done::Found } else { Done::Clean })
     }

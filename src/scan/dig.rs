@@ -38,7 +38,7 @@ pub(crate) struct Shared<'m> {
 impl<'m> Shared<'m> {
     /// For one run.
     pub(crate) fn new(wanted: Wanted<'m>, limits: Limits) -> Self {
-        Self { wanted, limits, buffer: 64 << 10, lane: Mutex::default() }
+        Self { wanted, limits, buffer: 128 << 10, lane: Mutex::default() }
     }
 }
 

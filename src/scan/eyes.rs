@@ -43,7 +43,10 @@ impl<'m> Eyes<'m> {
 
     /// A whole stream.
     pub(crate) fn whole(&mut self, bytes: &[u8], found: &mut dyn FnMut(Hit)) {
-        self.feed(bytes, found);
-        self.end(found);
+        self.search.whole(bytes, found);
+        if let Some(pack) = &mut self.pack {
+            pack.feed(bytes, found);
+            pack.end(found);
+        }
     }
 }

@@ -151,8 +151,7 @@ struct OnDisk<'a> {
 
 impl Source for OnDisk<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        // One read is enough for a file that is shorter than the buffer.
-        if self.at > 0 && self.at == self.size && !self.sparse {
+        if self.is_over() {
             return Ok(0);
         }
         let room = buffer.len();
@@ -179,6 +178,11 @@ impl Source for OnDisk<'_> {
         let hole = data.saturating_sub(self.at);
         self.at = data.max(self.at);
         Ok(hole)
+    }
+
+    /// One read is enough for a file that is shorter than the buffer.
+    fn is_over(&self) -> bool {
+        self.at > 0 && self.at == self.size && !self.sparse
     }
 }
 

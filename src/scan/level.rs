@@ -6,6 +6,7 @@
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, Read};
+use std::ops::{Deref, DerefMut};
 use std::rc::Rc;
 
 use zeroize::Zeroizing;
@@ -22,6 +23,11 @@ pub(crate) trait Source {
     /// How many bytes from here on are a hole of a sparse file, which is passed over.
     fn hole(&mut self) -> io::Result<u64> {
         Ok(0)
+    }
+
+    /// Whether it is known that nothing follows.
+    fn is_over(&self) -> bool {
+        false
     }
 }
 
@@ -71,16 +77,47 @@ impl IntoIterator for Spots {
     }
 }
 
+/// Room for what is read, from the start of a page on: into a place a few bytes behind one, the
+/// system copies far more slowly on some processors (docs/performance.md).
+struct Buffer {
+    bytes: Zeroizing<Vec<u8>>,
+    start: usize,
+    end: usize,
+}
+
+impl Buffer {
+    fn new(size: usize) -> Self {
+        let bytes = vec![0; size.saturating_add(PAGE)];
+        let start = bytes.as_ptr().align_offset(PAGE).min(PAGE);
+        Self { bytes: Zeroizing::new(bytes), start, end: start.saturating_add(size) }
+    }
+}
+
+impl Deref for Buffer {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.bytes.get(self.start..self.end).unwrap_or_default()
+    }
+}
+
+impl DerefMut for Buffer {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        self.bytes.get_mut(self.start..self.end).unwrap_or_default()
+    }
+}
+
 /// What a level needs and leaves for the next one: a buffer and a search.
 pub(crate) struct Kit<'m> {
-    buffer: Zeroizing<Vec<u8>>,
+    buffer: Buffer,
     search: Eyes<'m>,
+    position: Rc<Cell<u64>>,
 }
 
 impl<'m> Kit<'m> {
     /// With a buffer of this size.
     pub(crate) fn new(size: usize, search: Eyes<'m>) -> Self {
-        Self { buffer: Zeroizing::new(vec![0; size]), search }
+        Self { buffer: Buffer::new(size), search, position: Rc::default() }
     }
 
     /// Searches what is in memory as a whole.
@@ -102,7 +139,6 @@ pub(crate) struct Level<'a, 'm> {
     failed: Option<io::ErrorKind>,
     /// Where the search began.
     base: u64,
-    position: Rc<Cell<u64>>,
     /// Nothing is searched: somebody else looks at the same bytes.
     quiet: bool,
     spots: Spots,
@@ -111,17 +147,17 @@ pub(crate) struct Level<'a, 'm> {
 impl<'a, 'm> Level<'a, 'm> {
     /// From the beginning.
     pub(crate) fn new(source: &'a mut dyn Source, kit: Kit<'m>) -> Self {
+        kit.position.set(0);
         Self {
             source,
-            kit,
             start: 0,
             end: 0,
             over: false,
             failed: None,
             base: 0,
-            position: Rc::default(),
             quiet: false,
             spots: Spots::default(),
+            kit,
         }
     }
 
@@ -142,12 +178,12 @@ impl<'a, 'm> Level<'a, 'm> {
 
     /// Bytes taken so far; for who cannot hold the level.
     pub(crate) fn counter(&self) -> Rc<Cell<u64>> {
-        Rc::clone(&self.position)
+        Rc::clone(&self.kit.position)
     }
 
     /// Bytes taken so far.
     pub(crate) fn position(&self) -> u64 {
-        self.position.get()
+        self.kit.position.get()
     }
 
     /// Whether the source has said that it is over.
@@ -164,6 +200,7 @@ impl<'a, 'm> Level<'a, 'm> {
                 }
                 Ok(read) => {
                     self.end = self.end.saturating_add(read);
+                    self.over = self.source.is_over();
                     return Ok(());
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -188,7 +225,7 @@ impl<'a, 'm> Level<'a, 'm> {
     fn restart(&mut self) {
         let (base, spots) = (self.base, &mut self.spots);
         self.kit.search.end(&mut |hit| spots.add(hit, base));
-        self.base = self.position.get();
+        self.base = self.kit.position.get();
     }
 
     /// Reads all that is left. Where the source has failed, nothing is.
@@ -211,11 +248,11 @@ impl<'a, 'm> Level<'a, 'm> {
         let zeros = [0_u8; EDGE];
         let edge = usize::try_from(hole).unwrap_or(EDGE).min(EDGE);
         let zeros = zeros.get(..edge).unwrap_or_default();
-        let behind = self.position.get().saturating_add(hole);
+        let behind = self.kit.position.get().saturating_add(hole);
         self.search(zeros);
         self.restart();
         self.base = behind.saturating_sub(edge as u64);
-        self.position.set(behind);
+        self.kit.position.set(behind);
         self.search(zeros);
     }
 
@@ -302,10 +339,16 @@ impl BufRead for Level<'_, '_> {
         if !self.quiet {
             let taken = self.kit.buffer.get(self.start..end).unwrap_or_default();
             let (base, spots) = (self.base, &mut self.spots);
-            self.kit.search.feed(taken, &mut |hit| spots.add(hit, base));
+            let found = &mut |hit| spots.add(hit, base);
+            if self.over && end == self.end && self.kit.position.get() == base {
+                // all that there is
+                self.kit.search.whole(taken, found);
+            } else {
+                self.kit.search.feed(taken, found);
+            }
         }
         let taken = end.saturating_sub(self.start) as u64;
-        self.position.set(self.position.get().saturating_add(taken));
+        self.kit.position.set(self.kit.position.get().saturating_add(taken));
         self.start = end;
     }
 }
@@ -342,6 +385,8 @@ impl Read for Member<'_, '_, '_> {
     }
 }
 
+/// Bytes of a page of memory, or a part of one.
+const PAGE: usize = 4096;
 /// Zeros of a hole that are searched on each of its sides.
 const EDGE: usize = 64;
 /// Room that is made before anything was read.

@@ -117,7 +117,46 @@ struct Folder {
 enum Task {
     Root(Arc<Root>),
     Folder { root: Arc<Root>, parent: Arc<Folder>, name: CString },
-    Files { root: Arc<Root>, parent: Arc<Folder>, names: Vec<(CString, FileType)> },
+    Files { root: Arc<Root>, parent: Arc<Folder>, names: Names },
+}
+
+/// Entries of a folder, all names in one piece.
+#[derive(Default)]
+struct Names {
+    /// Each with a NUL behind it.
+    text: Vec<u8>,
+    /// Where its name begins, and what it is.
+    entries: Vec<(usize, FileType)>,
+}
+
+impl Names {
+    fn add(&mut self, name: &CStr, kind: FileType) {
+        self.entries.push((self.text.len(), kind));
+        self.text.extend_from_slice(name.to_bytes_with_nul());
+    }
+
+    fn each(&self) -> impl Iterator<Item = (&CStr, FileType)> {
+        self.entries.iter().filter_map(|entry| self.entry(*entry))
+    }
+
+    fn entry(&self, (start, kind): (usize, FileType)) -> Option<(&CStr, FileType)> {
+        Some((CStr::from_bytes_until_nul(self.text.get(start..)?).ok()?, kind))
+    }
+
+    /// Takes the last [`BATCH`] of them off.
+    fn batch(&mut self) -> Self {
+        let last = self.entries.split_off(self.entries.len().saturating_sub(BATCH));
+        let mut batch = Self::default();
+        for (name, kind) in last.into_iter().filter_map(|entry| self.entry(entry)) {
+            batch.add(name, kind);
+        }
+        batch
+    }
+
+    fn clear(&mut self) {
+        self.text.clear();
+        self.entries.clear();
+    }
 }
 
 /// What is still to be done.
@@ -132,11 +171,13 @@ struct Tasks {
     roots: std::vec::IntoIter<Arc<Root>>,
     /// Tasks that somebody works on.
     running: usize,
+    /// Who has nothing to do and waits.
+    idle: usize,
 }
 
 impl Queue {
     fn new(roots: Vec<Arc<Root>>) -> Self {
-        let tasks = Tasks { waiting: Vec::new(), roots: roots.into_iter(), running: 0 };
+        let tasks = Tasks { waiting: Vec::new(), roots: roots.into_iter(), running: 0, idle: 0 };
         Self { tasks: Mutex::new(tasks), wake: Condvar::new() }
     }
 
@@ -146,8 +187,11 @@ impl Queue {
 
     fn add(&self, tasks: Vec<Task>) {
         if !tasks.is_empty() {
-            self.lock().waiting.extend(tasks);
-            self.wake.notify_all();
+            let mut all = self.lock();
+            all.waiting.extend(tasks);
+            if all.idle > 0 {
+                self.wake.notify_all();
+            }
         }
     }
 
@@ -167,7 +211,9 @@ impl Queue {
                 self.wake.notify_all();
                 return None;
             }
+            tasks.idle = tasks.idle.saturating_add(1);
             tasks = self.wake.wait(tasks).unwrap_or_else(PoisonError::into_inner);
+            tasks.idle = tasks.idle.saturating_sub(1);
         }
     }
 }
@@ -180,6 +226,8 @@ struct Worker<'w, 'm> {
     counters: &'w Counters,
     walked: Walked,
     list: Vec<MaybeUninit<u8>>,
+    /// Room for the next folder.
+    names: Names,
 }
 
 impl<'w, 'm> Worker<'w, 'm> {
@@ -190,14 +238,15 @@ impl<'w, 'm> Worker<'w, 'm> {
         counters: &'w Counters,
     ) -> Self {
         let list = vec![MaybeUninit::uninit(); LIST];
-        let walked = Walked::default();
-        Self { shared, digger: Digger::new(shared), queue, links, counters, walked, list }
+        let (walked, names) = (Walked::default(), Names::default());
+        Self { shared, digger: Digger::new(shared), queue, links, counters, walked, list, names }
     }
 
     fn run(mut self) -> Walked {
         let mut done = false;
         while let Some(task) = self.queue.next(done) {
             done = true;
+            let before = (self.walked.files, self.walked.bytes);
             // one task that stops by a fault of ours must not end the run, nor go unsaid
             if catch_unwind(AssertUnwindSafe(|| self.carry_out(&task))).is_err() {
                 self.digger = Digger::new(self.shared);
@@ -208,6 +257,9 @@ impl<'w, 'm> Worker<'w, 'm> {
                 };
                 self.gap(root, path, Gap { chain: Vec::new(), why: Why::Stopped });
             }
+            let (files, bytes) = (self.walked.files, self.walked.bytes);
+            self.counters.files.fetch_add(files.saturating_sub(before.0), Ordering::Relaxed);
+            self.counters.bytes.fetch_add(bytes.saturating_sub(before.1), Ordering::Relaxed);
         }
         self.walked
     }
@@ -220,8 +272,8 @@ impl<'w, 'm> Worker<'w, 'm> {
             }
             Task::Folder { root, parent, name } => self.folder(root, parent, name),
             Task::Files { root, parent, names } => {
-                for (name, kind) in names {
-                    self.entry(root, parent, name, *kind);
+                for (name, kind) in names.each() {
+                    self.entry(root, parent, name, kind);
                 }
             }
         }
@@ -252,11 +304,11 @@ impl<'w, 'm> Worker<'w, 'm> {
         }
     }
 
-    fn folder(&mut self, root: &Arc<Root>, parent: &Arc<Folder>, name: &CString) {
-        let path = parent.path.join(OsStr::from_bytes(name.as_bytes()));
+    fn folder(&mut self, root: &Arc<Root>, parent: &Arc<Folder>, name: &CStr) {
+        let path = joined(parent, name);
         let depth = parent.depth.saturating_add(1);
         let descriptor = parent.descriptor.as_fd();
-        let name = Path::new(OsStr::from_bytes(name.as_bytes()));
+        let name = Path::new(OsStr::from_bytes(name.to_bytes()));
         self.open_folder(root, descriptor, name, path, parent.open_to_all, depth);
     }
 
@@ -288,24 +340,21 @@ impl<'w, 'm> Worker<'w, 'm> {
 
     /// Looks at the files of a folder and leaves its folders to whoever is free.
     fn list(&mut self, root: &Arc<Root>, folder: &Arc<Folder>, readable: bool) {
-        let mut names: Vec<u8> = Vec::new();
-        let (mut folders, mut files) = (Vec::new(), Vec::new());
+        let mut names = std::mem::take(&mut self.names);
+        let mut folders = Vec::new();
         let listed = each_entry(folder.descriptor.as_fd(), &mut self.list, |name, kind| {
             if matches!(name.to_bytes(), b"." | b"..") {
                 return;
             }
-            names.extend_from_slice(name.to_bytes());
-            names.push(b'\n');
+            names.add(name, kind);
             if kind == FileType::Directory {
                 folders.push(name.to_owned());
-            } else {
-                files.push((name.to_owned(), kind));
             }
         });
         if let Err(error) = listed {
             self.unreadable(root, folder.path.clone(), error);
         }
-        let dug = self.digger.text(&names);
+        let dug = self.digger.text(&names.text);
         for one in dug {
             self.found(root, &folder.path, one, readable, true, None);
         }
@@ -315,18 +364,20 @@ impl<'w, 'm> Worker<'w, 'm> {
             .rev()
             .map(|name| Task::Folder { root: Arc::clone(root), parent: Arc::clone(folder), name })
             .collect();
-        while files.len() > BATCH {
-            let names = files.split_off(files.len().saturating_sub(BATCH));
+        names.entries.retain(|(_, kind)| *kind != FileType::Directory);
+        while names.entries.len() > BATCH {
             let (root, parent) = (Arc::clone(root), Arc::clone(folder));
-            tasks.push(Task::Files { root, parent, names });
+            tasks.push(Task::Files { root, parent, names: names.batch() });
         }
         self.queue.add(tasks);
-        for (name, kind) in files {
-            self.entry(root, folder, &name, kind);
+        for (name, kind) in names.each() {
+            self.entry(root, folder, name, kind);
         }
+        names.clear();
+        self.names = names;
     }
 
-    fn entry(&mut self, root: &Arc<Root>, parent: &Arc<Folder>, name: &CString, kind: FileType) {
+    fn entry(&mut self, root: &Arc<Root>, parent: &Arc<Folder>, name: &CStr, kind: FileType) {
         let kind = if kind == FileType::Unknown {
             let flags = AtFlags::SYMLINK_NOFOLLOW;
             match rustix::fs::statat(&parent.descriptor, name, flags) {
@@ -349,11 +400,11 @@ impl<'w, 'm> Worker<'w, 'm> {
         }
     }
 
-    fn link(&mut self, root: &Arc<Root>, parent: &Arc<Folder>, name: &CString) {
+    fn link(&mut self, root: &Arc<Root>, parent: &Arc<Folder>, name: &CStr) {
         match rustix::fs::readlinkat(&parent.descriptor, name, Vec::new()) {
             Ok(target) => {
                 let dug = self.digger.text(target.as_bytes());
-                self.named(root, parent, name.as_bytes(), dug);
+                self.named(root, parent, name.to_bytes(), dug);
             }
             Err(error) => self.unreadable(root, joined(parent, name), error),
         }
@@ -366,7 +417,7 @@ impl<'w, 'm> Worker<'w, 'm> {
         }
     }
 
-    fn file(&mut self, root: &Arc<Root>, parent: &Arc<Folder>, name: &CString) {
+    fn file(&mut self, root: &Arc<Root>, parent: &Arc<Folder>, name: &CStr) {
         let opened = match file::open(parent.descriptor.as_fd(), name) {
             Ok(Some(opened)) => opened,
             // Something else has taken its place, and is none of ours.
@@ -392,8 +443,6 @@ impl<'w, 'm> Worker<'w, 'm> {
         let looked = file::look(&mut self.digger, self.shared, &opened);
         self.walked.files = self.walked.files.saturating_add(1);
         self.walked.bytes = self.walked.bytes.saturating_add(looked.bytes);
-        self.counters.files.fetch_add(1, Ordering::Relaxed);
-        self.counters.bytes.fetch_add(looked.bytes, Ordering::Relaxed);
         if looked.found.is_empty() && looked.gaps.is_empty() {
             if about.has_more_names {
                 self.links.done(about.id, false, false);
@@ -450,8 +499,8 @@ impl<'w, 'm> Worker<'w, 'm> {
     }
 }
 
-fn joined(parent: &Folder, name: &CString) -> PathBuf {
-    parent.path.join(OsStr::from_bytes(name.as_bytes()))
+fn joined(parent: &Folder, name: &CStr) -> PathBuf {
+    parent.path.join(OsStr::from_bytes(name.to_bytes()))
 }
 
 /// Tells of each entry of a folder, in the order of the system.

@@ -46,7 +46,7 @@ pub(super) fn lines(told: &Told) -> String {
     lines.push(json!({
         "type": "summary",
         "findings": told.counted().count(),
-        "complete": told.incomplete().is_empty(),
+        "complete": told.incomplete().next().is_none(),
         "secrets": told.secrets,
         "files": told.files,
         "bytes": told.bytes,

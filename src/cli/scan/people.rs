@@ -133,12 +133,13 @@ fn listed(lines: &[String], what: &str) {
 }
 
 /// The run was not complete.
-pub(super) fn not_complete(gaps: &[(String, String)]) -> Failure {
-    let count = gaps.len();
+pub(super) fn not_complete(told: &Told) -> Failure {
+    let count = told.incomplete().count();
     let things = if count == 1 { "1 thing was".to_owned() } else { format!("{count} things were") };
     let mut failure = Failure::new(format!("the scan is not complete: {things} not looked at"));
-    for (place, why) in gaps.iter().take(MOST_LISTED) {
-        failure = failure.detail(format!("{}: {}", one_line(place), one_line(why)));
+    for missed in told.incomplete().take(MOST_LISTED) {
+        let (place, why) = (missed.place(), missed.why.to_string());
+        failure = failure.detail(format!("{}: {}", one_line(&place), one_line(&why)));
     }
     let more = count.saturating_sub(MOST_LISTED);
     if more > 0 {

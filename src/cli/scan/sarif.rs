@@ -30,9 +30,9 @@ pub(super) fn document(told: &Told) -> String {
     let results: Vec<Value> = told.leaks.iter().map(|leak| result(leak, &kinds)).collect();
     let notifications: Vec<Value> = told
         .incomplete()
-        .into_iter()
-        .map(|(place, why)| {
-            json!({ "level": "error", "message": { "text": without_links(&format!("{place}: {why}")) } })
+        .map(|missed| {
+            let text = format!("{}: {}", missed.place(), missed.why);
+            json!({ "level": "error", "message": { "text": without_links(&text) } })
         })
         .collect();
     let document = json!({

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -177,14 +178,26 @@ impl Told {
     }
 
     /// What was not looked at, and is not allowed to be left out.
-    pub(super) fn incomplete(&self) -> Vec<(String, String)> {
+    pub(super) fn incomplete(&self) -> impl Iterator<Item = Missed<'_>> {
         let gaps = self.gaps.iter().filter(|(_, _, verdict)| verdict.counts());
-        let gaps = gaps.map(|(path, gap, _)| {
-            (format!("{}{}", path.display(), Inside(&gap.chain)), gap.why.to_string())
-        });
-        let failed = self.failed.iter();
-        let failed = failed.map(|(path, why)| (path.display().to_string(), why.clone()));
-        failed.chain(gaps).collect()
+        let gaps = gaps.map(|(path, gap, _)| Missed { path, chain: &gap.chain, why: &gap.why });
+        let failed = self.failed.iter().map(|(path, why)| Missed { path, chain: &[], why });
+        failed.chain(gaps)
+    }
+}
+
+/// Something that was not looked at.
+pub(super) struct Missed<'a> {
+    path: &'a Path,
+    chain: &'a [Step],
+    /// Why.
+    pub(super) why: &'a dyn Display,
+}
+
+impl Missed<'_> {
+    /// Where it is.
+    pub(super) fn place(&self) -> String {
+        format!("{}{}", self.path.display(), Inside(self.chain))
     }
 }
 
