@@ -27,8 +27,6 @@ const SECOND_MULTIPLIER: u64 = 0xD6E8_FEB8_6659_FD93;
 pub(crate) const WORDS: [usize; 7] = [1 << 9, 1 << 12, 1 << 14, 1 << 15, 1 << 16, 1 << 17, 1 << 18];
 /// Words of the table of pairs.
 const PAIRS: usize = 1 << 10;
-/// The strides that there is code for.
-pub(crate) const STRIDES: [usize; 16] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 16, 20, 25];
 /// Bytes that are looked at in one go, so that places fit in 32 bits; the rest is looked at one by one.
 const FARTHEST: usize = 1 << 30;
 
@@ -63,6 +61,29 @@ pub struct Group {
     /// The first window of each pattern.
     firsts: Vec<Place>,
 }
+
+/// The strides that there is code for.
+macro_rules! strides {
+    ($($stride:literal)*) => {
+        pub(crate) const STRIDES: &[usize] = &[$($stride),*];
+
+        impl Group {
+            fn batches_of_stride(
+                &self,
+                text: &[u8],
+                to: usize,
+                found: &mut dyn FnMut(usize, Place),
+            ) -> usize {
+                match self.plan.stride {
+                    $($stride => self.batches::<$stride>(text, to, found),)*
+                    _ => 0,
+                }
+            }
+        }
+    };
+}
+
+strides!(1 2 3 4 5 6 7 8 9 10 11 12 13 16 20 25);
 
 /// The groups that find all of `patterns`.
 pub fn groups(patterns: &[&[u8]]) -> Vec<Group> {
@@ -184,25 +205,7 @@ impl Group {
         let text = text.get(from..).unwrap_or_default();
         let to = to.saturating_sub(from);
         let found = &mut |at: usize, place| found(at.wrapping_add(from), place);
-        let mut at = match self.plan.stride {
-            1 => self.batches::<1>(text, to, found),
-            2 => self.batches::<2>(text, to, found),
-            3 => self.batches::<3>(text, to, found),
-            4 => self.batches::<4>(text, to, found),
-            5 => self.batches::<5>(text, to, found),
-            6 => self.batches::<6>(text, to, found),
-            7 => self.batches::<7>(text, to, found),
-            8 => self.batches::<8>(text, to, found),
-            9 => self.batches::<9>(text, to, found),
-            10 => self.batches::<10>(text, to, found),
-            11 => self.batches::<11>(text, to, found),
-            12 => self.batches::<12>(text, to, found),
-            13 => self.batches::<13>(text, to, found),
-            16 => self.batches::<16>(text, to, found),
-            20 => self.batches::<20>(text, to, found),
-            25 => self.batches::<25>(text, to, found),
-            _ => 0,
-        };
+        let mut at = self.batches_of_stride(text, to, found);
         while at < to {
             let rest = text.get(at..).unwrap_or_default();
             if rest.len() >= self.plan.width && self.may_begin(rest) {

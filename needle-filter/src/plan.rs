@@ -60,7 +60,7 @@ fn cheapest(length: usize, count: usize) -> (Plan, u64) {
         .flat_map(|width| WORDS.into_iter().zip(SIFT).map(move |size| (width, size)))
         .filter_map(|(width, (words, sift))| {
             let room = length.checked_sub(width)?.saturating_add(1);
-            let stride = STRIDES.into_iter().rev().find(|stride| *stride <= room)?;
+            let stride = STRIDES.iter().copied().rev().find(|stride| *stride <= room)?;
             let windows = (count.saturating_mul(stride) as u64).saturating_mul(MILLION);
             // of a million looks, so many begin with a known pair
             let pairs = (windows / 13_000).min(3 * MILLION / 10);

@@ -111,6 +111,7 @@ impl DerefMut for Buffer {
 pub(crate) struct Kit<'m> {
     buffer: Buffer,
     search: Eyes<'m>,
+    /// Bytes taken so far.
     position: Rc<Cell<u64>>,
 }
 
