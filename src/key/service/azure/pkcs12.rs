@@ -382,7 +382,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_changed_is_refused(which in 0..FILES.len(), at: prop::sample::Index, bit in 0..8_u8) {
+        fn what_was_changed_gives_nothing_else(which in 0..FILES.len(), at: prop::sample::Index, bit in 0..8_u8) {
             let (file, password, _) = FILES[which];
             let mut changed = file.to_vec();
             changed[at.index(file.len())] ^= 1_u8 << bit;
