@@ -303,7 +303,8 @@ fn a_scan_shows_and_leaves_no_secret() {
     assert!(core.split_whitespace().skip(4).take(2).all(|limit| limit == "0"), "{core}");
     drop(child.stdin.take());
     let run = Run::from(child.wait_with_output().unwrap());
-    assert_eq!(run.code, 1, "{}", run.stderr);
+    // found, and no NAR
+    assert_eq!(run.code, 2, "{}", run.stderr);
     coop.silent(&["scan", "--nar", "-"], &run);
     coop.files_are_clean();
 }

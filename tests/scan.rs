@@ -459,6 +459,66 @@ fn damage_is_a_gap_and_what_merely_looks_alike_is_none() {
     assert!(damaged.iter().all(|(_, why)| why == "damaged"), "{damaged:?}");
 }
 
+/// What a decoder made before it failed is searched to its last byte, and the damage is told.
+#[test]
+fn what_came_out_before_damage_is_searched() {
+    let ground = Ground::new();
+    let mut expected = Vec::new();
+    for size in [40, 500, 5_000, 70_000, 120_000, 200_000] {
+        let mut text = filler(size);
+        text.extend_from_slice(SECRET.as_bytes());
+        let mut zlib = miniz_oxide::deflate::compress_to_vec_zlib(&text, 6);
+        *zlib.last_mut().unwrap() ^= 1;
+        let name = format!("zlib-{size}");
+        ground.write(&name, &zlib);
+        expected.push((name, size as u64));
+    }
+    let mut damaged = 4;
+    if is_there("bzip2") {
+        // the check of the block, which is the last but one
+        let mut text = filler(100_000);
+        text.extend_from_slice(SECRET.as_bytes());
+        ground.write("text", &text);
+        ground.make("rm plain.txt; bzip2 text");
+        let mut bytes = fs::read(ground.path("text.bz2")).unwrap();
+        bytes[10] ^= 1;
+        fs::write(ground.path("text.bz2"), bytes).unwrap();
+        expected.push(("text.bz2".to_owned(), 100_000));
+        damaged += 1;
+    }
+    let report = ground.scan();
+    for (name, offset) in &expected {
+        let found = report.all("finding").into_iter().find(|found| {
+            let place = found["place"].as_str().unwrap();
+            place.ends_with(&format!("/ground/{name}")) && found["offset"] == *offset
+        });
+        assert!(found.is_some(), "{name}: {:?}", report.lines);
+    }
+    // of the shortest it cannot be told that they are zlib at all
+    assert_eq!((report.code, report.gaps().len()), (2, damaged), "{:?}", report.gaps());
+}
+
+/// Text that hardly packs.
+fn filler(size: usize) -> Vec<u8> {
+    let mut state = 7_u64;
+    let letter = |_| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        b"ABCDEFGHIJKLMNOPQRSTUVWXYZ .,-+*/"[(state >> 40) as usize % 33]
+    };
+    (0..size).map(letter).collect()
+}
+
+#[test]
+fn a_script_in_front_of_a_zip_file_hides_nothing() {
+    if !is_there("zip") {
+        return;
+    }
+    let ground = Ground::new();
+    ground.make("zip -q a.zip plain.txt; (echo '#!/usr/bin/env python3'; cat a.zip) > app; rm a.zip plain.txt");
+    let report = ground.scan();
+    assert_eq!((report.places(), report.gaps()), (vec!["app!plain.txt".to_owned()], vec![]));
+}
+
 /// A secret in one of these would not be found, so a run that met one is not clean.
 #[test]
 fn what_is_not_taken_apart_is_named() {
@@ -751,6 +811,58 @@ fn sarif_names_rule_place_and_line() {
     assert!(place["artifactLocation"]["uri"].as_str().unwrap().ends_with("/ground/a%20b"));
     assert_eq!(place["region"]["startLine"], 2);
     assert!(!result["partialFingerprints"]["secretctl/v1"].as_str().unwrap().is_empty());
+    // what was not looked for is told here as everywhere
+    fs::write(ground.fleet.path("short"), "a=ab\n").unwrap();
+    let run = ground.run(&["--sarif", "--heuristics", "--secret-file", "short", "../ground"]);
+    let sarif: Value = serde_json::from_slice(&run.stdout).unwrap();
+    let invocation = &sarif["runs"][0]["invocations"][0];
+    let note = &invocation["toolExecutionNotifications"][0];
+    assert_eq!(
+        (&invocation["executionSuccessful"], &note["level"]),
+        (&Value::from(true), &Value::from("note"))
+    );
+    assert!(note["message"]["text"].as_str().unwrap().contains("too short"), "{note}");
+}
+
+#[test]
+fn links_in_a_folder_of_secrets_are_followed_or_told() {
+    let ground = Ground::new();
+    ground.write("leak", SECRET.as_bytes());
+    let folder = ground.fleet.path("kept");
+    fs::create_dir(&folder).unwrap();
+    fs::write(ground.fleet.path("elsewhere"), SECRET).unwrap();
+    symlink("../elsewhere", folder.join("link")).unwrap();
+    ground.run(&["--secret-file", "kept", "../ground"]).ended(1);
+    symlink("../nowhere", folder.join("lost")).unwrap();
+    let run = ground.run(&["--secret-file", "kept", "../ground"]).ended(2);
+    assert!(run.stderr.contains("kept/lost"), "{}", run.stderr);
+}
+
+#[test]
+fn a_cache_in_a_compression_that_is_not_known_is_not_clean() {
+    let ground = Ground::new();
+    let cache = |compression: &str| {
+        ground.write("cache/nar/x.nar", b"whatever it is\n");
+        let info = format!(
+            "StorePath: /nix/store/{}-x\nURL: nar/x.nar\nCompression: {compression}\nNarHash: sha256:x\nNarSize: 1\n",
+            "0".repeat(32)
+        );
+        ground.write("cache/x.narinfo", info.as_bytes());
+        Report::of(&ground.run(&["--json", "--cache", ground.path("cache").to_str().unwrap()])).code
+    };
+    assert_eq!((cache("xz"), cache("br"), cache("lzma")), (0, 2, 2));
+}
+
+#[test]
+fn evaluation_caches_are_where_nix_keeps_them() {
+    let ground = Ground::new();
+    ground.write("nix/eval-cache-v6/x.sqlite", SECRET.as_bytes());
+    for (variable, folder) in [("NIX_CACHE_HOME", "nix"), ("XDG_CACHE_HOME", "")] {
+        let mut command = ground.command(&["--json", "--eval-cache"]);
+        command.env(variable, ground.path(folder));
+        let report = Report::of(&finish(command, b""));
+        assert_eq!(report.places(), ["nix/eval-cache-v6/x.sqlite"], "{variable}");
+    }
 }
 
 #[test]
@@ -791,6 +903,11 @@ fn a_baseline_leaves_out_what_it_lists_and_says_nothing_else() {
     for word in [SECRET, "token.age", "old"] {
         assert!(!text.contains(word), "{word} is in {text}");
     }
+    // the key of what is remembered here is for nobody else
+    let base: Value = serde_json::from_str(&text).unwrap();
+    let own = fs::read(ground.fleet.root().join("state/secretctl/scan/key")).unwrap();
+    let own: String = own.iter().map(|byte| format!("{byte:02x}")).collect();
+    assert!(own.len() == 64 && base["key"] != own.as_str(), "{text}");
     ground.run(&["--baseline", "base.json", "../ground"]).ended(0);
     ground.write("new", SECRET.as_bytes());
     let run = ground.run(&["--baseline", "base.json", "../ground"]).ended(1);
@@ -852,6 +969,18 @@ fn a_stream_is_searched_as_a_nar() {
     assert_eq!((report.code, report.places()), (1, vec!["standard input!x".to_owned()]));
     let run = finish(ground.command(&["--json", "--nar", "-"]), &nar[..nar.len() / 2]);
     assert_eq!(Report::of(&run).code, 2);
+    let packed = finish(around_gzip(&ground), &nar);
+    let run = finish(ground.command(&["--json", "--nar", "-"]), &packed.stdout);
+    assert_eq!((Report::of(&run).code, Report::of(&run).gaps()), (1, vec![]));
+    // whatever should have made one has failed, or made something else
+    for other in [&b""[..], b"error: path is not valid\n", &nar[8..]] {
+        let run = finish(ground.command(&["--json", "--nar", "-"]), other);
+        assert_eq!(Report::of(&run).code, 2, "{other:.20?}");
+    }
+}
+
+fn around_gzip(ground: &Ground) -> Command {
+    ground.fleet.around(Path::new("gzip"), &["-c"])
 }
 
 #[test]

@@ -210,7 +210,9 @@ impl Scan {
             Self::remember(memory, sets, &plan, clean);
         }
         let key = baseline.as_ref().map(baseline::Baseline::key);
-        let key = key.or(memory.as_ref().map(Memory::key).copied());
+        // what is written down for others has a key of its own
+        let own = memory.as_ref().filter(|_| self.report.write_baseline.is_none());
+        let key = key.or(own.map(Memory::key).copied());
         let mut told = Told::new(plan, walked, (&needles, pack.as_ref()), &places, key)?;
         told.not_searched = not_searched;
         told.closed = collected.closed;

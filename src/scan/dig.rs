@@ -9,11 +9,12 @@ use std::sync::Mutex;
 use zeroize::Zeroizing;
 
 use super::container::aterm::{self, Role};
-use super::container::packed::{self, Guard};
+use super::container::packed::{self, Guard, Salvage};
 use super::container::random::{Held, Random};
 use super::container::zip::{self, Packing};
 use super::container::{
-    HEAD, Kind, Trouble, ar, cpio, git_pack, nar, sealed_format, sniff, sqlite, squashfs, tar,
+    HEAD, Kind, Trouble, ar, cpio, git_pack, nar, script_before_zip, sealed_format, sniff, sqlite,
+    squashfs, tar,
 };
 use super::eyes::{Eyes, Wanted};
 use super::finding::Step;
@@ -67,6 +68,8 @@ pub(crate) struct Digger<'m> {
     heavy: bool,
     /// No more bytes may come out of this file.
     spent: bool,
+    /// A NAR was met in this file, and taken apart to its end.
+    nar: bool,
 }
 
 impl<'m> Digger<'m> {
@@ -81,6 +84,7 @@ impl<'m> Digger<'m> {
             expanded: Rc::default(),
             heavy: false,
             spent: false,
+            nar: false,
         }
     }
 
@@ -95,11 +99,17 @@ impl<'m> Digger<'m> {
     ) -> (io::Result<u64>, Vec<Dug>, Vec<Gap>) {
         self.expanded.set(0);
         self.spent = false;
+        self.nar = false;
         self.heavy = false;
         self.chain.clear();
         let read = self.content(source, random);
         let found = only_deepest(std::mem::take(&mut self.found));
         (read, found, std::mem::take(&mut self.gaps))
+    }
+
+    /// Whether the last file was a NAR, or a compressed one.
+    pub(crate) fn met_nar(&self) -> bool {
+        self.nar
     }
 
     /// Searches a text, such as names, that is part of no file.
@@ -144,6 +154,9 @@ impl<'m> Digger<'m> {
 
     /// Takes the containers of a stream apart: one, or several that follow each other.
     fn look(&mut self, level: &mut Level<'_, 'm>, random: Option<&dyn Random>) -> io::Result<()> {
+        if let Some(script) = script_before_zip(level.peek(HEAD)?) {
+            level.skip(script as u64)?;
+        }
         while let Some(kind) = sniff(level.peek(HEAD)?) {
             if self.chain.len() >= self.shared.limits.depth {
                 self.gap(Why::Limit(Limit::Depth));
@@ -151,11 +164,10 @@ impl<'m> Digger<'m> {
             }
             match self.open(kind, level, random) {
                 Ok(()) if kind.is_followed() => {}
-                Ok(()) | Err(Trouble::Told) => return Ok(()),
+                Ok(()) | Err(Trouble::Told | Trouble::NotThis) => return Ok(()),
                 Err(Trouble::Read(error)) if level.has_failed() => return Err(error),
                 // gaps of what was in it stay
-                Err(_) if kind.is_vague() => return Ok(()),
-                Err(Trouble::NotThis) => return Ok(()),
+                Err(Trouble::Read(_)) if kind.is_vague() => return Ok(()),
                 Err(Trouble::Limit(limit)) => {
                     self.gap(Why::Limit(limit));
                     return Ok(());
@@ -202,7 +214,11 @@ impl<'m> Digger<'m> {
             Kind::Tar => tar::each(level, &mut |n, s, l| self.member(kind, n, s, l)),
             Kind::Cpio => cpio::each(level, &mut |n, s, l| self.member(kind, n, s, l)),
             Kind::Ar => ar::each(level, &mut |n, s, l| self.member(kind, n, s, l)),
-            Kind::Nar => nar::each(level, &mut |n, s, l| self.member(kind, n, s, l)),
+            Kind::Nar => {
+                nar::each(level, &mut |n, s, l| self.member(kind, n, s, l))?;
+                self.nar = true;
+                Ok(())
+            }
             Kind::Zip => zip::each(level, &mut |entry, level| self.zipped(entry, level)),
             Kind::Derivation => self.derivation(level),
             Kind::Sqlite | Kind::Squashfs | Kind::GitPack => match random {
@@ -233,17 +249,15 @@ impl<'m> Digger<'m> {
         let result = match (entry.packing, entry.length) {
             (Packing::Deflate, None) => {
                 let taken = level.counter();
-                self.decoded(None, taken, &mut flate2::bufread::DeflateDecoder::new(&mut *level))
+                let decoder = flate2::bufread::DeflateDecoder::new(&mut *level);
+                self.decoded(None, taken, &mut Salvage::new(decoder))
             }
             (Packing::Deflate, Some(length)) => {
                 let taken = level.counter();
                 let mut member = level.member(length);
                 let mut source = BufReader::with_capacity(8192, &mut member);
-                let result = self.decoded(
-                    None,
-                    taken,
-                    &mut flate2::bufread::DeflateDecoder::new(&mut source),
-                );
+                let decoder = flate2::bufread::DeflateDecoder::new(&mut source);
+                let result = self.decoded(None, taken, &mut Salvage::new(decoder));
                 result.and_then(|()| Ok(member.finish()?))
             }
             (Packing::Stored | Packing::Other, Some(length)) => {
@@ -283,10 +297,12 @@ impl<'m> Digger<'m> {
                 self.decoded(Some(kind), taken, &mut flate2::bufread::GzDecoder::new(&mut *level))
             }
             Kind::Zlib => {
-                self.decoded(Some(kind), taken, &mut flate2::bufread::ZlibDecoder::new(&mut *level))
+                let decoder = flate2::bufread::ZlibDecoder::new(&mut *level);
+                self.decoded(Some(kind), taken, &mut Salvage::new(decoder))
             }
             Kind::Bzip2 => {
-                self.decoded(Some(kind), taken, &mut bzip2::bufread::BzDecoder::new(&mut *level))
+                let decoder = bzip2::bufread::BzDecoder::new(&mut *level);
+                self.decoded(Some(kind), taken, &mut Salvage::new(decoder))
             }
             Kind::Xz => {
                 let most = u32::try_from(MOST_MEMORY >> 10).unwrap_or(u32::MAX);
@@ -346,6 +362,10 @@ impl<'m> Digger<'m> {
         match read {
             Ok(_) => Ok(()),
             Err(_) if guard.cut.is_some() => Err(Trouble::Told),
+            // of what only begins like this, no more comes out than a few bytes
+            Err(_) if kind == Some(Kind::Zlib) && guard.given >= SURE => {
+                Err(Trouble::damaged("its content cannot be decoded"))
+            }
             Err(error) => Err(Trouble::Read(error)),
         }
     }
@@ -472,6 +492,8 @@ fn only_deepest(found: Vec<Dug>) -> Vec<Dug> {
     found.iter().filter(kept).cloned().collect()
 }
 
+/// Bytes that come out of no file by chance.
+const SURE: u64 = 1 << 10;
 /// A decoder with a smaller window may run beside any others.
 const LIGHT: u64 = 8 << 20;
 /// KiB that the decoder of xz counts beside its dictionary.

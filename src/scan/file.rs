@@ -1,7 +1,7 @@
 //! One file on disk: opened by its folder, never through a link, read to its end, holes passed over.
-//! One that changes while it is read is read again; what one read gives is of one moment.
+//! One that changes while it is read is read again; what one short read gives is taken as of one moment.
 
-use std::ffi::CStr;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -55,7 +55,7 @@ impl About {
 }
 
 /// Opens a regular file; `None` where it is something else by now.
-pub(crate) fn open(folder: BorrowedFd<'_>, name: &CStr) -> Result<Option<Open>, Errno> {
+pub(crate) fn open(folder: BorrowedFd<'_>, name: &OsStr) -> Result<Option<Open>, Errno> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
     let descriptor: OwnedFd =
         rustix::fs::openat(folder, name, flags | OFlags::CLOEXEC, Mode::empty())?;
@@ -156,8 +156,9 @@ impl Source for OnDisk<'_> {
         }
         let room = buffer.len();
         let read = rustix::io::pread(self.file, buffer, self.at)?;
-        // What fills the buffer need not be all that there was at that moment.
-        self.reads = self.reads.saturating_add(if read < room { 1 } else { 2 });
+        // What fills the buffer need not be all that there was, and a long read is not of one moment.
+        let once = read < room.min(ONE_MOMENT);
+        self.reads = self.reads.saturating_add(if once { 1 } else { 2 });
         self.at = self.at.saturating_add(read as u64);
         Ok(read)
     }
@@ -208,6 +209,8 @@ fn line_of(file: &File, offset: u64) -> Option<u64> {
 
 /// Smaller files are read, holes and all.
 const SPARSE: u64 = 4 << 20;
+/// Longer reads are made while others write.
+const ONE_MOMENT: usize = 16 << 10;
 /// How often a file that changes is read.
 const ATTEMPTS: usize = 2;
 /// Lines of a longer text are not counted.

@@ -171,7 +171,11 @@ impl<'a, 'm> Level<'a, 'm> {
             self.start = 0;
         }
         while self.end.saturating_sub(self.start) < most && !self.over {
-            self.fill()?;
+            let filled = self.fill();
+            // what came before it is there still
+            if self.start == self.end {
+                filled?;
+            }
         }
         let end = self.end.min(self.start.saturating_add(most));
         Ok(self.kit.buffer.get(self.start..end).unwrap_or_default())

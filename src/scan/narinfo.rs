@@ -9,6 +9,8 @@ pub struct NarInfo {
     pub store_path: String,
     /// The NAR, relative to the cache.
     pub url: String,
+    /// How it is compressed; `None` where nothing is said, which is bzip2.
+    pub compression: Option<String>,
     /// Hash of the NAR, decompressed.
     pub nar_hash: String,
     /// Bytes of the NAR, decompressed.
@@ -27,6 +29,7 @@ impl NarInfo {
         let mut info = Self {
             store_path: String::new(),
             url: String::new(),
+            compression: None,
             nar_hash: String::new(),
             nar_size: 0,
             references: Vec::new(),
@@ -39,6 +42,7 @@ impl NarInfo {
             match field {
                 "StorePath" => value.clone_into(&mut info.store_path),
                 "URL" => value.clone_into(&mut info.url),
+                "Compression" => info.compression = Some(value.to_owned()),
                 "NarHash" => value.clone_into(&mut info.nar_hash),
                 "NarSize" => info.nar_size = value.parse().ok()?,
                 "References" => {

@@ -281,7 +281,14 @@ impl Plan {
             }
         };
         let mut others = Vec::new();
-        for path in entries.flatten().map(|entry| entry.path()) {
+        for entry in entries {
+            let path = match entry {
+                Ok(entry) => entry.path(),
+                Err(error) => {
+                    self.failed.push((folder.to_owned(), error.to_string()));
+                    continue;
+                }
+            };
             if path.extension() == Some(OsStr::new("narinfo")) {
                 let text = crate::fsx::read_limited(&path, LONGEST_NARINFO);
                 let text = text.ok().and_then(|bytes| String::from_utf8(bytes).ok());
@@ -295,7 +302,14 @@ impl Plan {
         }
         let nars = folder.join("nar");
         match std::fs::read_dir(&nars) {
-            Ok(entries) => others.extend(entries.flatten().map(|entry| entry.path())),
+            Ok(entries) => {
+                for entry in entries {
+                    match entry {
+                        Ok(entry) => others.push(entry.path()),
+                        Err(error) => self.failed.push((nars.clone(), error.to_string())),
+                    }
+                }
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => self.failed.push((nars, error.to_string())),
         }
@@ -306,6 +320,14 @@ impl Plan {
                 self.signed.paths = self.signed.paths.saturating_add(1);
                 self.signed.bytes = self.signed.bytes.saturating_add(info.nar_size);
                 continue;
+            }
+            let compression = info.and_then(|info| info.compression.as_deref());
+            if let Some(other) = compression.filter(|name| !UNPACKED.contains(name)) {
+                let why = format!(
+                    "it is compressed as `{}`, which is not taken apart",
+                    other.escape_debug()
+                );
+                self.failed.push((path.clone(), why));
             }
             let name = info.and_then(|info| info.store_path.rsplit_once('/'));
             let store_name = name.map(|(_, name)| name.to_owned());
@@ -380,3 +402,5 @@ pub fn closure(known: &Known, references: &References, names: &[String]) -> Vec<
 
 const LONGEST_DRV: usize = 64 << 20;
 const LONGEST_NARINFO: usize = 1 << 20;
+/// Compressions of NARs that are taken apart, as narinfo files name them.
+const UNPACKED: [&str; 6] = ["none", "", "xz", "bzip2", "gzip", "zstd"];

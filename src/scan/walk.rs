@@ -4,7 +4,7 @@
 //! Tasks wait in one list, the newest first, so that few folders are open at a time however deep or
 //! wide the tree is.
 
-use std::ffi::{CStr, CString, OsStr};
+use std::ffi::{CStr, OsStr, OsString};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -116,46 +116,46 @@ struct Folder {
 
 enum Task {
     Root(Arc<Root>),
-    Folder { root: Arc<Root>, parent: Arc<Folder>, name: CString },
+    Folder { root: Arc<Root>, parent: Arc<Folder>, name: OsString },
     Files { root: Arc<Root>, parent: Arc<Folder>, names: Names },
 }
 
 /// Entries of a folder, all names in one piece.
 #[derive(Default)]
 struct Names {
-    /// Each with a NUL behind it.
+    /// Each with a line break behind it, as it is searched.
     text: Vec<u8>,
-    /// Where its name begins, and what it is.
-    entries: Vec<(usize, FileType)>,
+    entries: Vec<Entry>,
 }
 
+/// A name, by where it begins and ends, and what it is of.
+#[derive(Clone, Copy)]
+struct Entry(usize, usize, FileType);
+
 impl Names {
-    fn add(&mut self, name: &CStr, kind: FileType) {
-        self.entries.push((self.text.len(), kind));
-        self.text.extend_from_slice(name.to_bytes_with_nul());
+    fn add(&mut self, name: &[u8], kind: FileType) {
+        let start = self.text.len();
+        self.text.extend_from_slice(name);
+        self.entries.push(Entry(start, self.text.len(), kind));
+        self.text.push(b'\n');
     }
 
-    fn each(&self) -> impl Iterator<Item = (&CStr, FileType)> {
-        self.entries.iter().filter_map(|entry| self.entry(*entry))
+    fn each(&self) -> impl Iterator<Item = (&OsStr, FileType)> {
+        self.entries.iter().map(|entry| self.entry(*entry))
     }
 
-    fn entry(&self, (start, kind): (usize, FileType)) -> Option<(&CStr, FileType)> {
-        Some((CStr::from_bytes_until_nul(self.text.get(start..)?).ok()?, kind))
+    fn entry(&self, Entry(start, end, kind): Entry) -> (&OsStr, FileType) {
+        (OsStr::from_bytes(self.text.get(start..end).unwrap_or_default()), kind)
     }
 
     /// Takes the last [`BATCH`] of them off.
     fn batch(&mut self) -> Self {
         let last = self.entries.split_off(self.entries.len().saturating_sub(BATCH));
         let mut batch = Self::default();
-        for (name, kind) in last.into_iter().filter_map(|entry| self.entry(entry)) {
-            batch.add(name, kind);
+        for (name, kind) in last.into_iter().map(|entry| self.entry(entry)) {
+            batch.add(name.as_bytes(), kind);
         }
         batch
-    }
-
-    fn clear(&mut self) {
-        self.text.clear();
-        self.entries.clear();
     }
 }
 
@@ -246,7 +246,6 @@ impl<'w, 'm> Worker<'w, 'm> {
         let mut done = false;
         while let Some(task) = self.queue.next(done) {
             done = true;
-            let before = (self.walked.files, self.walked.bytes);
             // one task that stops by a fault of ours must not end the run, nor go unsaid
             if catch_unwind(AssertUnwindSafe(|| self.carry_out(&task))).is_err() {
                 self.digger = Digger::new(self.shared);
@@ -257,9 +256,6 @@ impl<'w, 'm> Worker<'w, 'm> {
                 };
                 self.gap(root, path, Gap { chain: Vec::new(), why: Why::Stopped });
             }
-            let (files, bytes) = (self.walked.files, self.walked.bytes);
-            self.counters.files.fetch_add(files.saturating_sub(before.0), Ordering::Relaxed);
-            self.counters.bytes.fetch_add(bytes.saturating_sub(before.1), Ordering::Relaxed);
         }
         self.walked
     }
@@ -291,25 +287,23 @@ impl<'w, 'm> Worker<'w, 'm> {
             let one = if one.as_os_str().is_empty() { Path::new(".") } else { one };
             rustix::fs::stat(one).is_ok_and(|about| about.st_mode & 0o001 != 0)
         });
-        match (opened, CString::new(name.as_bytes())) {
-            (Ok(descriptor), Ok(name)) => {
+        match opened {
+            Ok(descriptor) => {
                 let path = folder.to_owned();
                 let parent = Arc::new(Folder { descriptor, path, open_to_all, depth: 0 });
                 let dug = self.digger.text(name.as_bytes());
-                self.named(root, &parent, name.as_bytes(), dug);
-                self.entry(root, &parent, &name, FileType::Unknown);
+                self.named(root, &parent, name, dug);
+                self.entry(root, &parent, name, FileType::Unknown);
             }
-            (Err(error), _) => self.unreadable(root, path, error),
-            (Ok(_), Err(_)) => self.unreadable(root, path, Errno::INVAL),
+            Err(error) => self.unreadable(root, path, error),
         }
     }
 
-    fn folder(&mut self, root: &Arc<Root>, parent: &Arc<Folder>, name: &CStr) {
+    fn folder(&mut self, root: &Arc<Root>, parent: &Arc<Folder>, name: &OsStr) {
         let path = joined(parent, name);
         let depth = parent.depth.saturating_add(1);
         let descriptor = parent.descriptor.as_fd();
-        let name = Path::new(OsStr::from_bytes(name.to_bytes()));
-        self.open_folder(root, descriptor, name, path, parent.open_to_all, depth);
+        self.open_folder(root, descriptor, Path::new(name), path, parent.open_to_all, depth);
     }
 
     fn open_folder(
@@ -346,9 +340,9 @@ impl<'w, 'm> Worker<'w, 'm> {
             if matches!(name.to_bytes(), b"." | b"..") {
                 return;
             }
-            names.add(name, kind);
+            names.add(name.to_bytes(), kind);
             if kind == FileType::Directory {
-                folders.push(name.to_owned());
+                folders.push(OsStr::from_bytes(name.to_bytes()).to_owned());
             }
         });
         if let Err(error) = listed {
@@ -364,7 +358,7 @@ impl<'w, 'm> Worker<'w, 'm> {
             .rev()
             .map(|name| Task::Folder { root: Arc::clone(root), parent: Arc::clone(folder), name })
             .collect();
-        names.entries.retain(|(_, kind)| *kind != FileType::Directory);
+        names.entries.retain(|Entry(.., kind)| *kind != FileType::Directory);
         while names.entries.len() > BATCH {
             let (root, parent) = (Arc::clone(root), Arc::clone(folder));
             tasks.push(Task::Files { root, parent, names: names.batch() });
@@ -373,11 +367,14 @@ impl<'w, 'm> Worker<'w, 'm> {
         for (name, kind) in names.each() {
             self.entry(root, folder, name, kind);
         }
-        names.clear();
-        self.names = names;
+        if names.text.len() < LIST {
+            names.text.clear();
+            names.entries.clear();
+            self.names = names;
+        }
     }
 
-    fn entry(&mut self, root: &Arc<Root>, parent: &Arc<Folder>, name: &CStr, kind: FileType) {
+    fn entry(&mut self, root: &Arc<Root>, parent: &Arc<Folder>, name: &OsStr, kind: FileType) {
         let kind = if kind == FileType::Unknown {
             let flags = AtFlags::SYMLINK_NOFOLLOW;
             match rustix::fs::statat(&parent.descriptor, name, flags) {
@@ -400,24 +397,24 @@ impl<'w, 'm> Worker<'w, 'm> {
         }
     }
 
-    fn link(&mut self, root: &Arc<Root>, parent: &Arc<Folder>, name: &CStr) {
+    fn link(&mut self, root: &Arc<Root>, parent: &Arc<Folder>, name: &OsStr) {
         match rustix::fs::readlinkat(&parent.descriptor, name, Vec::new()) {
             Ok(target) => {
                 let dug = self.digger.text(target.as_bytes());
-                self.named(root, parent, name.to_bytes(), dug);
+                self.named(root, parent, name, dug);
             }
             Err(error) => self.unreadable(root, joined(parent, name), error),
         }
     }
 
-    fn named(&mut self, root: &Arc<Root>, parent: &Folder, name: &[u8], dug: Vec<Dug>) {
-        let path = parent.path.join(OsStr::from_bytes(name));
+    fn named(&mut self, root: &Arc<Root>, parent: &Folder, name: &OsStr, dug: Vec<Dug>) {
+        let path = joined(parent, name);
         for one in dug {
             self.found(root, &path, one, parent.open_to_all, true, None);
         }
     }
 
-    fn file(&mut self, root: &Arc<Root>, parent: &Arc<Folder>, name: &CStr) {
+    fn file(&mut self, root: &Arc<Root>, parent: &Arc<Folder>, name: &OsStr) {
         let opened = match file::open(parent.descriptor.as_fd(), name) {
             Ok(Some(opened)) => opened,
             // Something else has taken its place, and is none of ours.
@@ -443,6 +440,8 @@ impl<'w, 'm> Worker<'w, 'm> {
         let looked = file::look(&mut self.digger, self.shared, &opened);
         self.walked.files = self.walked.files.saturating_add(1);
         self.walked.bytes = self.walked.bytes.saturating_add(looked.bytes);
+        self.counters.files.fetch_add(1, Ordering::Relaxed);
+        self.counters.bytes.fetch_add(looked.bytes, Ordering::Relaxed);
         if looked.found.is_empty() && looked.gaps.is_empty() {
             if about.has_more_names {
                 self.links.done(about.id, false, false);
@@ -499,8 +498,8 @@ impl<'w, 'm> Worker<'w, 'm> {
     }
 }
 
-fn joined(parent: &Folder, name: &CStr) -> PathBuf {
-    parent.path.join(OsStr::from_bytes(name.to_bytes()))
+fn joined(parent: &Folder, name: &OsStr) -> PathBuf {
+    parent.path.join(name)
 }
 
 /// Tells of each entry of a folder, in the order of the system.

@@ -184,8 +184,11 @@ fn files_of(path: &Path) -> Result<Vec<PathBuf>, Failure> {
             let data = std::fs::symlink_metadata(&path).map_err(unusable)?;
             if data.is_dir() {
                 folders.push(path);
-            } else if data.is_file() {
+            } else if std::fs::metadata(&path).is_ok_and(|data| data.is_file()) {
                 files.push(path);
+            } else {
+                let why = "it is neither a file nor a link to one";
+                return Err(option_file("--secret-file", &path, why));
             }
         }
     }

@@ -28,13 +28,14 @@ pub(super) fn document(told: &Told) -> String {
         })
         .collect();
     let results: Vec<Value> = told.leaks.iter().map(|leak| result(leak, &kinds)).collect();
-    let notifications: Vec<Value> = told
-        .incomplete()
-        .map(|missed| {
-            let text = format!("{}: {}", missed.place(), missed.why);
-            json!({ "level": "error", "message": { "text": without_links(&text) } })
-        })
-        .collect();
+    let notification = |level: &str, text: &str| json!({ "level": level, "message": { "text": without_links(text) } });
+    let missed = told.incomplete().map(|missed| format!("{}: {}", missed.place(), missed.why));
+    let mut notifications: Vec<Value> = missed.map(|text| notification("error", &text)).collect();
+    let complete = notifications.is_empty();
+    let closed = told.closed.iter().map(|(_, why)| why.clone());
+    let not_searched = told.not_searched.iter().map(words::not_searched);
+    let notes = closed.chain(not_searched).chain(told.notes.iter().cloned());
+    notifications.extend(notes.map(|text| notification("note", &text)));
     let document = json!({
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
         "version": "2.1.0",
@@ -45,7 +46,7 @@ pub(super) fn document(told: &Told) -> String {
                 "rules": rules,
             } },
             "invocations": [{
-                "executionSuccessful": notifications.is_empty(),
+                "executionSuccessful": complete,
                 "toolExecutionNotifications": notifications,
             }],
             "results": results,

@@ -80,6 +80,7 @@ impl Sets {
     ) -> Self {
         let mut hash = Sha256::new();
         hash.update(needles);
+        hash.update(env!("CARGO_PKG_VERSION"));
         for limit in [limits.depth as u64, limits.bytes, limits.ratio, ENGINE] {
             hash.update(limit.to_le_bytes());
         }
@@ -127,7 +128,11 @@ pub(super) fn plan(
         plan.add_logs(folder.as_ref().unwrap_or(&places.logs), filter);
     }
     if let Some(folder) = &options.eval_cache {
-        for folder in folder.clone().map_or_else(eval_caches, |folder| vec![folder]) {
+        let folders = match folder {
+            Some(folder) => vec![folder.clone()],
+            None => eval_caches(&mut plan.failed),
+        };
+        for folder in folders {
             plan.add_folder(real(&folder)?, Scope::EvaluationCache);
         }
     }
@@ -216,23 +221,36 @@ fn closure_names(
     Ok(names)
 }
 
-/// The evaluation caches of this user, or of everybody.
-fn eval_caches() -> Vec<PathBuf> {
+/// The evaluation caches of this user, or of everybody. What cannot be listed goes to `failed`.
+fn eval_caches(failed: &mut Vec<(PathBuf, String)>) -> Vec<PathBuf> {
+    let mut list = |folder: &Path| -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(folder).and_then(Iterator::collect::<io::Result<Vec<_>>>);
+        match entries {
+            Ok(entries) => entries.into_iter().map(|entry| entry.path()).collect(),
+            Err(error) => {
+                let absent = [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory];
+                if !absent.contains(&error.kind()) {
+                    failed.push((folder.to_owned(), error.to_string()));
+                }
+                Vec::new()
+            }
+        }
+    };
+    // of Nix alone since 2.24, and of everything
     let mut caches: Vec<PathBuf> =
-        variable("XDG_CACHE_HOME").map(PathBuf::from).into_iter().collect();
+        variable("NIX_CACHE_HOME").map(PathBuf::from).into_iter().collect();
+    caches.extend(variable("XDG_CACHE_HOME").map(|cache| PathBuf::from(cache).join("nix")));
     let mut homes: Vec<PathBuf> = variable("HOME").map(PathBuf::from).into_iter().collect();
     if rustix::process::geteuid().is_root() {
         homes.push(PathBuf::from("/root"));
-        let users = std::fs::read_dir("/home").into_iter().flatten().flatten();
-        homes.extend(users.map(|user| user.path()));
+        homes.extend(list(Path::new("/home")));
     }
-    caches.extend(homes.into_iter().map(|home| home.join(".cache")));
-    let mut found = BTreeSet::new();
-    for cache in caches {
-        let entries = std::fs::read_dir(cache.join("nix")).into_iter().flatten().flatten();
-        let is_ours = |name: &std::ffi::OsStr| name.to_string_lossy().starts_with("eval-cache");
-        found.extend(entries.filter(|entry| is_ours(&entry.file_name())).map(|entry| entry.path()));
-    }
+    caches.extend(homes.into_iter().map(|home| home.join(".cache/nix")));
+    let is_ours = |path: &PathBuf| {
+        path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("eval-cache"))
+    };
+    let found: BTreeSet<PathBuf> =
+        caches.iter().flat_map(|cache| list(cache)).filter(is_ours).collect();
     found.into_iter().collect()
 }
 
@@ -255,6 +273,10 @@ pub(super) fn stream(nar: &Path, shared: &Shared<'_>, walked: &mut Walked) -> Re
         let why = Why::Unreadable(error.to_string());
         walked.gaps.push((name.clone(), Gap { chain: Vec::new(), why }));
     }
+    if !digger.met_nar() {
+        let why = "no whole NAR came, as `nix-store --dump` makes one".to_owned();
+        walked.gaps.push((name.clone(), Gap { chain: Vec::new(), why: Why::Unreadable(why) }));
+    }
     for dug in found {
         walked.findings.push(Finding::of(dug, &name));
     }
@@ -262,4 +284,4 @@ pub(super) fn stream(nar: &Path, shared: &Shared<'_>, walked: &mut Walked) -> Re
 }
 
 /// Raised when what is looked at inside of files changes.
-const ENGINE: u64 = 1;
+const ENGINE: u64 = 2;

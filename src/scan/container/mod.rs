@@ -127,6 +127,14 @@ pub(crate) fn sniff(head: &[u8]) -> Option<Kind> {
     Some(found)
 }
 
+/// The bytes of a line or two that start the zip file behind them: Python's `zipapp`, self-running jars.
+pub(crate) fn script_before_zip(head: &[u8]) -> Option<usize> {
+    if !head.starts_with(b"#!") {
+        return None;
+    }
+    memchr::memmem::find(head, b"\nPK\x03\x04").map(|at| at.saturating_add(1))
+}
+
 fn is_bzip2(head: &[u8]) -> bool {
     head.starts_with(b"BZh")
         && head.get(3).is_some_and(|level| (b'1'..=b'9').contains(level))
@@ -145,7 +153,7 @@ fn is_zlib(head: &[u8]) -> bool {
 /// What packs files, and is not taken apart here; `None` for anything else. Its bytes are searched as they
 /// are, which is not all that is in it.
 pub(crate) fn sealed_format(head: &[u8]) -> Option<&'static str> {
-    const MARKS: [(&[u8], &str); 10] = [
+    const MARKS: [(&[u8], &str); 12] = [
         (b"7z\xbc\xaf\x27\x1c", "7z"),
         (b"\x04\x22\x4d\x18", "lz4"),
         (b"\x02\x21\x4c\x18", "lz4"),
@@ -156,9 +164,18 @@ pub(crate) fn sealed_format(head: &[u8]) -> Option<&'static str> {
         (b"MSCF\0\0\0\0", "cabinet"),
         (b"QFI\xfb\0\0\0", "qcow2"),
         (b"\xed\xab\xee\xdb", "rpm"),
+        (b"# v2 git bundle\n", "git bundle"),
+        (b"# v3 git bundle\n", "git bundle"),
     ];
     if let Some((_, name)) = MARKS.iter().find(|(mark, _)| head.starts_with(mark)) {
         return Some(name);
+    }
+    if is_lzma(head) {
+        return Some("lzma");
+    }
+    // among the names of its sections
+    if head.starts_with(b"MZ") && memchr::memmem::find(head, b".initrd\0").is_some() {
+        return Some("unified kernel image");
     }
     // File systems have their mark in the second KiB.
     let super_block = head.get(1024..1024 + 80)?;
@@ -172,6 +189,21 @@ pub(crate) fn sealed_format(head: &[u8]) -> Option<&'static str> {
         && number(24).is_some_and(|size| size <= 6)
         && number(76).is_some_and(|revision| revision <= 1);
     is_ext.then_some("ext4")
+}
+
+/// The header of 13 bytes that LZMA files begin with (`lzma-file-format.txt`, 1.1), with what programs
+/// write there: the usual properties, a size that is not known or below 1 TiB, and the first byte of
+/// each range coder.
+fn is_lzma(head: &[u8]) -> bool {
+    let Some(([0x5d, _dictionary @ .., b0, b1, b2, b3, b4, b5, b6, b7], [0, ..])) =
+        head.split_first_chunk::<13>()
+    else {
+        return false;
+    };
+    let dictionary = head.get(1..5).and_then(|four| four.first_chunk()).copied();
+    let dictionary = u32::from_le_bytes(dictionary.unwrap_or_default());
+    let size = u64::from_le_bytes([*b0, *b1, *b2, *b3, *b4, *b5, *b6, *b7]);
+    dictionary.is_power_of_two() && dictionary >= 1 << 12 && (size == u64::MAX || size < 1 << 40)
 }
 
 /// Bytes that tell every kind.
@@ -234,6 +266,12 @@ mod tests {
             (&b"7z\xbc\xaf\x27\x1c\0\x04"[..], Some("7z")),
             (b"7z is a format", None),
             (b"Rar!", None),
+            (b"\x5d\0\0\x80\0\xff\xff\xff\xff\xff\xff\xff\xff\0\x24", Some("lzma")),
+            (b"\x5d\0\0\x80\0\xff\xff\xff\xff\xff\xff\xff\xff\x01\x24", None),
+            (b"]\0text that is no LZMA", None),
+            (b"# v2 git bundle\n", Some("git bundle")),
+            (b"MZ\0\0.text\0\0\0.initrd\0", Some("unified kernel image")),
+            (b"MZ\0\0.text\0\0\0", None),
             (b"", None),
         ] {
             assert_eq!(sealed_format(head), name, "{head:?}");

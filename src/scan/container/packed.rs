@@ -1,7 +1,7 @@
 //! Compressed streams: how much memory one needs, and the limits of what comes out of it.
 
 use std::cell::Cell;
-use std::io::{self, Read};
+use std::io::{self, BufRead, Read};
 use std::rc::Rc;
 
 use super::super::gap::{Limit, Limits};
@@ -89,18 +89,80 @@ fn multibyte(rest: &mut &[u8]) -> Option<u64> {
     None
 }
 
+/// A decoder that counts what it has made.
+pub(crate) trait Counts: Read {
+    /// All bytes so far.
+    fn made(&self) -> u64;
+}
+
+impl<R: BufRead> Counts for flate2::bufread::ZlibDecoder<R> {
+    fn made(&self) -> u64 {
+        self.total_out()
+    }
+}
+
+impl<R: BufRead> Counts for flate2::bufread::DeflateDecoder<R> {
+    fn made(&self) -> u64 {
+        self.total_out()
+    }
+}
+
+impl<R: BufRead> Counts for bzip2::bufread::BzDecoder<R> {
+    fn made(&self) -> u64 {
+        self.total_out()
+    }
+}
+
+/// Gives what a decoder has made before it failed, and then the error.
+pub(crate) struct Salvage<D> {
+    decoder: D,
+    given: u64,
+    failed: Option<io::Error>,
+}
+
+impl<D: Counts> Salvage<D> {
+    pub(crate) fn new(decoder: D) -> Self {
+        Self { decoder, given: 0, failed: None }
+    }
+}
+
+impl<D: Counts> Read for Salvage<D> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
+        let read = match self.decoder.read(buffer) {
+            Ok(read) => read,
+            Err(error) => {
+                let more = self.decoder.made().saturating_sub(self.given);
+                let more = usize::try_from(more).unwrap_or(0).min(buffer.len());
+                if more == 0 {
+                    return Err(error);
+                }
+                self.failed = Some(error);
+                more
+            }
+        };
+        self.given = self.given.saturating_add(read as u64);
+        Ok(read)
+    }
+}
+
 /// Reads what a decoder makes, within limits.
 pub(crate) struct Guard<'a> {
     decoder: &'a mut dyn Read,
     /// Bytes taken by the decoder, and how many there were before it.
     taken: Rc<Cell<u64>>,
     before: u64,
-    /// Bytes that came out of this one, and out of all in the same file.
-    given: u64,
+    /// Bytes that came out of this one.
+    pub(crate) given: u64,
+    /// And out of all in the same file.
     all: Rc<Cell<u64>>,
     limits: &'a Limits,
     /// The limit that was reached.
     pub(crate) cut: Option<Limit>,
+    /// Told as soon as what came before it was given.
+    failed: Option<io::Error>,
 }
 
 impl<'a> Guard<'a> {
@@ -112,17 +174,33 @@ impl<'a> Guard<'a> {
         limits: &'a Limits,
     ) -> Self {
         let before = taken.get();
-        Self { decoder, taken, before, given: 0, all, limits, cut: None }
+        Self { decoder, taken, before, given: 0, all, limits, cut: None, failed: None }
     }
 }
 
 impl Read for Guard<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.decoder.read(buffer).inspect_err(|error| {
+        let mut read = 0_usize;
+        while self.failed.is_none()
+            && let Some(rest) = buffer.get_mut(read..).filter(|rest| !rest.is_empty())
+        {
+            // what a decoder makes in the call that fails is lost with most of them
+            let room = rest.len().min(STEP);
+            match self.decoder.read(rest.get_mut(..room).unwrap_or_default()) {
+                Ok(0) => break,
+                Ok(more) => read = read.saturating_add(more),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => self.failed = Some(error),
+            }
+        }
+        if read == 0
+            && let Some(error) = self.failed.take()
+        {
             if error.kind() == io::ErrorKind::OutOfMemory {
                 self.cut = Some(Limit::Memory);
             }
-        })?;
+            return Err(error);
+        }
         self.given = self.given.saturating_add(read as u64);
         self.all.set(self.all.get().saturating_add(read as u64));
         let taken = self.taken.get().saturating_sub(self.before).max(1);
@@ -131,10 +209,15 @@ impl Read for Guard<'_> {
         } else if self.given > FREE && self.given > taken.saturating_mul(self.limits.ratio) {
             self.cut = Some(Limit::Ratio);
         }
-        if self.cut.is_some() { Err(io::Error::other("a limit")) } else { Ok(read) }
+        if self.cut.is_some() {
+            self.failed = Some(io::Error::other("a limit"));
+        }
+        Ok(read)
     }
 }
 
+/// Bytes that a decoder is asked for at once.
+const STEP: usize = 4 << 10;
 /// Bytes that may come out of anything.
 const FREE: u64 = 64 << 20;
 
