@@ -301,6 +301,16 @@ fn an_optimised_store_names_every_path_of_a_file() {
         assert_eq!(outputs.len(), 1, "{:?}", report.causes());
         let files = outputs[0]["files"].as_array().unwrap();
         assert_eq!(files.len(), 2, "{files:?}");
+        // as a collection of garbage that was stopped leaves it
+        for file in files {
+            let file = PathBuf::from(text(file));
+            fs::set_permissions(file.parent().unwrap(), Permissions::from_mode(0o755)).unwrap();
+            fs::remove_file(file).unwrap();
+        }
+        let report = stand.scan(&["--store"]);
+        let left: Vec<String> =
+            report.findings().iter().map(|found| text(&found["files"][0])).collect();
+        assert_eq!(left.iter().filter(|file| file.contains("/.links/")).count(), 1, "{left:?}");
     }
 }
 

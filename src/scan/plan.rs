@@ -175,6 +175,15 @@ impl Plan {
             self.add(path, About { scope: Scope::Store { registered }, store_name, mark });
         }
         if whole {
+            match store::orphans(&places.folder) {
+                Ok(orphans) => {
+                    let scope = Scope::Store { registered: false };
+                    for path in orphans {
+                        self.add(path, About { scope, store_name: None, mark: None });
+                    }
+                }
+                Err(error) => self.failed.push((places.folder.join(".links"), error.to_string())),
+            }
             self.compare(&known, names.len(), unregistered);
         }
         self.known = Some(known);

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::container::random::Disk;
@@ -104,12 +105,38 @@ pub fn names(folder: &Path) -> io::Result<Vec<Vec<u8>>> {
     let mut names = Vec::new();
     for entry in std::fs::read_dir(folder)? {
         let name = entry?.file_name().as_bytes().to_vec();
-        // `.links` holds other names of the same files, which count as found under each.
+        // `.links` holds other names of the same files, which count as found under each; see `orphans`.
         if name != b".links" && name != b"lost+found" {
             names.push(name);
         }
     }
     Ok(names)
+}
+
+/// Files that the optimiser of a store keeps though no store path has them any more: a collection of
+/// garbage that was stopped leaves them.
+///
+/// # Errors
+/// What the system says.
+pub fn orphans(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let links = match std::fs::read_dir(folder.join(".links")) {
+        Ok(links) => links,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut orphans = Vec::new();
+    for link in links {
+        let link = link?;
+        match link.metadata() {
+            Ok(data) if data.nlink() == 1 => orphans.push(link.path()),
+            Ok(_) => {}
+            // gone meanwhile
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    orphans.sort_unstable();
+    Ok(orphans)
 }
 
 /// Reads the paths of a database.
