@@ -332,6 +332,76 @@ fn shell_words_of_zsh_and_ruby() {
     assert_written("a=b%~c \u{e4},Kq2mZw", &[("Ruby", "a\\=b\\%\\~c\\ \\\u{e4},Kq2mZw")]);
 }
 
+/// Hexadecimal as `xxd -p` and `openssl -text` break it into lines.
+fn hex_lines(bytes: &[u8], colons: bool, upper: bool) -> String {
+    let digits = |it: &u8| if upper { format!("{it:02X}") } else { format!("{it:02x}") };
+    let digits: Vec<String> = bytes.iter().map(digits).collect();
+    if colons {
+        let lines: Vec<String> = digits.chunks(15).map(|line| line.join(":")).collect();
+        format!("    {}\n", lines.join(":\n    "))
+    } else {
+        let lines: Vec<String> = digits.chunks(30).map(<[String]>::concat).collect();
+        format!("{}\n", lines.join("\n"))
+    }
+}
+
+#[test]
+fn hexadecimal_of_a_key_in_lines() {
+    for key in ["ed25519.pkcs8.pem", "ec.pkcs8.pem", "rsa.pkcs8.pem", "openssh.rsa"] {
+        let key = format!("{}/testdata/keys/{key}", env!("CARGO_MANIFEST_DIR"));
+        let needles = needles(&[&std::fs::read_to_string(key).unwrap()]);
+        let matcher = Matcher::new(&needles, false);
+        let units = (0..).map_while(|unit| needles.forms.unit(unit));
+        let parts: Vec<_> =
+            units.filter(|it| std::str::from_utf8(needles.forms.value(it)).is_err()).collect();
+        assert!(!parts.is_empty());
+        for unit in parts {
+            let value = needles.forms.value(unit);
+            for before in 0..30 {
+                for (colons, upper) in [(true, false), (true, true), (false, false), (false, true)]
+                {
+                    let all = [&vec![0xa5; before], value, &[0xa5; 9]].concat();
+                    let text = hex_lines(&all, colons, upper);
+                    let found = search(&matcher, text.as_bytes());
+                    let form = if colons { Form::HexColon } else { Form::Hex };
+                    let what = What::Needle(NeedleId(unit.needle));
+                    assert!(found.iter().any(|it| it.what == what && it.form == form), "{text}");
+                    // one other bit is another value
+                    let mut other = all;
+                    other[before] ^= 1;
+                    let text = hex_lines(&other, colons, upper);
+                    assert_eq!(search(&matcher, text.as_bytes()), [], "{text}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn hexadecimal_of_a_long_text_in_lines_of_xxd() {
+    let secret = "q7Rk2mVw9ZtB4nXc8LdP3sHy6JfA1gUe5oTiXw0Vb";
+    for length in [24, 31, 41] {
+        let matcher = Matcher::new(&needles(&[&secret[..length]]), false);
+        for before in 0..30 {
+            let text = format!("{}{}#", "#".repeat(before), &secret[..length]);
+            let text = hex_lines(text.as_bytes(), false, false);
+            assert_eq!(search(&matcher, text.as_bytes()).len(), 1, "{text}");
+        }
+    }
+}
+
+#[test]
+fn letters_and_digits_cost_few_patterns_and_none_is_short() {
+    for (length, most) in [(20, 13), (24, 14), (35, 14), (36, 17), (44, 17)] {
+        let value = &b"q7Rk2mVw9ZtB4nXc8LdP3sHy6JfA1gUe5oTiXw0Vb2Nc"[..length];
+        let patterns = patterns(value);
+        assert!(patterns.len() <= most, "{length}: {}", patterns.len());
+        assert!(patterns.iter().all(|pattern| pattern.len() >= 13), "{length}");
+    }
+    let key: Vec<u8> = (0..16).map(|it| it * 15 + 7).collect();
+    assert!(patterns(&key).iter().all(|pattern| pattern.len() >= 10));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
