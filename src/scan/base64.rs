@@ -22,7 +22,7 @@ const SHORTEST: usize = 7;
 /// Most pieces of a value at one alignment: lines of texts are not longer than three of them.
 const PIECES: usize = 6;
 /// Most bytes between two characters: a line break in escapes, and an indent.
-const GAP: usize = 40;
+pub(super) const GAP: usize = 40;
 
 /// A piece of a value at one alignment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,19 +125,13 @@ pub(super) fn decode(text: &[u8], at: usize, limit: usize) -> (Written, usize) {
 
 /// The six bits of the character before `end`, over what may stand between, and where it begins.
 fn back(text: &[u8], end: usize) -> Option<(u8, usize)> {
-    let mut at = end;
-    loop {
-        let head = text.get(..at)?;
-        if let Some((written, bits)) = ESCAPED.iter().find(|(it, _)| head.ends_with(it.as_bytes()))
-        {
-            return Some((*bits, at.checked_sub(written.len())?));
-        }
-        let Some(gap) = BREAKS.iter().find(|gap| head.ends_with(gap.as_bytes())) else {
-            let at = at.checked_sub(1).filter(|at| end.saturating_sub(*at) <= GAP)?;
-            return Some((value_of(*text.get(at)?)?, at));
-        };
-        at = at.checked_sub(gap.len())?;
+    let at = before_breaks(text, end);
+    let head = text.get(..at)?;
+    if let Some((written, bits)) = ESCAPED.iter().find(|(it, _)| head.ends_with(it.as_bytes())) {
+        return Some((*bits, at.checked_sub(written.len())?));
     }
+    let at = at.checked_sub(1).filter(|at| end.saturating_sub(*at) <= GAP)?;
+    Some((value_of(*text.get(at)?)?, at))
 }
 
 /// The six bits of the character at or behind `start`, over what may stand between, and its end.
@@ -151,6 +145,17 @@ fn forth(text: &[u8], start: usize) -> Option<(u8, usize)> {
         return Some((*bits, at.checked_add(written.len())?));
     }
     Some((value_of(*rest.first()?)?, at.checked_add(1)?))
+}
+
+/// Before what may stand between two characters.
+pub(super) fn before_breaks(text: &[u8], end: usize) -> usize {
+    let mut at = end;
+    while let Some(head) = text.get(..at)
+        && let Some(gap) = BREAKS.iter().find(|gap| head.ends_with(gap.as_bytes()))
+    {
+        at = at.saturating_sub(gap.len());
+    }
+    at
 }
 
 /// Behind what may stand between two characters.

@@ -32,11 +32,17 @@ fn escaped(text: &str) -> Vec<(Form, Written)> {
     forms.push((Form::Nix, nix(text, false)));
     forms.push((Form::NixIndented, nix_indented(text)));
     shell(text, &mut forms);
+    for quote in [b'\'', b'"'] {
+        forms.push((Form::Doubled, doubled(text.as_bytes(), quote)));
+    }
     systemd(text, &mut forms);
-    for quote in XML_QUOTES {
-        for number in [XmlNumber::Keep, XmlNumber::Decimal, XmlNumber::Hex, XmlNumber::UpperHex] {
-            forms.push((Form::Xml, xml(text, quote, number)));
+    for quotes in XML_QUOTES {
+        for beyond in Xml::ALL {
+            forms.push((Form::Xml, xml(text, quotes, ("", Xml::Keep), beyond)));
         }
+    }
+    for (quotes, numbered, beyond) in XML_NUMBERED {
+        forms.push((Form::Xml, xml(text, quotes, numbered, beyond)));
     }
     for safe in URL_SAFE {
         for upper in [true, false] {
@@ -215,30 +221,85 @@ fn shell(text: &str, forms: &mut Vec<(Form, Written)>) {
     for special in ["\\\"$`", "\\\"$`!"] {
         forms.push((Form::Shell, backslashed(text, special)));
     }
-    // as `printf %q` writes it
-    forms.push((Form::Shell, backslashed(text, " !\"#$&'()*,;<=>?[\\]^`{|}~")));
-    forms.push((Form::Shell, backslashed(text, " !\"#$&'()*;<>?[\\]^`{|}")));
-    for octal in [true, false] {
-        let mut out = room_for_escapes(text.len());
-        for byte in text.bytes() {
-            match byte {
-                b'\'' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
-                b'\n' => out.extend_from_slice(b"\\n"),
-                b'\r' => out.extend_from_slice(b"\\r"),
-                b'\t' => out.extend_from_slice(b"\\t"),
-                0x20..=0x7e => out.push(byte),
-                _ if octal => {
-                    out.push(b'\\');
-                    out.extend([byte >> 6, (byte >> 3) & 7, byte & 7].map(|digit| b'0' | digit));
-                }
-                _ => {
-                    out.extend_from_slice(b"\\x");
-                    out.extend(digits(&[byte], false));
-                }
-            }
+    for start in [true, false] {
+        let first = |special| if start { special } else { "" };
+        // `printf %q` of bash
+        forms.push((Form::Shell, word(text, " !\"$&'()*,;<>?[\\]^`{|}", first("~#"), ":=")));
+        // `${(q)…}` of zsh, in scripts and where somebody types
+        for special in [" \"#$&'()*;<>?[\\]^`{|}", " !\"#$&'()*;<>?[\\]^`{|}"] {
+            forms.push((Form::Shell, word(text, special, first("~="), "")));
         }
-        forms.push((Form::Shell, out));
     }
+    // Shellwords of Ruby
+    let written = each(text, |character, out| {
+        if !character.is_ascii_alphanumeric() && !"_-.,:+/@\n".contains(character) {
+            out.push(b'\\');
+        }
+        false
+    });
+    forms.push((Form::Shell, written));
+    for control in [Control::Letter, Control::Octal, Control::Hex] {
+        for ascii in [true, false] {
+            forms.push((Form::Shell, dollar_quoted(text, control, ascii)));
+        }
+    }
+}
+
+/// A word without quotes: what is special anywhere, where it starts, and before a tilde.
+fn word(text: &str, special: &str, first: &str, before_tilde: &str) -> Written {
+    let mut before = None;
+    let mut out = room_for_escapes(text.len());
+    for character in text.chars() {
+        let is_special = match before {
+            None => first.contains(character),
+            Some(before) => character == '~' && before_tilde.contains(before),
+        };
+        if is_special || special.contains(character) {
+            out.push(b'\\');
+        }
+        out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+        before = Some(character);
+    }
+    out
+}
+
+/// How `$'…'` has what cannot be seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Control {
+    /// As bash does: a letter where there is one, else octal.
+    Letter,
+    Octal,
+    Hex,
+}
+
+fn dollar_quoted(text: &str, control: Control, ascii: bool) -> Written {
+    let mut out = room_for_escapes(text.len());
+    for byte in text.bytes() {
+        let letter = match byte {
+            b'\'' | b'\\' => Some(byte),
+            b'\n' => Some(b'n'),
+            b'\r' => Some(b'r'),
+            b'\t' => Some(b't'),
+            0x07 if control == Control::Letter => Some(b'a'),
+            0x08 if control == Control::Letter => Some(b'b'),
+            0x0b if control == Control::Letter => Some(b'v'),
+            0x0c if control == Control::Letter => Some(b'f'),
+            0x1b if control == Control::Letter => Some(b'E'),
+            _ => None,
+        };
+        if let Some(letter) = letter {
+            out.extend_from_slice(&[b'\\', letter]);
+        } else if matches!(byte, 0x20..=0x7e) || !(ascii || byte.is_ascii()) {
+            out.push(byte);
+        } else if control == Control::Hex {
+            out.extend_from_slice(b"\\x");
+            out.extend(digits(&[byte], false));
+        } else {
+            out.push(b'\\');
+            out.extend([byte >> 6, (byte >> 3) & 7, byte & 7].map(|digit| b'0' | digit));
+        }
+    }
+    out
 }
 
 fn systemd(text: &str, forms: &mut Vec<(Form, Written)>) {
@@ -301,43 +362,85 @@ const XML_QUOTES: [[&str; 3]; 9] = [
     ["&#34;", "&#39;", "&gt;"],
 ];
 
-/// How they write what is not ASCII, and line ends.
+/// What they make of characters that have no name in XML.
 #[derive(Debug, Clone, Copy)]
-enum XmlNumber {
+enum Xml {
     Keep,
     Decimal,
     Hex,
     UpperHex,
+    /// The names of HTML 4, where there is one.
+    Named,
 }
 
-fn xml(text: &str, [double, single, greater]: [&str; 3], number: XmlNumber) -> Written {
+impl Xml {
+    const ALL: [Self; 5] = [Self::Keep, Self::Decimal, Self::Hex, Self::UpperHex, Self::Named];
+}
+
+/// Writers that have numbers for some characters of ASCII: `"`, `'` and `>`, which others are
+/// numbers and how, and what is not ASCII.
+#[rustfmt::skip]
+const XML_NUMBERED: [([&str; 3], (&str, Xml), Xml); 12] = [
+    // html/template of Go, in quotes and without (its source)
+    (["&#34;", "&#39;", "&gt;"], ("+", Xml::Decimal), Xml::Keep),
+    (["&#34;", "&#39;", "&gt;"], ("+=` \t\u{b}\u{c}\r\n", Xml::Decimal), Xml::Keep),
+    // askama (its documentation)
+    (["", "", ""], ("\"'&<>", Xml::Decimal), Xml::Keep),
+    // `he` of JavaScript (its manual)
+    (["", "", ""], ("\"'&<>`", Xml::Decimal), Xml::Decimal),
+    (["", "", ""], ("\"'&<>`", Xml::UpperHex), Xml::UpperHex),
+    (["", "", ""], ("\"'&<>", Xml::Hex), Xml::Hex),
+    // HtmlEncoder of .NET (its tests)
+    (["&quot;", "", "&gt;"], ("'+", Xml::UpperHex), Xml::UpperHex),
+    // Mustache of JavaScript and Java (their sources)
+    (["&quot;", "&#39;", "&gt;"], ("/`=", Xml::UpperHex), Xml::Keep),
+    (["&quot;", "&#39;", "&gt;"], ("`=", Xml::UpperHex), Xml::Keep),
+    // Handlebars (its source), and with `=`
+    (["&quot;", "&#x27;", "&gt;"], ("`", Xml::UpperHex), Xml::Keep),
+    (["&quot;", "&#x27;", "&gt;"], ("`=", Xml::UpperHex), Xml::Keep),
+    // the XML codec of ESAPI (its source)
+    (["", "", ""], ("\"'&<>!#$%()*+/:;=?@[\\]^`{|}~", Xml::Hex), Xml::Hex),
+];
+
+/// The names of U+00A0 to U+00FF in HTML 4.
+pub(super) const LATIN_1: &str = "\
+    nbsp iexcl cent pound curren yen brvbar sect uml copy ordf laquo \
+    not shy reg macr deg plusmn sup2 sup3 acute micro para middot \
+    cedil sup1 ordm raquo frac14 frac12 frac34 iquest Agrave Aacute Acirc Atilde \
+    Auml Aring AElig Ccedil Egrave Eacute Ecirc Euml Igrave Iacute Icirc Iuml \
+    ETH Ntilde Ograve Oacute Ocirc Otilde Ouml times Oslash Ugrave Uacute Ucirc \
+    Uuml Yacute THORN szlig agrave aacute acirc atilde auml aring aelig ccedil \
+    egrave eacute ecirc euml igrave iacute icirc iuml eth ntilde ograve oacute \
+    ocirc otilde ouml divide oslash ugrave uacute ucirc uuml yacute thorn yuml";
+
+fn xml(text: &str, quotes: [&str; 3], (numbered, how): (&str, Xml), beyond: Xml) -> Written {
+    let [double, single, greater] = quotes;
     each(text, |character, out| {
-        let named = match character {
-            '&' => "&amp;",
-            '<' => "&lt;",
-            '>' => greater,
-            '"' => double,
-            '\'' => single,
-            _ => "",
+        let code = u32::from(character);
+        let how = match character {
+            _ if numbered.contains(character) => how,
+            _ if !character.is_ascii() || character < ' ' => beyond,
+            _ => Xml::Keep,
+        };
+        let named = match (how, character) {
+            (Xml::Keep, '&') => "&amp;",
+            (Xml::Keep, '<') => "&lt;",
+            (Xml::Keep, '>') => greater,
+            (Xml::Keep, '"') => double,
+            (Xml::Keep, '\'') => single,
+            (Xml::Named, '\u{a0}'..='\u{ff}') => {
+                let place = usize::try_from(code).unwrap_or(0).saturating_sub(0xa0);
+                out.push(b'&');
+                out.extend_from_slice(LATIN_1.split(' ').nth(place).unwrap_or_default().as_bytes());
+                ";"
+            }
+            (Xml::Keep | Xml::Named, _) => return false,
+            (Xml::Decimal, _) => &Zeroizing::new(format!("&#{code};")),
+            (Xml::Hex, _) => &Zeroizing::new(format!("&#x{code:x};")),
+            (Xml::UpperHex, _) => &Zeroizing::new(format!("&#x{code:X};")),
         };
         out.extend_from_slice(named.as_bytes());
-        let numbered = !character.is_ascii() || character < ' ';
-        let code = u32::from(character);
-        match number {
-            XmlNumber::Decimal if numbered => {
-                out.extend_from_slice(Zeroizing::new(format!("&#{code};")).as_bytes());
-            }
-            XmlNumber::Hex if numbered => {
-                out.extend_from_slice(Zeroizing::new(format!("&#x{code:x};")).as_bytes());
-            }
-            XmlNumber::UpperHex if numbered => {
-                out.extend_from_slice(Zeroizing::new(format!("&#x{code:X};")).as_bytes());
-            }
-            XmlNumber::Keep | XmlNumber::Decimal | XmlNumber::Hex | XmlNumber::UpperHex => {
-                return !named.is_empty();
-            }
-        }
-        true
+        !named.is_empty()
     })
 }
 

@@ -19,6 +19,8 @@ pub enum Form {
     NixIndented,
     /// In quotes of a shell.
     Shell,
+    /// In quotes that are doubled within: YAML, SQL, CSV.
+    Doubled,
     /// In a systemd unit or environment file.
     Systemd,
     /// In XML or HTML.
@@ -52,6 +54,7 @@ impl Form {
             Self::Nix => "Nix string",
             Self::NixIndented => "indented Nix string",
             Self::Shell => "shell quotes",
+            Self::Doubled => "doubled quotes",
             Self::Systemd => "systemd escapes",
             Self::Xml => "XML",
             Self::Percent => "percent-encoded",

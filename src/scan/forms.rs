@@ -6,6 +6,7 @@
 use super::base64::{self, Piece};
 use super::escape;
 use super::form::Form;
+use super::hex;
 use crate::plaintext::Plaintext;
 
 /// Most bytes of a unit.
@@ -20,6 +21,8 @@ pub(super) enum Check {
     Word,
     /// The value of which this is a piece must stand around it.
     Around(Piece),
+    /// The same for hexadecimal: the piece begins with this byte of the value.
+    AroundHex(u32),
 }
 
 /// One form of a unit.
@@ -78,8 +81,15 @@ impl Forms {
             }
         }
         for upper in [true, false] {
-            new.add(Form::Hex, &escape::hex(value, upper, None), exact);
-            new.add(Form::HexColon, &escape::hex(value, upper, Some(b':')), exact);
+            for (form, between) in [(Form::Hex, None), (Form::HexColon, Some(b':'))] {
+                let pieces = if weak { Vec::new() } else { hex::pieces(value, upper, between) };
+                if pieces.is_empty() {
+                    new.add(form, &escape::hex(value, upper, between), exact);
+                }
+                for (first, text) in pieces {
+                    new.add(form, &text, Check::AroundHex(first));
+                }
+            }
         }
         if weak {
             // inside of something longer it would be met by chance

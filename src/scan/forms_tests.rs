@@ -6,6 +6,7 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_S
 use proptest::prelude::*;
 
 use super::form::Form;
+use super::forms::Forms;
 use super::matcher::{Hit, Matcher, What};
 use super::needle::{Known, NeedleId, Needles};
 use crate::plaintext::Plaintext;
@@ -235,6 +236,170 @@ fn decoys_are_no_hits() {
     ] {
         assert_eq!(hits(&needles, decoy.as_bytes()), [], "{decoy}");
     }
+}
+
+/// What is searched for one value.
+fn patterns(value: &[u8]) -> Vec<Vec<u8>> {
+    let mut forms = Forms::default();
+    forms.add(value, 0, false);
+    forms.patterns().iter().map(|pattern| forms.bytes(pattern).to_vec()).collect()
+}
+
+fn assert_written(secret: &str, written: &[(&str, &str)]) {
+    let patterns = patterns(secret.as_bytes());
+    for (writer, text) in written {
+        assert!(patterns.iter().any(|it| it == text.as_bytes()), "{writer}: {text}");
+        let text = format!("x=\"{text}\"");
+        assert!(!hits(&needles(&[secret]), text.as_bytes()).is_empty(), "{text}");
+    }
+}
+
+#[test]
+fn xml_with_numbers_for_its_own_characters() {
+    assert_written(
+        "p<3&xY7\"Kq2mZw8Lr",
+        &[
+            ("decimal", "p&#60;3&#38;xY7&#34;Kq2mZw8Lr"),
+            ("hexadecimal", "p&#x3c;3&#x26;xY7&#x22;Kq2mZw8Lr"),
+            ("upper hexadecimal", "p&#x3C;3&#x26;xY7&#x22;Kq2mZw8Lr"),
+        ],
+    );
+    assert_written(
+        "a+b=c`d'e/f>g \u{e4}Kq2mZw",
+        &[
+            ("html/template", "a&#43;b=c`d&#39;e/f&gt;g \u{e4}Kq2mZw"),
+            ("html/template, no quotes", "a&#43;b&#61;c&#96;d&#39;e/f&gt;g&#32;\u{e4}Kq2mZw"),
+            ("askama", "a+b=c`d&#39;e/f&#62;g \u{e4}Kq2mZw"),
+            ("he", "a+b=c&#x60;d&#x27;e/f&#x3E;g &#xE4;Kq2mZw"),
+            (".NET", "a&#x2B;b=c`d&#x27;e/f&gt;g &#xE4;Kq2mZw"),
+            ("mustache", "a+b&#x3D;c&#x60;d&#39;e&#x2F;f&gt;g \u{e4}Kq2mZw"),
+            ("Handlebars", "a+b&#x3D;c&#x60;d&#x27;e/f&gt;g \u{e4}Kq2mZw"),
+            ("ESAPI", "a&#x2b;b&#x3d;c&#x60;d&#x27;e&#x2f;f&#x3e;g &#xe4;Kq2mZw"),
+        ],
+    );
+}
+
+#[test]
+fn html_with_names_for_letters_of_latin_1() {
+    assert_written(
+        "Gr\u{f6}\u{df}e \u{c4}ther & \u{e9}t\u{e9} \u{a0}\u{ff}\u{20ac}",
+        &[(
+            "PHP, Commons",
+            "Gr&ouml;&szlig;e &Auml;ther &amp; &eacute;t&eacute; &nbsp;&yuml;\u{20ac}",
+        )],
+    );
+}
+
+#[test]
+fn doubled_quotes_of_yaml_sql_and_csv() {
+    assert_written(
+        "it's 'Kq2mZw8Lr\"x",
+        &[("YAML, SQL", "it''s ''Kq2mZw8Lr\"x"), ("CSV", "it's 'Kq2mZw8Lr\"\"x")],
+    );
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "what bash writes is compared with ours")]
+fn a_shell_word_as_the_real_bash_writes_it() {
+    let mut values: Vec<String> = (' '..='~')
+        .flat_map(|it| ["", "a", "=", ":", "a="].map(|before| format!("{before}{it}b{it}")))
+        .collect();
+    values.push((' '..='~').collect());
+    values.push("#\u{e4}\u{20ac}~ b".to_owned());
+    values.push("a\tb\n\r\u{7}\u{8}\u{b}\u{c}\u{1b}\u{1}\u{7f} '\\\"?\u{e4}\u{20ac}".to_owned());
+    for locale in ["C", "C.UTF-8"] {
+        let bash = std::process::Command::new("bash")
+            .args(["-c", "printf '%q\\n' \"$@\"", "bash"])
+            .args(&values)
+            .env("LC_ALL", locale)
+            .output()
+            .unwrap();
+        assert!(bash.status.success());
+        let lines: Vec<&[u8]> = bash.stdout.trim_ascii_end().split(|it| *it == b'\n').collect();
+        assert_eq!(lines.len(), values.len());
+        for (value, line) in values.iter().zip(lines) {
+            let inside = line.strip_prefix(b"$'").and_then(|it| it.strip_suffix(b"'"));
+            let line = inside.unwrap_or(line);
+            let written = String::from_utf8_lossy(line);
+            assert!(patterns(value.as_bytes()).iter().any(|it| it == line), "{value:?}: {written}");
+        }
+    }
+}
+
+#[test]
+fn shell_words_of_zsh_and_ruby() {
+    assert_written("~a=~b:~c#!Kq2mZw", &[("zsh", "\\~a=~b:~c\\#!Kq2mZw")]);
+    assert_written("a=b%~c \u{e4},Kq2mZw", &[("Ruby", "a\\=b\\%\\~c\\ \\\u{e4},Kq2mZw")]);
+}
+
+/// Hexadecimal as `xxd -p` and `openssl -text` break it into lines.
+fn hex_lines(bytes: &[u8], colons: bool, upper: bool) -> String {
+    let digits = |it: &u8| if upper { format!("{it:02X}") } else { format!("{it:02x}") };
+    let digits: Vec<String> = bytes.iter().map(digits).collect();
+    if colons {
+        let lines: Vec<String> = digits.chunks(15).map(|line| line.join(":")).collect();
+        format!("    {}\n", lines.join(":\n    "))
+    } else {
+        let lines: Vec<String> = digits.chunks(30).map(<[String]>::concat).collect();
+        format!("{}\n", lines.join("\n"))
+    }
+}
+
+#[test]
+fn hexadecimal_of_a_key_in_lines() {
+    for key in ["ed25519.pkcs8.pem", "ec.pkcs8.pem", "rsa.pkcs8.pem", "openssh.rsa"] {
+        let key = format!("{}/testdata/keys/{key}", env!("CARGO_MANIFEST_DIR"));
+        let needles = needles(&[&std::fs::read_to_string(key).unwrap()]);
+        let matcher = Matcher::new(&needles, false);
+        let units = (0..).map_while(|unit| needles.forms.unit(unit));
+        let parts: Vec<_> =
+            units.filter(|it| std::str::from_utf8(needles.forms.value(it)).is_err()).collect();
+        assert!(!parts.is_empty());
+        for unit in parts {
+            let value = needles.forms.value(unit);
+            for before in 0..30 {
+                for (colons, upper) in [(true, false), (true, true), (false, false), (false, true)]
+                {
+                    let all = [&vec![0xa5; before], value, &[0xa5; 9]].concat();
+                    let text = hex_lines(&all, colons, upper);
+                    let found = search(&matcher, text.as_bytes());
+                    let form = if colons { Form::HexColon } else { Form::Hex };
+                    let what = What::Needle(NeedleId(unit.needle));
+                    assert!(found.iter().any(|it| it.what == what && it.form == form), "{text}");
+                    // one other bit is another value
+                    let mut other = all;
+                    other[before] ^= 1;
+                    let text = hex_lines(&other, colons, upper);
+                    assert_eq!(search(&matcher, text.as_bytes()), [], "{text}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn hexadecimal_of_a_long_text_in_lines_of_xxd() {
+    let secret = "q7Rk2mVw9ZtB4nXc8LdP3sHy6JfA1gUe5oTiXw0Vb";
+    for length in [24, 31, 41] {
+        let matcher = Matcher::new(&needles(&[&secret[..length]]), false);
+        for before in 0..30 {
+            let text = format!("{}{}#", "#".repeat(before), &secret[..length]);
+            let text = hex_lines(text.as_bytes(), false, false);
+            assert_eq!(search(&matcher, text.as_bytes()).len(), 1, "{text}");
+        }
+    }
+}
+
+#[test]
+fn letters_and_digits_cost_few_patterns_and_none_is_short() {
+    for (length, most) in [(20, 13), (24, 14), (35, 14), (36, 17), (44, 17)] {
+        let value = &b"q7Rk2mVw9ZtB4nXc8LdP3sHy6JfA1gUe5oTiXw0Vb2Nc"[..length];
+        let patterns = patterns(value);
+        assert!(patterns.len() <= most, "{length}: {}", patterns.len());
+        assert!(patterns.iter().all(|pattern| pattern.len() >= 13), "{length}");
+    }
+    let key: Vec<u8> = (0..16).map(|it| it * 15 + 7).collect();
+    assert!(patterns(&key).iter().all(|pattern| pattern.len() >= 10));
 }
 
 proptest! {

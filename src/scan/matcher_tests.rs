@@ -50,6 +50,11 @@ fn each_pattern_is_found_wherever_chunks_end() {
                 let url = needles.forms.bytes(pattern).iter().any(|it| b"-_".contains(it));
                 super::base64::whole(&long, url, true).to_vec()
             }
+            super::forms::Check::AroundHex(_) => {
+                let upper = needles.forms.bytes(pattern).iter().any(u8::is_ascii_uppercase);
+                let colon = (pattern.form == super::form::Form::HexColon).then_some(b':');
+                super::escape::hex(value, upper, colon).to_vec()
+            }
             super::forms::Check::Exact | super::forms::Check::Word => {
                 needles.forms.bytes(pattern).to_vec()
             }

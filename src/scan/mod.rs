@@ -16,6 +16,7 @@ mod der;
 mod entropy;
 mod escape;
 mod forms;
+mod hex;
 mod names;
 mod pairs;
 mod pgp;

@@ -4,12 +4,14 @@ use std::ops::Range;
 
 use super::base64;
 use super::forms::{Check, Forms, Pattern};
+use super::hex;
 
 /// How far before and behind its window what belongs to a pattern may reach, in bytes.
 pub(super) fn reach(forms: &Forms, pattern: &Pattern) -> usize {
     let length = forms.bytes(pattern).len();
     match (pattern.check, forms.unit(pattern.unit)) {
         (Check::Around(_), Some(unit)) => base64::reach(forms.value(unit).len()),
+        (Check::AroundHex(_), Some(unit)) => hex::reach(forms.value(unit).len()),
         // the two bytes beside a word
         _ => length.saturating_add(2),
     }
@@ -34,6 +36,10 @@ pub(super) fn at(
         Check::Around(piece) => {
             let unit = forms.unit(pattern.unit)?;
             base64::follow(text, start, piece, forms.value(unit))
+        }
+        Check::AroundHex(first) => {
+            let unit = forms.unit(pattern.unit)?;
+            hex::follow(text, start, first, forms.value(unit))
         }
     }
 }

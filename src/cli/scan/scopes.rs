@@ -284,4 +284,4 @@ pub(super) fn stream(nar: &Path, shared: &Shared<'_>, walked: &mut Walked) -> Re
 }
 
 /// Raised when what is looked at inside of files changes.
-const ENGINE: u64 = 2;
+const ENGINE: u64 = 3;

@@ -1,7 +1,7 @@
 //! What bytes may stand for: Base64, hexadecimal, UTF-16, and the escapes of texts within texts.
 //! Decoding the data is what keeps a pack from holding more than one form of a secret.
 
-use super::super::base64;
+use super::super::{base64, escape};
 use zeroize::Zeroizing;
 
 /// How often what was decoded is decoded again (JSON in a derivation, Base64 in JSON).
@@ -51,6 +51,7 @@ fn decoded(
     }
     unescaped(bytes, b"&", entity, &mut |view, start| next(view, start, false));
     unescaped(bytes, b"'", indented, &mut |view, start| next(view, start, false));
+    unescaped(bytes, b"'\"", doubled, &mut |view, start| next(view, start, false));
 }
 
 /// Runs of Base64, with line breaks between lines of some length.
@@ -230,7 +231,7 @@ fn form(rest: &[u8], out: &mut Vec<u8>) -> usize {
     percent(rest, out)
 }
 
-/// `&amp;`, `&#65;`, `&#x41;` and the like.
+/// `&amp;`, `&ouml;`, `&#65;`, `&#x41;` and the like.
 fn entity(rest: &[u8], out: &mut Vec<u8>) -> usize {
     let Some(end) = rest.iter().take(10).position(|byte| *byte == b';') else { return 0 };
     let named = match rest.get(1..end) {
@@ -247,7 +248,12 @@ fn entity(rest: &[u8], out: &mut Vec<u8>) -> usize {
             Some(number) => number,
             None => return 0,
         },
-        Some(_) | None => return 0,
+        Some(name) => {
+            let place = escape::LATIN_1.split(' ').position(|it| it.as_bytes() == name);
+            let Some(place) = place.and_then(|it| u32::try_from(it).ok()) else { return 0 };
+            place.saturating_add(0xa0)
+        }
+        None => return 0,
     };
     push(named, false, out);
     end.saturating_add(1)
@@ -264,6 +270,17 @@ fn indented(rest: &[u8], out: &mut Vec<u8>) -> usize {
         }
     }
     0
+}
+
+/// Quotes of YAML, SQL and CSV: `''` and `""`.
+fn doubled(rest: &[u8], out: &mut Vec<u8>) -> usize {
+    match rest.first_chunk() {
+        Some([first, second]) if first == second => {
+            out.push(*first);
+            2
+        }
+        _ => 0,
+    }
 }
 
 fn number(digits: &[u8], base: u32) -> Option<u32> {
