@@ -954,6 +954,14 @@ fn what_is_about_to_be_committed_is_searched() {
     git(&["add", "app.nix"]);
     let done = commit();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    ground.sops(&ground.fleet.path("secrets/db.yaml"), "password: another-value-93hd7\n");
+    let copy = ground.fleet.path("copy/secrets/db.yaml");
+    fs::create_dir_all(copy.parent().unwrap()).unwrap();
+    fs::write(&copy, "password: not the same\n").unwrap();
+    assert_eq!(ground.siblings(&["--staged"]), []);
+    git(&["add", "."]);
+    let expected = pairs(&[("repo/copy/secrets/db.yaml", "repo/secrets/db.yaml")]);
+    assert_eq!(ground.siblings(&["--staged"]), expected);
 }
 
 #[test]
@@ -983,17 +991,112 @@ fn around_gzip(ground: &Ground) -> Command {
     ground.fleet.around(Path::new("gzip"), &["-c"])
 }
 
+impl Ground {
+    /// Encrypts as a sops file for alice.
+    fn sops(&self, name: &Path, content: &str) {
+        let (name, key) = (name.to_str().unwrap(), self.fleet.public("alice"));
+        let arguments = ["encrypt", "-r", &key, "--type", "sops", "-o", name];
+        self.fleet.feed(&arguments, content.as_bytes()).done();
+    }
+
+    /// The files that are told as plaintext of others, each with the other.
+    fn siblings(&self, arguments: &[&str]) -> Vec<(String, String)> {
+        let report = Report::of(&self.run(&[&["--json", "--heuristics"], arguments].concat()));
+        let root = fs::canonicalize(self.fleet.root()).unwrap();
+        let short = |path: &Value| {
+            let path = path.as_str().unwrap();
+            Path::new(path)
+                .strip_prefix(&root)
+                .map_or(path.into(), |path| path.display().to_string())
+        };
+        let findings = report.all("finding").into_iter();
+        let siblings: Vec<_> = findings
+            .filter(|finding| finding["kind"] == "decrypted-sibling")
+            .map(|finding| (short(&finding["files"][0]), short(&finding["secrets"][0]["file"])))
+            .collect();
+        assert!(siblings.is_empty() || report.code == 1);
+        siblings
+    }
+}
+
+fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
+    expected.iter().map(|(file, other)| ((*file).to_owned(), (*other).to_owned())).collect()
+}
+
 #[test]
-fn a_secret_in_the_open_beside_its_encrypted_file_is_found_by_its_name() {
+fn what_lies_decrypted_beside_an_encrypted_file_is_found_by_its_name() {
     let ground = Ground::new();
     ground.fleet.put("secrets/db.yaml.age", b"password: another-value-93hd7\n");
+    fs::copy(ground.fleet.path("secrets/db.yaml.age"), ground.path("db.yaml.age")).unwrap();
+    ground.write("db.yaml", b"password: not the same\n");
+    ground.sops(&ground.path("a/secrets.enc.yaml"), "password: another-value-93hd7\n");
+    ground.write("a/secrets.yaml", b"password: not the same\n");
+    ground.sops(&ground.path("b/token.json"), r#"{"token": "another-value-93hd7", "port": 1}"#);
+    ground.write("b/token.dec.json", br#"{"token": "not the same", "port": 1}"#);
+    // by the name: what is encrypted, an example, what stands beside something that is not encrypted
+    for name in ["c.yaml", "d.yaml", "e.yaml", "f"] {
+        let age = format!("decoys/{name}.age");
+        ground.write(&age, &fs::read(ground.path("db.yaml.age")).unwrap());
+    }
+    ground.write("decoys/c.yaml", &fs::read(ground.path("a/secrets.enc.yaml")).unwrap());
+    ground.write("decoys/d.yaml", b"password: <your password>\nuser: ''\nport: 80\nhost:\n");
+    ground.write("decoys/e.yaml", b"# password: not the same\n");
+    ground.write("decoys/f", b"# here\nPASSWORD=changeme\n");
+    ground.write("decoys/g.enc.yaml", b"password: not the same\n");
+    ground.write("decoys/g.yaml", b"password: not the same\n");
+    ground.write("decoys/h.plain.html", b"<p>a</p>");
+    ground.write("decoys/h.html", b"<p>b</p>");
+    let expected = pairs(&[
+        ("ground/a/secrets.yaml", "ground/a/secrets.enc.yaml"),
+        ("ground/b/token.dec.json", "ground/b/token.json"),
+        ("ground/db.yaml", "ground/db.yaml.age"),
+    ]);
+    assert_eq!(ground.siblings(&["../ground"]), expected);
+    let run = ground.run(&["--json", "../ground"]);
+    assert!(!String::from_utf8_lossy(&run.stdout).contains("decrypted-sibling"));
+}
+
+#[test]
+fn the_work_tree_is_looked_at_only_where_it_is_scanned() {
+    let ground = Ground::new();
+    ground.fleet.put("secrets/db.yaml.age", b"password: another-value-93hd7\n");
+    fs::write(ground.fleet.path("secrets/db.dec.yaml"), "password: not the same\n").unwrap();
     fs::write(ground.fleet.path("secrets/db.yaml"), "password: not the same\n").unwrap();
-    let run = ground.run(&["--json", "--heuristics", "../ground"]);
-    let report = Report::of(&run);
-    let siblings: Vec<_> =
-        report.all("finding").into_iter().filter(|f| f["kind"] == "decrypted-sibling").collect();
-    assert_eq!((report.code, siblings.len()), (1, 1));
-    assert!(siblings[0]["files"][0].as_str().unwrap().ends_with("secrets/db.yaml"));
+    ground.write("readme", b"nothing\n");
+    assert_eq!(ground.siblings(&["../ground"]), []);
+    let expected = pairs(&[("repo/secrets/db.yaml", "repo/secrets/db.yaml.age")]);
+    assert_eq!(ground.siblings(&["."]), expected);
+}
+
+#[test]
+fn a_copy_of_the_repository_with_a_file_in_the_open_is_found_by_place_and_keys() {
+    let ground = Ground::new();
+    let hash = "0123456789abcdfghijklmnpqrsvwxyz";
+    ground.fleet.put("secrets/app.yaml.age", b"user: app\npassword: another-value-93hd7\n");
+    ground.sops(&ground.fleet.path("secrets/db.yaml"), "password: another-value-93hd7\nport: 80\n");
+    let source = |name: &str| format!("{hash}-source/{name}");
+    ground.write(&source("secrets/app.yaml"), b"password: not the same\nuser: app\n");
+    ground.write(&source("secrets/db.yaml"), b"port: 81\npassword: not the same\n");
+    ground.write(&format!("{hash}-db.yaml"), b"port: 81\npassword: not the same\n");
+    let decoys = [
+        // elsewhere, other keys, encrypted still, no value
+        ("a/config/db.yaml", "port: 81\npassword: not the same\n".to_owned()),
+        ("b/secrets/db.yaml", "password: not the same\n".to_owned()),
+        ("c/secrets/db.yaml", fs::read_to_string(ground.fleet.path("secrets/db.yaml")).unwrap()),
+        ("d/secrets/db.yaml", "password: changeme\nport: 80\n".to_owned()),
+        ("e/secrets/db.yaml", "not: [a, document".to_owned()),
+    ];
+    for (name, content) in &decoys {
+        ground.write(name, content.as_bytes());
+    }
+    let (app, db) = (source("secrets/app.yaml"), source("secrets/db.yaml"));
+    let (app, db) = (format!("ground/{app}"), format!("ground/{db}"));
+    let expected = [(&*app, "secrets/app.yaml.age"), (&*db, "secrets/db.yaml")];
+    let expected = expected.map(|(file, other)| (file.to_owned(), format!("repo/{other}")));
+    assert_eq!(ground.siblings(&["../ground"]), expected);
+    let file = format!("../ground/{hash}-db.yaml");
+    assert_eq!(ground.siblings(&[&file]).len(), 1);
+    assert_eq!(ground.siblings(&["."]), []);
 }
 
 #[test]

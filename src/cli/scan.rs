@@ -196,7 +196,8 @@ impl Scan {
         let plan = scopes::plan(context, &self.paths, &self.places, &places, &filter)?;
         let pack_of = pack.as_ref().map(|loaded| (&loaded.pack, &loaded.key));
         let wanted = Wanted { matcher: &matcher, pack: pack_of };
-        let shared = Shared::new(wanted, limits);
+        let mut shared = Shared::new(wanted, limits);
+        shared.siblings = self.needles.heuristics.then_some(&collected.siblings);
         let mut walked = self.walk(&shared, &plan);
         if let Some(nar) = &self.places.nar {
             scopes::stream(nar, &shared, &mut walked)?;
@@ -216,7 +217,6 @@ impl Scan {
         let mut told = Told::new(plan, walked, (&needles, pack.as_ref()), &places, key)?;
         told.not_searched = not_searched;
         told.closed = collected.closed;
-        told.add_siblings(collected.siblings);
         told.judge(allow.as_ref(), baseline.as_ref());
         hide::hide(&mut told, wanted);
         if let Some(file) = &self.report.write_baseline {

@@ -22,6 +22,7 @@ use super::form::Form;
 use super::gap::{Gap, Limit, Limits, MOST_MEMORY, Why};
 use super::level::{Kit, Level, Source, Spot, Spots};
 use super::matcher::What;
+use super::sibling::Siblings;
 
 /// What is the same for all files and threads.
 pub(crate) struct Shared<'m> {
@@ -32,6 +33,8 @@ pub(crate) struct Shared<'m> {
     /// Bytes that are read of a file, or made of a member, at once: with more of them, the tables of
     /// what is searched for would be driven out of the cache.
     pub(crate) buffer: usize,
+    /// Encrypted files whose plaintext is looked for; `None` without heuristics.
+    pub(crate) siblings: Option<&'m Siblings>,
     /// Held by the one thread whose decoder needs much memory.
     lane: Mutex<()>,
 }
@@ -39,7 +42,7 @@ pub(crate) struct Shared<'m> {
 impl<'m> Shared<'m> {
     /// For one run.
     pub(crate) fn new(wanted: Wanted<'m>, limits: Limits) -> Self {
-        Self { wanted, limits, buffer: 128 << 10, lane: Mutex::default() }
+        Self { wanted, limits, buffer: 128 << 10, siblings: None, lane: Mutex::default() }
     }
 }
 

@@ -16,6 +16,7 @@ use super::gap::{Gap, Why};
 use super::level::Source;
 use super::links::Id;
 use crate::fsx::system;
+use crate::plaintext::Plaintext;
 
 /// An open file and what the system says of it.
 pub(crate) struct Open {
@@ -64,6 +65,13 @@ pub(crate) fn open(folder: BorrowedFd<'_>, name: &OsStr) -> Result<Option<Open>,
         return Ok(None);
     }
     Ok(Some(Open { file: descriptor.into(), about: About::of(&stat) }))
+}
+
+/// All of a regular file of at most so many bytes; `None` where there is no such.
+pub(crate) fn small(folder: BorrowedFd<'_>, name: &str, most: usize) -> Option<(Plaintext, About)> {
+    let Open { mut file, about } = open(folder, OsStr::new(name)).ok()??;
+    (about.size <= most as u64).then_some(())?;
+    Some((Plaintext::read_from(&mut file, most).ok()?, about))
 }
 
 /// What came of a file.

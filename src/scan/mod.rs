@@ -42,6 +42,7 @@ pub mod narinfo;
 pub mod plan;
 pub mod probe;
 pub mod roots;
+pub(crate) mod sibling;
 pub mod signature;
 pub mod store;
 pub mod walk;

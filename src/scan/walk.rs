@@ -4,6 +4,7 @@
 //! Tasks wait in one list, the newest first, so that few folders are open at a time however deep or
 //! wide the tree is.
 
+use std::collections::BTreeMap;
 use std::ffi::{CStr, OsStr, OsString};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -17,10 +18,12 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::dig::{Digger, Dug, Shared};
-use super::file::{self, About};
+use super::file::{self, About, small};
 use super::finding::Finding;
 use super::gap::{Gap, Why};
 use super::links::{First, Links};
+use super::sibling::{LARGEST, Place, beside};
+use super::store;
 use crate::fsx::system;
 
 /// Where a walk begins: a store path, or anything that the user names.
@@ -51,6 +54,8 @@ impl Root {
 pub struct Walked {
     /// In no order.
     pub findings: Vec<Finding>,
+    /// Files in the open, each with the encrypted one; in no order.
+    pub siblings: Vec<(Finding, PathBuf)>,
     /// What was not looked at, in no order.
     pub gaps: Vec<(PathBuf, Gap)>,
     /// Files that were read.
@@ -97,6 +102,7 @@ pub(crate) fn walk<'m>(
     let mut all = Walked::default();
     for mut one in results {
         all.findings.append(&mut one.findings);
+        all.siblings.append(&mut one.siblings);
         all.gaps.append(&mut one.gaps);
         all.files = all.files.saturating_add(one.files);
         all.bytes = all.bytes.saturating_add(one.bytes);
@@ -293,6 +299,7 @@ impl<'w, 'm> Worker<'w, 'm> {
                 let parent = Arc::new(Folder { descriptor, path, open_to_all, depth: 0 });
                 let dug = self.digger.text(name.as_bytes());
                 self.named(root, &parent, name, dug);
+                self.siblings(root, &parent, [name]);
                 self.entry(root, &parent, name, FileType::Unknown);
             }
             Err(error) => self.unreadable(root, path, error),
@@ -352,6 +359,8 @@ impl<'w, 'm> Worker<'w, 'm> {
         for one in dug {
             self.found(root, &folder.path, one, readable, true, None);
         }
+        let files = names.each().filter(|(_, kind)| *kind != FileType::Directory);
+        self.siblings(root, folder, files.map(|(name, _)| name));
         // Those for others first: the newest are taken first, and folders are better held back.
         let mut tasks: Vec<Task> = folders
             .into_iter()
@@ -394,6 +403,43 @@ impl<'w, 'm> Worker<'w, 'm> {
             | FileType::CharacterDevice
             | FileType::BlockDevice
             | FileType::Unknown => {}
+        }
+    }
+
+    /// Looks whether files are the plaintext of others that are kept encrypted.
+    fn siblings<'n>(
+        &mut self,
+        root: &Root,
+        folder: &Folder,
+        names: impl IntoIterator<Item = &'n OsStr>,
+    ) {
+        let Some(siblings) = self.shared.siblings else { return };
+        let (descriptor, path) = (folder.descriptor.as_fd(), &folder.path);
+        let is_hashed = |name: &str| store::human_name(name) != name;
+        let is_store_path = || path.file_name().and_then(OsStr::to_str).is_some_and(is_hashed);
+        let place = match root.path.strip_prefix(path) {
+            Ok(rest) if !rest.as_os_str().is_empty() => Place::Alone,
+            Ok(_) => Place::Top,
+            Err(_) if is_store_path() => Place::Top,
+            Err(_) => Place::Deep,
+        };
+        let mut found = BTreeMap::new();
+        for name in names.into_iter().filter_map(OsStr::to_str) {
+            // What is alone is looked at alone.
+            let beside = || (place != Place::Alone).then(|| beside(descriptor, path, name))?;
+            let read = || small(descriptor, name, LARGEST);
+            let copied = siblings.copied(path, name, place, read);
+            let copied = copied.map(|(about, encrypted)| (name.to_owned(), about, encrypted));
+            for (name, about, encrypted) in beside().into_iter().chain(copied) {
+                found.entry(name).or_insert((about, encrypted));
+            }
+        }
+        for (name, (about, encrypted)) in found {
+            root.found.store(true, Ordering::Relaxed);
+            let readable_by_all = folder.open_to_all && about.mode & 0o004 != 0;
+            let file = Finding::file(&path.join(name));
+            let finding = Finding { root: root.tag, readable_by_all, ..file };
+            self.walked.siblings.push((finding, encrypted));
         }
     }
 

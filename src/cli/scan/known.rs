@@ -17,6 +17,7 @@ use crate::fsx::read_plaintext;
 use crate::key::service::Services;
 use crate::plaintext::Plaintext;
 use crate::scan::needle::{Known, NotSearched};
+use crate::scan::sibling::{LARGEST, Siblings};
 use crate::work::secret::MAX_IN_MEMORY;
 use crate::work::{FileError, Problem, known};
 
@@ -27,8 +28,8 @@ pub(super) struct Collected {
     pub(super) known: Vec<Known>,
     /// Secret files that could not be opened, each with the reason.
     pub(super) closed: Vec<(String, String)>,
-    /// Files that lie decrypted beside an encrypted one.
-    pub(super) siblings: Vec<(PathBuf, PathBuf)>,
+    /// Encrypted files whose plaintext is looked for by names and keys.
+    pub(super) siblings: Siblings,
 }
 
 /// Opens what the options and the rules name.
@@ -70,7 +71,10 @@ pub(super) fn collect(
     for job in &selection.jobs {
         collected.open_of_rules(&job.path, &mut keys);
         if options.heuristics {
-            collected.siblings.extend(siblings(&job.path));
+            let bases = selection.rules.sources.iter().map(|rules| &rules.base);
+            let ways = bases.filter_map(|base| job.path.strip_prefix(base).ok());
+            let way = ways.max_by_key(|way| way.components().count());
+            collected.add_sibling(&job.path, way.unwrap_or(&job.path));
         }
     }
     Ok(collected)
@@ -137,6 +141,14 @@ impl Collected {
         }
     }
 
+    fn add_sibling(&mut self, path: &Path, way: &Path) {
+        let Ok(text) = read_plaintext(path, LARGEST) else { return };
+        let file = shown(path);
+        let opened = self.known.last();
+        let opened = opened.filter(|known| known.file == file && known.key_path.is_empty());
+        self.siblings.add(path, way, &text, opened.map(|known| &known.value));
+    }
+
     fn add(&mut self, file: &Path, values: Vec<(String, Plaintext)>) {
         let file = shown(file);
         let known = values.into_iter().map(|(key_path, value)| Known {
@@ -163,7 +175,13 @@ pub(super) fn identity(collected: &Collected, key: &[u8; 32], options: &NeedleOp
             mac.update(part);
         }
     }
-    mac.update(&[u8::from(options.heuristics)]);
+    if options.heuristics {
+        mac.update(b"heuristics and siblings");
+        collected.siblings.identity(&mut |part| {
+            mac.update(&(part.len() as u64).to_le_bytes());
+            mac.update(part);
+        });
+    }
     if let Some(pack) = &options.pack {
         mac.update(&crate::fsx::read_limited(pack, usize::MAX).unwrap_or_default());
     }
@@ -194,27 +212,6 @@ fn files_of(path: &Path) -> Result<Vec<PathBuf>, Failure> {
     }
     files.sort_unstable();
     Ok(files)
-}
-
-/// Files beside an encrypted one that have its name without what says that it is encrypted.
-fn siblings(file: &Path) -> Vec<(PathBuf, PathBuf)> {
-    let Some(name) = file.file_name().and_then(|name| name.to_str()) else { return Vec::new() };
-    let mut names = Vec::new();
-    if let Some(name) = name.strip_suffix(".age") {
-        names.push(name.to_owned());
-    }
-    for mark in [".enc.", ".sops.", ".encrypted."] {
-        if name.contains(mark) {
-            names.push(name.replacen(mark, ".", 1));
-        }
-    }
-    let (stem, suffix) = name.rsplit_once('.').unwrap_or((name, ""));
-    for mark in ["dec", "plain", "decrypted", "clear"] {
-        names.push(format!("{stem}.{mark}.{suffix}"));
-        names.push(format!("{name}.{mark}"));
-    }
-    let beside = names.into_iter().map(|name| file.with_file_name(name));
-    beside.filter(|path| path.is_file()).map(|path| (path, file.to_owned())).collect()
 }
 
 /// There is nothing to look for.

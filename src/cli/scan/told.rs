@@ -35,7 +35,7 @@ pub(super) enum Found {
     Shape(crate::scan::shape::ShapeKind, crate::scan::shape::Severity),
     /// An entry of a pack, which only its maker can name.
     Fingerprint(PackId),
-    /// A file that lies decrypted beside this one.
+    /// The plaintext of this file, by its name and keys.
     Sibling(PathBuf),
 }
 
@@ -112,6 +112,9 @@ impl Told {
             };
             leaks.push(surroundings.leak(found, finding, &key));
         }
+        for (finding, encrypted) in walked.siblings {
+            leaks.push(surroundings.leak(Found::Sibling(encrypted), finding, &key));
+        }
         leaks.sort_by(|a, b| order(a).cmp(&order(b)));
         let mut gaps: Vec<_> =
             walked.gaps.into_iter().map(|(path, gap)| (path, gap, Verdict::New)).collect();
@@ -131,24 +134,6 @@ impl Told {
             remembered: plan.remembered,
             key,
         })
-    }
-
-    /// Files that lie decrypted beside an encrypted one.
-    pub(super) fn add_siblings(&mut self, siblings: Vec<(PathBuf, PathBuf)>) {
-        for (file, encrypted) in siblings {
-            let finding = Finding::file(&file);
-            let id = name_of(&self.key, &["sibling".to_owned(), file.display().to_string()]);
-            self.leaks.push(Leak {
-                found: Found::Sibling(encrypted),
-                finding,
-                store_name: None,
-                cause: Cause::Open,
-                deriver: None,
-                chain: None,
-                id,
-                verdict: Verdict::New,
-            });
-        }
     }
 
     /// Says of each finding and gap whether it counts.
@@ -328,7 +313,7 @@ fn id(
         }
         Found::Shape(kind, _) => parts.push(shape_word(*kind)),
         Found::Fingerprint(id) => parts.push(id.to_string()),
-        Found::Sibling(_) => {}
+        Found::Sibling(_) => parts.push("sibling".to_owned()),
     }
     match store_name {
         Some(name) => {
