@@ -906,7 +906,7 @@ fn a_baseline_leaves_out_what_it_lists_and_says_nothing_else() {
     // the key of what is remembered here is for nobody else
     let base: Value = serde_json::from_str(&text).unwrap();
     let own = fs::read(ground.fleet.root().join("state/secretctl/scan/key")).unwrap();
-    let own: String = own.iter().map(|byte| format!("{byte:02x}")).collect();
+    let own = hex::encode(own);
     assert!(own.len() == 64 && base["key"] != own.as_str(), "{text}");
     ground.run(&["--baseline", "base.json", "../ground"]).ended(0);
     ground.write("new", SECRET.as_bytes());
