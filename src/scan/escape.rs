@@ -386,19 +386,20 @@ const XML_NUMBERED: [([&str; 3], (&str, Xml), Xml); 12] = [
     (["&#34;", "&#39;", "&gt;"], ("+=` \t\u{b}\u{c}\r\n", Xml::Decimal), Xml::Keep),
     // askama (its documentation)
     (["", "", ""], ("\"'&<>", Xml::Decimal), Xml::Keep),
-    // `he` of JavaScript (its manual)
+    // `he` of JavaScript (its manual has upper-case numbers; the others and a plain lower-case writer
+    // are assumed)
     (["", "", ""], ("\"'&<>`", Xml::Decimal), Xml::Decimal),
     (["", "", ""], ("\"'&<>`", Xml::UpperHex), Xml::UpperHex),
     (["", "", ""], ("\"'&<>", Xml::Hex), Xml::Hex),
-    // HtmlEncoder of .NET (its tests)
+    // HtmlEncoder of .NET (as issues about it quote it)
     (["&quot;", "", "&gt;"], ("'+", Xml::UpperHex), Xml::UpperHex),
     // Mustache of JavaScript and Java (their sources)
     (["&quot;", "&#39;", "&gt;"], ("/`=", Xml::UpperHex), Xml::Keep),
     (["&quot;", "&#39;", "&gt;"], ("`=", Xml::UpperHex), Xml::Keep),
-    // Handlebars (its source), and with `=`
+    // Handlebars (its source); with `=` too is assumed
     (["&quot;", "&#x27;", "&gt;"], ("`", Xml::UpperHex), Xml::Keep),
     (["&quot;", "&#x27;", "&gt;"], ("`=", Xml::UpperHex), Xml::Keep),
-    // the XML codec of ESAPI (its source)
+    // the XML codec of ESAPI (a port of it to Perl; what it leaves alone is assumed)
     (["", "", ""], ("\"'&<>!#$%()*+/:;=?@[\\]^`{|}~", Xml::Hex), Xml::Hex),
 ];
 

@@ -282,22 +282,15 @@ impl Plan {
     /// A binary cache in a folder: every file of it, but the NARs that are signed.
     pub fn add_cache(&mut self, folder: &Path, filter: &Filter<'_>) {
         let mut infos: HashMap<PathBuf, NarInfo> = HashMap::new();
-        let entries = match std::fs::read_dir(folder) {
-            Ok(entries) => entries,
+        let paths = match list(folder, &mut self.failed) {
+            Ok(paths) => paths,
             Err(error) => {
                 self.failed.push((folder.to_owned(), error.to_string()));
                 return;
             }
         };
         let mut others = Vec::new();
-        for entry in entries {
-            let path = match entry {
-                Ok(entry) => entry.path(),
-                Err(error) => {
-                    self.failed.push((folder.to_owned(), error.to_string()));
-                    continue;
-                }
-            };
+        for path in paths {
             if path.extension() == Some(OsStr::new("narinfo")) {
                 let text = crate::fsx::read_limited(&path, LONGEST_NARINFO);
                 let text = text.ok().and_then(|bytes| String::from_utf8(bytes).ok());
@@ -310,15 +303,8 @@ impl Plan {
             }
         }
         let nars = folder.join("nar");
-        match std::fs::read_dir(&nars) {
-            Ok(entries) => {
-                for entry in entries {
-                    match entry {
-                        Ok(entry) => others.push(entry.path()),
-                        Err(error) => self.failed.push((nars.clone(), error.to_string())),
-                    }
-                }
-            }
+        match list(&nars, &mut self.failed) {
+            Ok(paths) => others.extend(paths),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => self.failed.push((nars, error.to_string())),
         }
@@ -343,6 +329,18 @@ impl Plan {
             self.add(path, About { scope: Scope::Cache, store_name, mark: None });
         }
     }
+}
+
+/// What is in a folder; entries that cannot be read go to `failed`.
+///
+/// # Errors
+/// What the system says of the folder itself.
+pub fn list(folder: &Path, failed: &mut Vec<(PathBuf, String)>) -> io::Result<Vec<PathBuf>> {
+    let mut path = |entry: io::Result<std::fs::DirEntry>| {
+        let entry = entry.inspect_err(|error| failed.push((folder.to_owned(), error.to_string())));
+        Some(entry.ok()?.path())
+    };
+    Ok(std::fs::read_dir(folder)?.filter_map(&mut path).collect())
 }
 
 /// The names of the store paths that a derivation makes.

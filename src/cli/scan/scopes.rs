@@ -15,7 +15,7 @@ use crate::scan::cause::Scope;
 use crate::scan::dig::{Digger, Shared};
 use crate::scan::finding::Finding;
 use crate::scan::gap::{Gap, Limits, Why};
-use crate::scan::plan::{Filter, Plan, closure, outputs_of};
+use crate::scan::plan::{Filter, Plan, closure, list, outputs_of};
 use crate::scan::signature::{CACHE_NIXOS_ORG, TrustedKey};
 use crate::scan::store::{self, Places, top};
 use crate::scan::walk::Walked;
@@ -223,20 +223,16 @@ fn closure_names(
 
 /// The evaluation caches of this user, or of everybody. What cannot be listed goes to `failed`.
 fn eval_caches(failed: &mut Vec<(PathBuf, String)>) -> Vec<PathBuf> {
-    let mut list = |folder: &Path| -> Vec<PathBuf> {
-        let entries = std::fs::read_dir(folder).and_then(Iterator::collect::<io::Result<Vec<_>>>);
-        match entries {
-            Ok(entries) => entries.into_iter().map(|entry| entry.path()).collect(),
-            Err(error) => {
-                let absent = [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory];
-                if !absent.contains(&error.kind()) {
-                    failed.push((folder.to_owned(), error.to_string()));
-                }
-                Vec::new()
+    let mut list = |folder: &Path| {
+        list(folder, failed).unwrap_or_else(|error| {
+            let absent = [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory];
+            if !absent.contains(&error.kind()) {
+                failed.push((folder.to_owned(), error.to_string()));
             }
-        }
+            Vec::new()
+        })
     };
-    // of Nix alone since 2.24, and of everything
+    // of Nix alone (2.34.8 heeds it), and of everything
     let mut caches: Vec<PathBuf> =
         variable("NIX_CACHE_HOME").map(PathBuf::from).into_iter().collect();
     caches.extend(variable("XDG_CACHE_HOME").map(|cache| PathBuf::from(cache).join("nix")));
