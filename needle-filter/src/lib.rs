@@ -53,12 +53,13 @@ pub struct Group {
     bits: Zeroizing<Vec<u64>>,
     /// Two others, for what passes by chance.
     second: Zeroizing<Vec<u64>>,
-    /// For each window a tag that tells it from others, at the place that its hash gives or the
-    /// next free one; 0 is free. Small, so that one look at it is one line of the cache.
-    tags: Zeroizing<Vec<u16>>,
-    /// Which window it is, counted through all patterns.
-    windows: Vec<u32>,
-    /// The first window of each pattern.
+    /// Which bits of a load tell the first window of a pattern from others.
+    first_mask: u64,
+    /// For the first window of each pattern a tag that tells it from others, at the place that its
+    /// hash gives or the next free one; 0 is free, as most are. Small, to stay in a near cache.
+    tags: Zeroizing<Vec<u8>>,
+    /// Which it is.
+    numbers: Vec<u32>,
     firsts: Vec<Place>,
 }
 
@@ -71,12 +72,13 @@ macro_rules! strides {
             fn batches_of_stride(
                 &self,
                 text: &[u8],
+                from: usize,
                 to: usize,
                 found: &mut dyn FnMut(usize, Place),
             ) -> usize {
                 match self.plan.stride {
-                    $($stride => self.batches::<$stride>(text, to, found),)*
-                    _ => 0,
+                    $($stride => self.batches::<$stride>(text, from, to, found),)*
+                    _ => from,
                 }
             }
         }
@@ -104,16 +106,19 @@ pub fn groups(patterns: &[&[u8]]) -> Vec<Group> {
 impl Group {
     fn new(plan: Plan, patterns: &[(u32, &[u8])]) -> Self {
         let count = patterns.len().saturating_mul(plan.stride);
-        let slots = count.saturating_mul(5).div_ceil(4).max(4).next_power_of_two();
+        let slots = patterns.len().saturating_mul(4).max(4).next_power_of_two();
+        let mask = u64::MAX >> (64_usize.saturating_sub(plan.width.saturating_mul(8)));
+        let long = patterns.iter().all(|(_, bytes)| bytes.len() >= LOAD);
         let mut group = Self {
             plan,
-            mask: u64::MAX >> (64_usize.saturating_sub(plan.width.saturating_mul(8))),
+            mask,
             // a window of one byte is of no pair
             pairs: Zeroizing::new(vec![if plan.width < 2 { u64::MAX } else { 0 }; PAIRS]),
             bits: Zeroizing::new(vec![0; plan.words]),
             second: Zeroizing::new(vec![0; (count / 8).next_power_of_two().max(2)]),
+            first_mask: if long { u64::MAX } else { mask },
             tags: Zeroizing::new(vec![0; slots]),
-            windows: vec![0; slots],
+            numbers: vec![0; slots],
             firsts: Vec::with_capacity(patterns.len()),
         };
         for some in patterns.chunks(TOGETHER) {
@@ -124,55 +129,57 @@ impl Group {
 
     /// Enters the windows of the next patterns.
     fn enter(&mut self, patterns: &[(u32, &[u8])]) {
-        let (plan, before) = (self.plan, self.firsts.len());
-        let firsts: Vec<_> = patterns.iter().map(|(_, bytes)| plan::rarest(bytes, plan)).collect();
+        let plan = self.plan;
+        let mut firsts = [0; TOGETHER];
+        for (first, (_, bytes)) in firsts.iter_mut().zip(patterns) {
+            *first = plan::rarest(bytes, plan);
+        }
         let windows = || {
-            patterns.iter().zip(&firsts).flat_map(move |((_, bytes), first)| {
-                let all = *first..first.saturating_add(plan.stride);
-                all.map(|at| Load::of(bytes.get(at..).unwrap_or_default()))
+            patterns.iter().zip(firsts).flat_map(move |((_, bytes), first)| {
+                let all = first..first.saturating_add(plan.stride);
+                all.map(|at| load(bytes.get(at..).unwrap_or_default()))
             })
         };
-        // the tables are far away: all of their places are asked for before the first is needed
-        let near = windows().fold((0, 0), |(tags, bits), load| {
-            let slot = self.slot(self.key(&load));
-            let (word, _) = self.second(hash(load.bytes & self.mask));
+        // the table is far away: all of the places are asked for before the first is needed
+        let near = windows().fold(0, |bits, load| {
+            let (word, _) = self.second(hash(load & self.mask));
             let word = usize::try_from(word).ok().and_then(|word| self.second.get(word));
-            (tags ^ self.tags.get(slot).copied().unwrap_or(0), bits ^ word.copied().unwrap_or(0))
+            bits ^ word.copied().unwrap_or(0)
         });
         std::hint::black_box(near);
-        for (number, load) in (before.saturating_mul(plan.stride)..).zip(windows()) {
-            self.add(&load, u32::try_from(number).unwrap_or(u32::MAX));
+        for load in windows() {
+            self.add(load);
         }
-        let first = |(pattern, first): (&(u32, &[u8]), &usize)| Place {
-            pattern: pattern.0,
-            at: u32::try_from(*first).unwrap_or(u32::MAX),
-        };
-        self.firsts.extend(patterns.iter().zip(&firsts).map(first));
+        for ((pattern, bytes), first) in patterns.iter().zip(firsts) {
+            let key = self.key(load(bytes.get(first..).unwrap_or_default()));
+            let mut slot = self.slot(key);
+            while self.tags.get(slot).is_some_and(|tag| *tag != 0) {
+                slot = self.after(slot);
+            }
+            if let (Some(tag), Some(number)) = (self.tags.get_mut(slot), self.numbers.get_mut(slot))
+            {
+                *tag = tag_of(key);
+                *number = u32::try_from(self.firsts.len()).unwrap_or(u32::MAX);
+            }
+            let at = u32::try_from(first).unwrap_or(u32::MAX);
+            self.firsts.push(Place { pattern: *pattern, at });
+        }
     }
 
-    /// What a window is known by in the table of tags.
-    fn key(&self, load: &Load) -> u64 {
-        load.wide().unwrap_or_else(|| hash(load.bytes & self.mask))
-    }
-
-    fn add(&mut self, load: &Load, window: u32) {
-        let hash = hash(load.bytes & self.mask);
-        let pair = load.bytes & 0xffff;
+    fn add(&mut self, load: u64) {
+        let hash = hash(load & self.mask);
+        let pair = load & 0xffff;
         set(&mut self.pairs, pair >> 6, 1 << (pair & 63));
         let shift = 64_u32.saturating_sub(self.plan.words.trailing_zeros());
         let (first, other) = two_bits(hash);
         set(&mut self.bits, hash >> shift, 1 << first | 1 << other);
         let (word, both) = self.second(hash);
         set(&mut self.second, word, both);
-        let key = self.key(load);
-        let mut slot = self.slot(key);
-        while self.tags.get(slot).is_some_and(|tag| *tag != 0) {
-            slot = self.after(slot);
-        }
-        if let (Some(tag), Some(old)) = (self.tags.get_mut(slot), self.windows.get_mut(slot)) {
-            *tag = tag_of(key);
-            *old = window;
-        }
+    }
+
+    /// What the first window of a pattern is known by.
+    fn key(&self, load: u64) -> u64 {
+        hash(load & self.first_mask)
     }
 
     /// The word of the second table, and its two bits for a window.
@@ -202,10 +209,13 @@ impl Group {
     /// Looks at `text` from `from` on, before `to`. Tells each window that is known, by where it
     /// is in the text.
     pub fn look(&self, text: &[u8], from: usize, to: usize, found: &mut dyn FnMut(usize, Place)) {
-        let text = text.get(from..).unwrap_or_default();
-        let to = to.saturating_sub(from);
-        let found = &mut |at: usize, place| found(at.wrapping_add(from), place);
-        let mut at = self.batches_of_stride(text, to, found);
+        // the first window of a pattern may stand before the one that is seen
+        let mut at = from.min(self.plan.stride);
+        let begin = from.saturating_sub(at);
+        let text = text.get(begin..).unwrap_or_default();
+        let to = to.saturating_sub(begin);
+        let found = &mut |at: usize, place| found(at.wrapping_add(begin), place);
+        at = self.batches_of_stride(text, at, to, found);
         while at < to {
             let rest = text.get(at..).unwrap_or_default();
             if rest.len() >= self.plan.width && self.may_begin(rest) {
@@ -234,12 +244,13 @@ impl Group {
     fn batches<const STRIDE: usize>(
         &self,
         text: &[u8],
+        from: usize,
         to: usize,
         found: &mut dyn FnMut(usize, Place),
     ) -> usize {
-        let Ok(pairs) = <&[u64; PAIRS]>::try_from(self.pairs.as_slice()) else { return 0 };
+        let Ok(pairs) = <&[u64; PAIRS]>::try_from(self.pairs.as_slice()) else { return from };
         let to = to.min(FARTHEST);
-        let mut at = 0;
+        let mut at = from;
         let mut list = [0_u32; LIST];
         let mut listed = 0;
         while at + STRIDE * BATCH <= to
@@ -313,30 +324,26 @@ impl Group {
         kept
     }
 
-    /// The window that a slot stands for.
-    fn place(&self, slot: usize) -> Option<Place> {
-        let (window, stride) = (*self.windows.get(slot)?, u32::try_from(self.plan.stride).ok()?);
-        let first = self.firsts.get(usize::try_from(window.checked_div(stride)?).ok()?)?;
-        let at = first.at.saturating_add(window.checked_rem(stride)?);
-        Some(Place { pattern: first.pattern, at })
-    }
-
-    /// Tells what the window at `at` is, if it is one.
+    /// Tells of which patterns the window at `at` may be: of those whose first window is where it
+    /// must be.
     fn compare(&self, text: &[u8], at: usize, found: &mut dyn FnMut(usize, Place)) {
-        let load = Load::of(text.get(at..).unwrap_or_default());
-        let hash = hash(load.bytes & self.mask);
-        let (word, both) = self.second(hash);
+        let rest = |at: usize| text.get(at..).unwrap_or_default();
+        let (word, both) = self.second(hash(load(rest(at)) & self.mask));
         let word = usize::try_from(word).ok().and_then(|word| self.second.get(word));
         if word.is_none_or(|word| word & both != both) {
             return;
         }
-        for hash in [Some(hash), load.wide()].into_iter().flatten() {
-            let mut slot = self.slot(hash);
+        let before = at.saturating_sub(self.plan.stride.saturating_sub(1));
+        for first in before..=at {
+            let key = self.key(load(rest(first)));
+            let mut slot = self.slot(key);
             while let Some(tag) = self.tags.get(slot).filter(|tag| **tag != 0) {
-                if *tag == tag_of(hash)
-                    && let Some(place) = self.place(slot)
+                if *tag == tag_of(key)
+                    && let Some(number) = self.numbers.get(slot)
+                    && let Some(place) =
+                        usize::try_from(*number).ok().and_then(|it| self.firsts.get(it))
                 {
-                    found(at, place);
+                    found(first, *place);
                 }
                 slot = self.after(slot);
             }
@@ -350,32 +357,14 @@ fn set(table: &mut [u64], word: u64, bits: u64) {
     }
 }
 
-/// The bytes from a window on, of which the window may be fewer.
-struct Load {
-    bytes: u64,
-    /// Whether there were so many.
-    whole: bool,
-}
-
-impl Load {
-    #[inline]
-    fn of(rest: &[u8]) -> Self {
-        let whole = rest.first_chunk().map(|bytes| u64::from_le_bytes(*bytes));
-        Self { bytes: whole.unwrap_or_else(|| load_short(rest)), whole: whole.is_some() }
+/// The bytes from a window on as a number; what is missing is zero.
+#[inline]
+fn load(rest: &[u8]) -> u64 {
+    if let Some(bytes) = rest.first_chunk() {
+        return u64::from_le_bytes(*bytes);
     }
-
-    /// The hash of all bytes, which tells more windows apart than their own bytes do: those of
-    /// digits, say, are met everywhere.
-    #[inline]
-    fn wide(&self) -> Option<u64> {
-        self.whole.then(|| hash(!self.bytes))
-    }
-}
-
-/// Up to eight bytes as a number; what is missing is zero.
-fn load_short(bytes: &[u8]) -> u64 {
     let mut all = [0; LOAD];
-    for (to, from) in all.iter_mut().zip(bytes) {
+    for (to, from) in all.iter_mut().zip(rest) {
         *to = *from;
     }
     u64::from_le_bytes(all)
@@ -394,8 +383,8 @@ fn two_bits(hash: u64) -> (u64, u64) {
 
 /// Never 0.
 #[expect(clippy::cast_possible_truncation, reason = "the middle of the hash is what is wanted")]
-fn tag_of(hash: u64) -> u16 {
-    (hash >> 20) as u16 | 1
+fn tag_of(hash: u64) -> u8 {
+    (hash >> 20) as u8 | 1
 }
 
 #[cfg(test)]

@@ -85,9 +85,10 @@ const MILLION: u64 = 1_000_000;
 /// best.
 pub(crate) fn rarest(bytes: &[u8], plan: Plan) -> usize {
     let covered = plan.stride.saturating_add(plan.width).saturating_sub(1);
-    // where the pattern is long enough, a whole load tells each window from others
-    let loads = bytes.len().saturating_add(plan.width).saturating_sub(LOAD);
-    let bytes = if loads < covered { bytes } else { bytes.get(..loads).unwrap_or(bytes) };
+    // where the pattern is long enough, a whole load tells the first window from others
+    let behind = LOAD.saturating_sub(covered);
+    let loads = bytes.len().checked_sub(behind).filter(|_| bytes.len() >= LOAD);
+    let bytes = loads.and_then(|loads| bytes.get(..loads)).unwrap_or(bytes);
     let pairs = covered.saturating_sub(1);
     let all = || bytes.windows(2).map(rarity_of);
     let mut rarity = all().take(pairs).fold(0, u32::wrapping_add);

@@ -10,17 +10,13 @@ use super::form::Form;
 /// What comes out of a writer.
 pub(super) type Written = Zeroizing<Vec<u8>>;
 
-/// Every way of writing `text` into another one, but for those that leave it as it is.
+/// Every way of writing `text` into another one of the same encoding, but for those that leave it
+/// as it is.
 pub(super) fn all(text: &str) -> Vec<(Form, Written)> {
     // letters and digits are escaped by nobody
-    let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    let mut forms = if plain { Vec::new() } else { escaped(text) };
-    forms.push((Form::Utf16, utf16(text, u16::to_le_bytes)));
-    forms.push((Form::Utf16, utf16(text, u16::to_be_bytes)));
-    forms
-}
-
-fn escaped(text: &str) -> Vec<(Form, Written)> {
+    if text.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        return Vec::new();
+    }
     let mut forms = vec![(Form::Aterm, aterm(text))];
     for habit in JsonHabit::ALL {
         let json = json(text, habit);
@@ -515,12 +511,15 @@ fn ini(text: &str, forms: &mut Vec<(Form, Written)>) {
     }
 }
 
-fn utf16(text: &str, bytes: fn(u16) -> [u8; 2]) -> Written {
-    let mut out = room(text.len().saturating_mul(2));
-    for unit in text.encode_utf16() {
-        out.extend_from_slice(&bytes(unit));
-    }
-    out
+/// UTF-16, the lower byte of a unit first and last.
+pub(super) fn utf16(text: &str) -> [Written; 2] {
+    [u16::to_le_bytes, u16::to_be_bytes].map(|bytes| {
+        let mut out = room(text.len().saturating_mul(2));
+        for unit in text.encode_utf16() {
+            out.extend_from_slice(&bytes(unit));
+        }
+        out
+    })
 }
 
 /// Hexadecimal digits, two a byte.

@@ -74,6 +74,12 @@ impl Forms {
             for (form, written) in escape::all(text) {
                 new.add(form, &written, exact);
             }
+            let [low_first, high_first] = escape::utf16(text);
+            match high_first.split_first() {
+                // the other one is the same but for its zero at the end
+                Some((0, same)) if !weak && text.is_ascii() => new.add(Form::Utf16, same, exact),
+                _ => [low_first, high_first].iter().for_each(|it| new.add(Form::Utf16, it, exact)),
+            }
         } else {
             new.add(Form::Aterm, &escape::aterm_bytes(value), exact);
             for upper in [true, false] {
