@@ -24,6 +24,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::Duration;
 
 use common::{Fleet, PROGRAM, Run, finish, is_root, is_there};
 use serde_json::Value;
@@ -311,6 +312,34 @@ fn an_optimised_store_names_every_path_of_a_file() {
         let left: Vec<String> =
             report.findings().iter().map(|found| text(&found["files"][0])).collect();
         assert_eq!(left.iter().filter(|file| file.contains("/.links/")).count(), 1, "{left:?}");
+    }
+}
+
+#[test]
+fn links_are_listed_again_when_the_store_has_changed() {
+    for stand in stands() {
+        let outputs = ["one", "two"].map(|name| {
+            stand.build(&format!(
+                r#"mk "{name}" "mkdir $out; echo a text in two paths > $out/{name}" {{ }}"#
+            ))
+        });
+        stand.nix("nix-store", &["--optimise"]);
+        let files = |report: &Report| (report.code, report.summary()["files"].as_u64().unwrap());
+        // what has just changed may change again at the same time
+        std::thread::sleep(Duration::from_millis(2_100));
+        assert!(files(&stand.scan(&["--store"])).1 > 0);
+        for (output, name) in outputs.iter().zip(["one", "two"]) {
+            fs::set_permissions(output, Permissions::from_mode(0o755)).unwrap();
+            fs::remove_file(Path::new(output).join(name)).unwrap();
+        }
+        // both folders are as they were
+        assert_eq!(files(&stand.scan(&["--store"])), (0, 0));
+        let new = stand.root("nix/store/new");
+        for _ in 0..2 {
+            fs::create_dir(&new).unwrap();
+            fs::remove_dir(&new).unwrap();
+            assert_eq!(files(&stand.scan(&["--store"])), (0, 1));
+        }
     }
 }
 

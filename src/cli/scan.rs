@@ -285,6 +285,11 @@ impl Scan {
         let before = marks.len();
         let clean = plan.roots.iter().filter(|root| root.is_clean());
         marks.extend(clean.filter_map(|root| plan.about.get(root.tag)?.mark));
+        if let Some((mark, roots)) = &plan.orphans
+            && plan.roots.get(roots.clone()).is_some_and(|all| all.iter().all(|it| it.is_clean()))
+        {
+            marks.insert(*mark);
+        }
         let mut stored = Ok(());
         if marks.len() > before {
             // What is gone from the store is forgotten when it has become too much.

@@ -4,10 +4,12 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ffi::OsStr;
 use std::io;
+use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rayon::prelude::*;
 
@@ -52,6 +54,8 @@ pub struct Plan {
     pub remembered: u64,
     /// Marks of all that may be remembered and is there still.
     pub present: Vec<Mark>,
+    /// What stands for the folder of links and which roots are its orphans, where it was listed.
+    pub orphans: Option<(Mark, Range<usize>)>,
     /// Marks of store paths whose signatures were seen to be right.
     pub verified: Marks,
     /// Things that the user should know, and that leave nothing out.
@@ -175,18 +179,48 @@ impl Plan {
             self.add(path, About { scope: Scope::Store { registered }, store_name, mark });
         }
         if whole {
-            match store::orphans(&places.folder) {
-                Ok(orphans) => {
-                    let scope = Scope::Store { registered: false };
-                    for path in orphans {
-                        self.add(path, About { scope, store_name: None, mark: None });
-                    }
-                }
-                Err(error) => self.failed.push((places.folder.join(".links"), error.to_string())),
+            if let Err(error) = self.add_orphans(&places.folder, filter) {
+                self.failed.push((places.folder.join(".links"), error.to_string()));
             }
             self.compare(&known, names.len(), unregistered);
         }
         self.known = Some(known);
+    }
+
+    /// What belongs to no path of a store any more: there is nothing new as long as neither folder has
+    /// changed, and then none of a million links is asked for.
+    fn add_orphans(&mut self, folder: &Path, filter: &Filter<'_>) -> io::Result<()> {
+        let links = folder.join(".links");
+        let mut numbers = Vec::new();
+        let mut settled = true;
+        for folder in [folder, &links] {
+            let data = match folder.metadata() {
+                Ok(data) => data,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+                Err(error) => return Err(error),
+            };
+            for part in [data.dev(), data.ino()] {
+                numbers.extend(part.to_le_bytes());
+            }
+            for part in [data.mtime(), data.mtime_nsec(), data.ctime(), data.ctime_nsec()] {
+                numbers.extend(part.to_le_bytes());
+            }
+            // a change right after this one may have the same time
+            let changed = data.modified().and_then(|time| time.elapsed().map_err(io::Error::other));
+            settled &= changed.is_ok_and(|age| age >= TICK);
+        }
+        let mark = mark(&[b"links", links.as_os_str().as_bytes(), &numbers]);
+        if filter.clean.contains(&mark) {
+            self.present.push(mark);
+            return Ok(());
+        }
+        let first = self.roots.len();
+        for path in store::orphans(&links)? {
+            let scope = Scope::Store { registered: false };
+            self.add(path, About { scope, store_name: None, mark: None });
+        }
+        self.orphans = settled.then_some((mark, first..self.roots.len()));
+        Ok(())
     }
 
     fn read_known(&mut self, places: &Places) -> Known {
@@ -407,6 +441,8 @@ pub fn closure(known: &Known, references: &References, names: &[String]) -> Vec<
     closure.into_iter().map(String::into_bytes).collect()
 }
 
+/// The coarsest time of a file system.
+const TICK: Duration = Duration::from_secs(2);
 const LONGEST_DRV: usize = 64 << 20;
 const LONGEST_NARINFO: usize = 1 << 20;
 /// Compressions of NARs that are taken apart, as narinfo files name them.

@@ -118,14 +118,9 @@ pub fn names(folder: &Path) -> io::Result<Vec<Vec<u8>>> {
 ///
 /// # Errors
 /// What the system says.
-pub fn orphans(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    let links = match std::fs::read_dir(folder.join(".links")) {
-        Ok(links) => links,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(error),
-    };
+pub fn orphans(links: &Path) -> io::Result<Vec<PathBuf>> {
     let mut orphans = Vec::new();
-    for link in links {
+    for link in std::fs::read_dir(links)? {
         let link = link?;
         match link.metadata() {
             Ok(data) if data.nlink() == 1 => orphans.push(link.path()),
