@@ -72,6 +72,6 @@ impl NarInfo {
             size: self.nar_size,
             references: references.iter().map(String::as_str).collect(),
         };
-        fingerprint.is_signed(&self.signatures, keys)
+        fingerprint.is_signed(self.signatures.iter().map(String::as_str), keys)
     }
 }

@@ -1,7 +1,7 @@
 //! Where a run looks: scopes become roots of a walk, without what is signed and what was looked
 //! through before. Reads listings and the database; opens no file that is searched.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsStr;
 use std::io;
 use std::ops::Range;
@@ -18,7 +18,7 @@ use super::container::aterm;
 use super::memory::{Mark, Marks, mark};
 use super::narinfo::NarInfo;
 use super::signature::{Fingerprint, TrustedKey, names_a_key};
-use super::store::{self, Known, Places, References};
+use super::store::{self, Known, Places, References, Registered};
 use super::walk::Root;
 
 /// What is known of a root beforehand.
@@ -150,21 +150,23 @@ impl Plan {
             }
         };
         let known = self.known.take().unwrap_or_else(|| self.read_known(places));
-        let signed = self.signed_among(places, &names, &known, filter);
-        let judged: Vec<Judged<'_>> =
-            names.par_iter().map(|name| judge(name, &known, &signed, filter)).collect();
+        let judged = names.par_iter().map(|name| judge(name, &known, filter)).collect();
+        let judged = self.verify(places, judged, &known, filter);
         let mut look = Vec::new();
         let mut unregistered = 0_usize;
         for one in judged {
             match one {
-                Judged::Signed(bytes) => {
+                Judged::Signed { bytes, new } => {
                     self.signed.paths = self.signed.paths.saturating_add(1);
                     self.signed.bytes = self.signed.bytes.saturating_add(bytes);
+                    self.verified.extend(new);
                 }
                 Judged::Clean(mark) => {
                     self.present.push(mark);
                     self.remembered = self.remembered.saturating_add(1);
                 }
+                // what `verified` leaves, there is none of
+                Judged::Asked { name, .. } => look.push((name, true, None)),
                 Judged::Look { name, registered, mark } => {
                     self.present.extend(mark);
                     unregistered = unregistered.saturating_add(usize::from(!registered));
@@ -236,7 +238,7 @@ impl Plan {
 
     /// Says where folder and database differ.
     fn compare(&mut self, known: &Known, names: usize, unregistered: usize) {
-        if known.paths.is_empty() {
+        if known.is_empty() {
             return;
         }
         if unregistered > 0 {
@@ -246,7 +248,7 @@ impl Plan {
             ));
         }
         let there = names.saturating_sub(unregistered);
-        let gone = known.paths.len().saturating_sub(there);
+        let gone = known.len().saturating_sub(there);
         if gone > 0 {
             self.notes.push(format!(
                 "{gone} paths are in the database of the store and not in its folder"
@@ -254,63 +256,40 @@ impl Plan {
         }
     }
 
-    /// Names of the store paths that a trusted key has signed.
-    fn signed_among(
+    /// Checks the signatures that were not checked before.
+    fn verify<'n>(
         &mut self,
         places: &Places,
-        names: &[Vec<u8>],
+        judged: Vec<Judged<'n>>,
         known: &Known,
         filter: &Filter<'_>,
-    ) -> HashSet<String> {
-        let mut signed = HashSet::new();
-        let mut asked = Vec::new();
-        for name in names.iter().filter_map(|name| std::str::from_utf8(name).ok()) {
-            let Some(registered) = known.of(name) else { continue };
-            let Some(hash) = registered.hash else { continue };
-            if !names_a_key(&registered.signatures, filter.keys) {
-                continue;
-            }
-            let (path, size) = (known.full(name), registered.size.to_le_bytes());
-            let mark = mark(&[b"signed", path.as_bytes(), &hash, &size]);
-            if filter.verified.contains(&mark) {
-                self.verified.insert(mark);
-                signed.insert(name.to_owned());
-            } else {
-                asked.push((name, path, registered, hash, mark));
-            }
-        }
-        if asked.is_empty() {
-            return signed;
-        }
-        let references = match store::references(places) {
-            Ok(references) => references,
-            Err(error) => {
-                self.notes.push(format!("signatures cannot be checked: {error}"));
-                return signed;
-            }
-        };
-        let paths = by_number(known);
-        let right: Vec<(&str, Mark)> = asked
-            .into_par_iter()
-            .filter(|(_, path, registered, hash, _)| {
-                let to = references.to.get(&registered.id).into_iter().flatten();
-                let to = to.filter_map(|id| paths.get(id)).map(|name| known.full(name));
-                let to: Vec<String> = to.collect();
+    ) -> Vec<Judged<'n>> {
+        let asked = judged.iter().any(|one| matches!(one, Judged::Asked { .. }));
+        let references = asked.then(|| store::references(places)).transpose();
+        let references = references.unwrap_or_else(|error| {
+            self.notes.push(format!("signatures cannot be checked: {error}"));
+            None
+        });
+        let verify = |one: Judged<'n>| {
+            let Judged::Asked { name, registered, mark } = one else { return one };
+            let is_signed = references.as_ref().is_some_and(|references| {
+                let to = references.of(registered.id).filter_map(|id| known.name(id));
+                let to: Vec<String> = to.map(|name| known.full(name)).collect();
                 let fingerprint = Fingerprint {
-                    path,
-                    hash: &format!("sha256:{}", hex::encode(hash)),
+                    path: &known.full(registered.name),
+                    hash: &format!("sha256:{}", hex::encode(registered.hash.unwrap_or_default())),
                     size: registered.size,
                     references: to.iter().map(String::as_str).collect(),
                 };
-                fingerprint.is_signed(&registered.signatures, filter.keys)
-            })
-            .map(|(name, .., mark)| (name, mark))
-            .collect();
-        for (name, mark) in right {
-            self.verified.insert(mark);
-            signed.insert(name.to_owned());
-        }
-        signed
+                let signatures = registered.signatures.split_ascii_whitespace();
+                fingerprint.is_signed(signatures, filter.keys)
+            });
+            if is_signed {
+                return Judged::Signed { bytes: registered.size, new: Some(mark) };
+            }
+            unsigned(name, Some(registered), known, filter)
+        };
+        judged.into_par_iter().map(verify).collect()
     }
 
     /// A binary cache in a folder: every file of it, but the NARs that are signed.
@@ -391,25 +370,40 @@ pub fn outputs_of(drv: &Path) -> io::Result<Vec<PathBuf>> {
 
 /// What is to be done with a store path.
 enum Judged<'n> {
-    /// A trusted cache has signed so many bytes.
-    Signed(u64),
+    /// A trusted cache has signed so many bytes; seen now, where there is a mark.
+    Signed { bytes: u64, new: Option<Mark> },
+    /// A trusted cache may have signed it.
+    Asked { name: &'n [u8], registered: Registered<'n>, mark: Mark },
     /// It was looked through before.
     Clean(Mark),
     /// It is to be looked at.
     Look { name: &'n [u8], registered: bool, mark: Option<Mark> },
 }
 
-fn judge<'n>(
-    name: &'n [u8],
-    known: &Known,
-    signed: &HashSet<String>,
-    filter: &Filter<'_>,
-) -> Judged<'n> {
+fn judge<'n>(name: &'n [u8], known: &'n Known, filter: &Filter<'_>) -> Judged<'n> {
     let text = std::str::from_utf8(name).ok();
     let registered = text.and_then(|name| known.of(name));
-    if text.is_some_and(|name| signed.contains(name)) {
-        return Judged::Signed(registered.map_or(0, |registered| registered.size));
+    if let Some(registered) = registered
+        && let Some(hash) = registered.hash
+        && names_a_key(registered.signatures.split_ascii_whitespace(), filter.keys)
+    {
+        let size = registered.size.to_le_bytes();
+        let mark = mark(&[b"signed", known.logical.as_bytes(), name, &hash, &size]);
+        if filter.verified.contains(&mark) {
+            return Judged::Signed { bytes: registered.size, new: None };
+        }
+        return Judged::Asked { name, registered, mark };
     }
+    unsigned(name, registered, known, filter)
+}
+
+/// What is to be done with one that no trusted cache has signed.
+fn unsigned<'n>(
+    name: &'n [u8],
+    registered: Option<Registered<'_>>,
+    known: &Known,
+    filter: &Filter<'_>,
+) -> Judged<'n> {
     let hash = registered.and_then(|registered| registered.hash);
     let mark = hash.map(|hash| mark(&[b"path", known.logical.as_bytes(), name, &hash]));
     match mark {
@@ -418,23 +412,17 @@ fn judge<'n>(
     }
 }
 
-/// Names of store paths by their numbers.
-pub fn by_number(known: &Known) -> HashMap<i64, &str> {
-    known.paths.iter().map(|(name, registered)| (registered.id, name.as_str())).collect()
-}
-
 /// The names of store paths and of all that they refer to, and so on; those that the database does
 /// not know are left as they are.
 pub fn closure(known: &Known, references: &References, names: &[String]) -> Vec<Vec<u8>> {
-    let paths = by_number(known);
     let mut closure: BTreeSet<String> = BTreeSet::new();
     let mut waiting: Vec<String> = names.to_vec();
     while let Some(name) = waiting.pop() {
         if let Some(registered) = known.of(&name)
             && !closure.contains(&name)
         {
-            let to = references.to.get(&registered.id).into_iter().flatten();
-            waiting.extend(to.filter_map(|id| Some((*paths.get(id)?).to_owned())));
+            let to = references.of(registered.id).filter_map(|id| known.name(id));
+            waiting.extend(to.map(str::to_owned));
         }
         closure.insert(name);
     }

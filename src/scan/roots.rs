@@ -67,28 +67,25 @@ impl Roots {
     }
 
     /// The shortest chain to a store path; `None` where nothing keeps it.
-    pub fn chain(&self, known: &Known, references: &References, name: &str) -> Option<Chain> {
-        let chain = self.chain_of(known, references, name);
+    pub fn chain(&self, known: &Known, referrers: &References, name: &str) -> Option<Chain> {
+        let chain = self.chain_of(known, referrers, name);
         if chain.is_some() || !is_derivation(name) {
             return chain;
         }
         // Nix keeps the derivations of what it keeps.
         let drv = known.full(name);
         let mut outputs: Vec<&str> = known
-            .paths
-            .iter()
-            .filter(|(_, registered)| registered.deriver.as_deref() == Some(&drv))
-            .map(|(name, _)| name.as_str())
+            .all()
+            .filter(|registered| registered.deriver == Some(&drv))
+            .map(|registered| registered.name)
             .collect();
         outputs.sort_unstable();
-        let mut chain = outputs.iter().find_map(|name| self.chain_of(known, references, name))?;
+        let mut chain = outputs.iter().find_map(|name| self.chain_of(known, referrers, name))?;
         chain.paths.push(name.to_owned());
         Some(chain)
     }
 
-    fn chain_of(&self, known: &Known, references: &References, name: &str) -> Option<Chain> {
-        let by_id: HashMap<i64, &str> =
-            known.paths.iter().map(|(name, registered)| (registered.id, name.as_str())).collect();
+    fn chain_of(&self, known: &Known, referrers: &References, name: &str) -> Option<Chain> {
         if let Some(root) = self.0.get(name) {
             return Some(Chain { root: root.clone(), paths: vec![name.to_owned()] });
         }
@@ -97,14 +94,14 @@ impl Roots {
         let mut waiting = VecDeque::from([vec![start]]);
         while let Some(way) = waiting.pop_front() {
             let last = way.last()?;
-            for next in references.from.get(last).into_iter().flatten() {
-                if !seen.insert(*next) {
+            for next in referrers.of(*last) {
+                if !seen.insert(next) {
                     continue;
                 }
-                let way: Vec<i64> = way.iter().chain([next]).copied().collect();
-                let root = by_id.get(next).and_then(|name| self.0.get(*name));
+                let way: Vec<i64> = way.iter().copied().chain([next]).collect();
+                let root = known.name(next).and_then(|name| self.0.get(name));
                 if let Some(root) = root {
-                    let name = |id: &i64| by_id.get(id).map(|name| (*name).to_owned());
+                    let name = |id: &i64| known.name(*id).map(str::to_owned);
                     let paths = way.iter().rev().filter_map(name).collect();
                     return Some(Chain { root: root.clone(), paths });
                 }

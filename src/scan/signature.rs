@@ -87,9 +87,13 @@ pub struct Fingerprint<'a> {
 
 impl Fingerprint<'_> {
     /// Whether one of the keys has made one of the signatures over this.
-    pub fn is_signed(&self, signatures: &[String], keys: &[TrustedKey]) -> bool {
+    pub fn is_signed<'s>(
+        &self,
+        mut signatures: impl Iterator<Item = &'s str>,
+        keys: &[TrustedKey],
+    ) -> bool {
         let Some(text) = self.text() else { return false };
-        signatures.iter().any(|signature| keys.iter().any(|key| key.signed(&text, signature)))
+        signatures.any(|signature| keys.iter().any(|key| key.signed(&text, signature)))
     }
 
     fn text(&self) -> Option<String> {
@@ -109,10 +113,9 @@ impl Fingerprint<'_> {
 
 /// Whether a signature by one of the keys is there at all; the cheap question before
 /// [`Fingerprint::is_signed`].
-pub fn names_a_key(signatures: &[String], keys: &[TrustedKey]) -> bool {
-    let name = |signature: &String| signature.split_once(':').map(|(name, _)| name.to_owned());
-    let names: Vec<String> = signatures.iter().filter_map(name).collect();
-    keys.iter().any(|key| names.contains(&key.name))
+pub fn names_a_key<'s>(signatures: impl Iterator<Item = &'s str>, keys: &[TrustedKey]) -> bool {
+    let mut names = signatures.filter_map(|signature| Some(signature.split_once(':')?.0));
+    names.any(|name| keys.iter().any(|key| key.name == name))
 }
 
 /// Nix's Base32: its own alphabet, from the last bits to the first.

@@ -1,7 +1,6 @@
 //! A store of Nix: what is in its folder and what its database knows, together. The database is
 //! read as a file, with its log and without locks, so that no user needs rights of its owner.
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -52,49 +51,144 @@ impl Places {
 }
 
 /// What the database knows of a path.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Registered {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Registered<'k> {
     /// Its number, which references use.
     pub id: i64,
+    /// Its name in the folder of the store.
+    pub name: &'k str,
     /// The SHA-256 of its NAR; `None` where the database has another hash.
     pub hash: Option<[u8; 32]>,
     /// Bytes of its NAR.
     pub size: u64,
     /// The derivation that made it.
-    pub deriver: Option<String>,
-    /// Its signatures, as `NAME:BASE64`.
-    pub signatures: Vec<String>,
+    pub deriver: Option<&'k str>,
+    /// Its signatures, as `NAME:BASE64`, with spaces between them.
+    pub signatures: &'k str,
 }
 
-/// The paths that a database knows, by their full names.
+/// The paths that a database knows: of a large store some hundred thousand.
 #[derive(Debug, Default)]
 pub struct Known {
-    /// By the name in the folder of the store.
-    pub paths: HashMap<String, Registered>,
+    /// In the order of their numbers.
+    rows: Vec<Row>,
+    /// Name, deriver and signatures of one after the other.
+    texts: String,
+    /// Places in `rows` in the order of names, each with how the name begins.
+    by_name: Vec<(u64, usize)>,
     /// What Nix calls the folder of the store, which is another name than on this disk for a store
     /// below another root. Empty where nothing is known.
     pub logical: String,
 }
 
+#[derive(Debug)]
+struct Row {
+    id: i64,
+    hash: Option<[u8; 32]>,
+    size: u64,
+    /// Where its texts begin, and where each ends.
+    start: usize,
+    ends: [usize; 3],
+}
+
 impl Known {
     /// The path of this name.
-    pub fn of(&self, name: &str) -> Option<&Registered> {
-        self.paths.get(name)
+    pub fn of(&self, name: &str) -> Option<Registered<'_>> {
+        let asked = (beginning(name), name);
+        let found = self.by_name.binary_search_by(|(beginning, row)| {
+            let other = || self.rows.get(*row).map_or("", |row| self.registered(row).name);
+            beginning.cmp(&asked.0).then_with(|| other().cmp(asked.1))
+        });
+        let (_, row) = self.by_name.get(found.ok()?)?;
+        self.rows.get(*row).map(|row| self.registered(row))
+    }
+
+    /// The name of the path of this number.
+    pub fn name(&self, id: i64) -> Option<&str> {
+        let found = self.rows.binary_search_by_key(&id, |row| row.id);
+        self.rows.get(found.ok()?).map(|row| self.registered(row).name)
+    }
+
+    /// All of them.
+    pub fn all(&self) -> impl Iterator<Item = Registered<'_>> {
+        self.rows.iter().map(|row| self.registered(row))
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether nothing is known.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
     }
 
     /// What Nix calls the path of this name.
     pub fn full(&self, name: &str) -> String {
         format!("{}/{name}", self.logical)
     }
+
+    fn add(&mut self, mut row: Row, texts: [&str; 3]) {
+        row.start = self.texts.len();
+        row.ends = texts.map(|text| {
+            self.texts.push_str(text);
+            self.texts.len()
+        });
+        self.rows.push(row);
+    }
+
+    fn sort(&mut self) {
+        self.rows.sort_by_key(|row| row.id);
+        let name = |row: usize| self.rows.get(row).map_or("", |row| self.registered(row).name);
+        let mut all: Vec<(u64, usize)> =
+            (0..self.rows.len()).map(|row| (beginning(name(row)), row)).collect();
+        all.sort_unstable_by(|one, other| {
+            one.0.cmp(&other.0).then_with(|| name(one.1).cmp(name(other.1)))
+        });
+        self.by_name = all;
+    }
+
+    fn registered(&self, row: &Row) -> Registered<'_> {
+        let [name, deriver, signatures] = row.ends;
+        let text = |from: usize, to: usize| self.texts.get(from..to).unwrap_or_default();
+        Registered {
+            id: row.id,
+            name: text(row.start, name),
+            hash: row.hash,
+            size: row.size,
+            deriver: Some(text(name, deriver)).filter(|deriver| !deriver.is_empty()),
+            signatures: text(deriver, signatures),
+        }
+    }
 }
 
-/// What a path refers to and what refers to it, by numbers.
+/// How a name begins, in the order of names.
+fn beginning(name: &str) -> u64 {
+    name.as_bytes().first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
+}
+
+/// What refers to what, by numbers.
 #[derive(Debug, Default)]
-pub struct References {
-    /// From a path to those that it refers to.
-    pub to: HashMap<i64, Vec<i64>>,
-    /// From a path to those that refer to it.
-    pub from: HashMap<i64, Vec<i64>>,
+pub struct References(Vec<(i64, i64)>);
+
+impl References {
+    fn new(mut pairs: Vec<(i64, i64)>) -> Self {
+        pairs.sort_unstable();
+        Self(pairs)
+    }
+
+    /// What a path refers to.
+    pub fn of(&self, id: i64) -> impl Iterator<Item = i64> + '_ {
+        let first = self.0.partition_point(|(from, _)| *from < id);
+        let rest = self.0.get(first..).unwrap_or_default();
+        rest.iter().take_while(move |(from, _)| *from == id).map(|(_, to)| *to)
+    }
+
+    /// From each path to those that refer to it.
+    pub fn turned(self) -> Self {
+        Self::new(self.0.into_iter().map(|(from, to)| (to, from)).collect())
+    }
 }
 
 /// The names in the folder of a store, but those that Nix keeps for itself.
@@ -141,28 +235,23 @@ pub fn orphans(links: &Path) -> io::Result<Vec<PathBuf>> {
 /// written to each time it was read.
 pub fn known(places: &Places) -> io::Result<Known> {
     steadily(&places.database(), &mut |database| {
-        let mut paths = HashMap::new();
-        let mut logical = String::new();
+        let mut known = Known::default();
         rows(database, "ValidPaths", &mut |id, values| {
             let text = |index: usize| values.get(index).and_then(|value| value.text());
             let Some((folder, name)) = text(1).and_then(|path| path.rsplit_once('/')) else {
                 return;
             };
-            if logical.is_empty() {
-                folder.clone_into(&mut logical);
+            if known.logical.is_empty() {
+                folder.clone_into(&mut known.logical);
             }
             let size = values.get(5).and_then(|value| value.int()).unwrap_or_default();
-            let signatures = text(7).unwrap_or_default();
-            let registered = Registered {
-                id,
-                hash: text(2).and_then(sha256_of),
-                size: u64::try_from(size).unwrap_or_default(),
-                deriver: text(4).filter(|deriver| !deriver.is_empty()).map(str::to_owned),
-                signatures: signatures.split_ascii_whitespace().map(str::to_owned).collect(),
-            };
-            paths.insert(name.to_owned(), registered);
+            let hash = text(2).and_then(sha256_of);
+            let size = u64::try_from(size).unwrap_or_default();
+            let row = Row { id, hash, size, start: 0, ends: [0; 3] };
+            known.add(row, [name, text(4).unwrap_or_default(), text(7).unwrap_or_default()]);
         })?;
-        Ok(Known { paths, logical })
+        known.sort();
+        Ok(known)
     })
 }
 
@@ -172,15 +261,12 @@ pub fn known(places: &Places) -> io::Result<Known> {
 /// As [`known`].
 pub fn references(places: &Places) -> io::Result<References> {
     steadily(&places.database(), &mut |database| {
-        let mut references = References::default();
+        let mut pairs = Vec::new();
         rows(database, "Refs", &mut |_, values| {
             let number = |index: usize| values.get(index).and_then(|value| value.int());
-            if let (Some(from), Some(to)) = (number(0), number(1)) {
-                references.to.entry(from).or_default().push(to);
-                references.from.entry(to).or_default().push(from);
-            }
+            pairs.extend(number(0).zip(number(1)));
         })?;
-        Ok(references)
+        Ok(References::new(pairs))
     })
 }
 

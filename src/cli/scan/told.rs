@@ -236,7 +236,7 @@ impl<'a> Surroundings<'a> {
         }
         let known = self.plan.known.as_ref().and_then(|known| known.of(name));
         let deriver = match known {
-            Some(registered) => registered.deriver.clone(),
+            Some(registered) => registered.deriver.map(str::to_owned),
             None => self.ask(name, "--deriver").into_iter().next(),
         };
         let deriver = deriver.filter(|deriver| deriver != "unknown-deriver");
@@ -261,13 +261,13 @@ impl<'a> Surroundings<'a> {
             return known.clone();
         }
         let chain = match &self.plan.known {
-            Some(known) if !known.paths.is_empty() => {
+            Some(known) if !known.is_empty() => {
                 let places = self.places;
-                let (roots, references) = self.roots.get_or_insert_with(|| {
+                let (roots, referrers) = self.roots.get_or_insert_with(|| {
                     let references = store::references(places).unwrap_or_default();
-                    (Roots::read(places, &known.logical), references)
+                    (Roots::read(places, &known.logical), references.turned())
                 });
-                roots.chain(known, references, name)
+                roots.chain(known, referrers, name)
             }
             Some(_) | None => None,
         };
