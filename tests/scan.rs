@@ -149,6 +149,30 @@ const CONTAINERS: &[Case] = &[
     ("gzip, members", &["gzip"], "gzip -nc /dev/null > a.gz; gzip -nc plain.txt >> a.gz", "a.gz"),
     ("xz", &["xz"], "xz plain.txt", "plain.txt.xz"),
     ("xz, filters", &["xz"], "xz --x86 --lzma2=dict=64MiB plain.txt", "plain.txt.xz"),
+    ("lzma", &["xz"], "xz --format=lzma plain.txt", "plain.txt.lzma"),
+    (
+        "lzma, a window of 1 GiB that it does not need",
+        &["xz"],
+        "xz --format=lzma -0 plain.txt
+         printf '\\000\\000\\000\\100' | dd bs=1 seek=1 conv=notrunc of=plain.txt.lzma 2>/dev/null",
+        "plain.txt.lzma",
+    ),
+    (
+        "lzma, its size in the header",
+        &["xz"],
+        "n=$(stat -c %s plain.txt); xz --format=lzma -9e plain.txt
+         printf \"$(printf '\\\\%03o' $((n & 255)) $((n >> 8 & 255)) $((n >> 16)) 0 0 0 0 0)\" |
+         dd bs=1 seek=5 conv=notrunc of=plain.txt.lzma 2>/dev/null",
+        "plain.txt.lzma",
+    ),
+    ("tar.lzma", &["tar", "xz"], "tar c plain.txt | xz --format=lzma > a", "a!plain.txt"),
+    (
+        "initrd, lzma",
+        &["cpio", "xz", "gzip"],
+        "echo > m; echo m | cpio --quiet -oH newc | xz --format=lzma > initrd
+         echo plain.txt | cpio --quiet -oH newc | gzip >> initrd",
+        "initrd!plain.txt",
+    ),
     ("zstd", &["zstd"], "zstd -q plain.txt -o a.zst", "a.zst"),
     ("zstd, large window", &["zstd"], "zstd -q --long=26 plain.txt -o a.zst", "a.zst"),
     (
@@ -203,6 +227,12 @@ const CONTAINERS: &[Case] = &[
         "squashfs, xz",
         &["mksquashfs"],
         "mkdir -p d/e; mv plain.txt d/e/x; mksquashfs d a -comp xz -quiet -no-progress",
+        "a!e/x",
+    ),
+    (
+        "squashfs, lzma",
+        &["mksquashfs"],
+        "mkdir -p d/e; mv plain.txt d/e/x; mksquashfs d a -comp lzma -quiet -no-progress",
         "a!e/x",
     ),
     (
@@ -401,13 +431,14 @@ fn a_secret_is_found_at_every_edge_of_a_buffer() {
 
 #[test]
 fn limits_end_what_grows_and_make_the_run_incomplete() {
-    if !["gzip", "bzip2", "zip"].into_iter().all(is_there) {
+    if !["gzip", "bzip2", "zip", "xz"].into_iter().all(is_there) {
         return;
     }
     let ground = Ground::new();
     ground.make(
         "rm plain.txt; head -c 200000000 /dev/zero | bzip2 > ratio
          head -c 3000000 /dev/urandom | gzip > bytes
+         head -c 3000000 /dev/zero | xz --format=lzma > lzma
          head -c 3000000 /dev/zero > zeros; zip -qm inner.zip zeros
          for i in 1 2 3 4 5; do cp inner.zip $i.zip; done; zip -qm bomb ?.zip inner.zip
          cp bytes deep; for i in 1 2 3 4 5 6; do gzip -n deep; mv deep.gz deep; done",
@@ -420,7 +451,7 @@ fn limits_end_what_grows_and_make_the_run_incomplete() {
         let gaps = report.gaps();
         gaps.iter().find(|(place, _)| *place == path).map(|(_, why)| why.clone()).unwrap()
     };
-    assert_eq!(why("bytes"), "limit-bytes");
+    assert_eq!((why("bytes"), why("lzma")), ("limit-bytes".to_owned(), "limit-bytes".to_owned()));
     // What comes out of all members of all depths counts.
     assert_eq!(why("bomb.zip"), "limit-bytes");
     assert!(run.stderr.contains("the scan is not complete"), "{}", run.stderr);
@@ -441,8 +472,8 @@ fn damage_is_a_gap_and_what_merely_looks_alike_is_none() {
         return;
     }
     let ground = Ground::new();
-    ground.make("gzip -nk plain.txt; xz -k plain.txt; rm plain.txt");
-    for name in ["plain.txt.gz", "plain.txt.xz"] {
+    ground.make("gzip -nk plain.txt; xz -k plain.txt; xz --format=lzma plain.txt");
+    for name in ["plain.txt.gz", "plain.txt.xz", "plain.txt.lzma"] {
         let bytes = fs::read(ground.path(name)).unwrap();
         fs::write(ground.path(name), &bytes[..bytes.len() / 4]).unwrap();
     }
@@ -451,12 +482,16 @@ fn damage_is_a_gap_and_what_merely_looks_alike_is_none() {
     ground.write("zip", b"PK is a way to begin\n");
     ground.write("bz", b"BZh9 is a way to begin\n");
     ground.write("D", b"Derive(this from that)\n");
+    let lzma = b"]\0\0\x80\0\xff\xff\xff\xff\xff\xff\xff\xff\0is no code that means anything";
+    ground.write("lzma", &[lzma.as_slice(), &filler(5000)].concat());
     let report = ground.scan();
     let mut damaged = report.gaps();
     damaged.sort();
     assert_eq!(report.code, 2);
-    assert_eq!(damaged.len(), 2, "{damaged:?}");
-    assert!(damaged.iter().all(|(_, why)| why == "damaged"), "{damaged:?}");
+    let names = ["plain.txt.gz", "plain.txt.lzma", "plain.txt.xz"];
+    let expected =
+        names.map(|name| (ground.path(name).display().to_string(), "damaged".to_owned()));
+    assert_eq!(damaged, expected);
 }
 
 /// What a decoder made before it failed is searched to its last byte, and the damage is told.
@@ -484,6 +519,15 @@ fn what_came_out_before_damage_is_searched() {
         bytes[10] ^= 1;
         fs::write(ground.path("text.bz2"), bytes).unwrap();
         expected.push(("text.bz2".to_owned(), 100_000));
+        damaged += 1;
+    }
+    if is_there("xz") {
+        // the last byte of the mark of its end
+        let mut text = filler(30_000);
+        text.extend_from_slice(SECRET.as_bytes());
+        ground.write("text", &text);
+        ground.make("rm plain.txt; xz --format=lzma text; truncate -s -1 text.lzma");
+        expected.push(("text.lzma".to_owned(), 30_000));
         damaged += 1;
     }
     let report = ground.scan();
@@ -850,7 +894,7 @@ fn a_cache_in_a_compression_that_is_not_known_is_not_clean() {
         ground.write("cache/x.narinfo", info.as_bytes());
         Report::of(&ground.run(&["--json", "--cache", ground.path("cache").to_str().unwrap()])).code
     };
-    assert_eq!((cache("xz"), cache("br"), cache("lzma")), (0, 2, 2));
+    assert_eq!(["xz", "lzma", "br", "lzip"].map(cache), [0, 0, 2, 2]);
 }
 
 #[test]

@@ -410,4 +410,4 @@ pub fn closure(known: &Known, references: &References, names: &[String]) -> Vec<
 const LONGEST_DRV: usize = 64 << 20;
 const LONGEST_NARINFO: usize = 1 << 20;
 /// Compressions of NARs that are taken apart, as narinfo files name them.
-const UNPACKED: [&str; 6] = ["none", "", "xz", "bzip2", "gzip", "zstd"];
+const UNPACKED: [&str; 7] = ["none", "", "xz", "lzma", "bzip2", "gzip", "zstd"];

@@ -280,4 +280,4 @@ pub(super) fn stream(nar: &Path, shared: &Shared<'_>, walked: &mut Walked) -> Re
 }
 
 /// Raised when what is looked at inside of files changes.
-const ENGINE: u64 = 3;
+const ENGINE: u64 = 4;
