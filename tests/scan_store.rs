@@ -416,10 +416,12 @@ fn binary_caches_are_looked_through_and_signed_ones_left_out() {
             "nix-store",
             &["--generate-binary-cache-key", "test-1", "cache.secret", "cache.public"],
         );
-        for (name, compression) in [("xz", "xz"), ("zstd", "zstd"), ("none", "none")] {
+        for name in ["xz", "lzma", "zstd", "bzip2", "gzip", "none"] {
             let cache = stand.root(name);
-            let to = format!("file://{}?compression={compression}", cache.display());
+            let to = format!("file://{}?compression={name}", cache.display());
             stand.nix("nix", &["copy", "--to", &to, &out]);
+            let info = fs::read_to_string(the_only(&cache, "narinfo")).unwrap();
+            assert!(info.contains(&format!("Compression: {name}\n")), "{info}");
             let report = stand.scan(&["--cache", cache.to_str().unwrap()]);
             assert_eq!(report.code, 1, "{name}");
             let found = report.findings();
@@ -434,6 +436,87 @@ fn binary_caches_are_looked_through_and_signed_ones_left_out() {
         let trusted = format!("--trusted-key={key}");
         let report = stand.scan(&["--cache", cache.to_str().unwrap(), &trusted]);
         assert_eq!((report.code, &report.summary()["signedPaths"]), (0, &Value::from(1)));
+    }
+}
+
+/// The file of this kind in a folder.
+#[track_caller]
+fn the_only(folder: &Path, kind: &str) -> PathBuf {
+    let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let files: Vec<PathBuf> =
+        files.filter(|path| path.extension().is_some_and(|end| end == kind)).collect();
+    assert_eq!(files.len(), 1, "{files:?}");
+    files[0].clone()
+}
+
+/// Nobody signs which file a `.narinfo` means.
+#[test]
+fn a_signature_leaves_out_no_nar_that_something_else_names_too() {
+    let with_url = |info: &str, url: &str| {
+        let line = |line: &str| match line.split_once(' ') {
+            Some(("URL:", _)) => format!("URL: {url}\n"),
+            _ => format!("{line}\n"),
+        };
+        info.lines().map(line).collect::<String>()
+    };
+    for stand in stands() {
+        let leak = stand.build(r#"mk "leak" "mkdir $out; echo SECRET > $out/conf" { }"#);
+        let fine = stand.build(r#"mk "fine" "echo fine > $out" { }"#);
+        let key = ["--generate-binary-cache-key", "test-1", "cache.secret", "cache.public"];
+        stand.nix("nix-store", &key);
+        let key = fs::read_to_string(stand.root("cache.public")).unwrap().trim().to_owned();
+        let trusted = format!("--trusted-key={key}");
+        for compression in ["xz", "none"] {
+            let push = |path: &str, name: &str| {
+                let cache = stand.root(&format!("{name}-{compression}"));
+                let secret = stand.root("cache.secret");
+                let (folder, secret) = (cache.display(), secret.display());
+                let to = format!("file://{folder}?compression={compression}&secret-key={secret}");
+                stand.nix("nix", &["copy", "--to", &to, path]);
+                let info = the_only(&cache, "narinfo");
+                let text = fs::read_to_string(&info).unwrap();
+                (cache, info, text)
+            };
+            let (cache, own, info) = push(&leak, "leak");
+            let (_, _, other) = push(&fine, "fine");
+            let url = info.lines().find_map(|line| line.strip_prefix("URL: ")).unwrap();
+            let scan = || {
+                let report = stand.scan(&["--cache", cache.to_str().unwrap(), &trusted]);
+                let signed = report.summary()["signedPaths"].as_u64().unwrap();
+                assert_eq!(report.findings().len(), usize::try_from(report.code).unwrap());
+                (report.code, signed)
+            };
+            assert_eq!(scan(), (0, 1), "{compression}");
+            // the same once more, by another name
+            let more = cache.join("more.narinfo");
+            fs::write(&more, &info).unwrap();
+            assert_eq!(scan(), (0, 1), "{compression}");
+            // not signed, and not even a text
+            let unsigned: String = info
+                .lines()
+                .filter(|line| !line.starts_with("Sig:"))
+                .map(|l| format!("{l}\n"))
+                .collect();
+            let bytes = [unsigned.as_bytes(), b"Deriver: \xff\n"].concat();
+            for text in [unsigned.as_bytes(), &bytes] {
+                fs::write(&more, text).unwrap();
+                assert_eq!(scan(), (1, 0), "{compression}");
+            }
+            // signed for other content
+            fs::write(&more, with_url(&other, url)).unwrap();
+            assert_eq!(scan(), (1, 0), "{compression}");
+            // and nothing else names it: what is compressed may have the size that is signed
+            fs::remove_file(&own).unwrap();
+            let trusted_still = if compression == "none" { (1, 0) } else { (0, 1) };
+            assert_eq!(scan(), trusted_still, "{compression}");
+            fs::remove_file(&more).unwrap();
+            assert_eq!(scan(), (1, 0), "{compression}");
+            // a whole folder is no NAR
+            fs::write(&own, with_url(&info, "folder")).unwrap();
+            fs::create_dir(cache.join("folder")).unwrap();
+            fs::rename(cache.join(url), cache.join("folder/x.nar")).unwrap();
+            assert_eq!(scan(), (1, 0), "{compression}");
+        }
     }
 }
 
