@@ -1008,6 +1008,101 @@ fn what_is_about_to_be_committed_is_searched() {
     assert_eq!(ground.siblings(&["--staged"]), expected);
 }
 
+/// A repository with a commit, and a leak that is about to be committed.
+fn with_a_staged_leak() -> Ground {
+    let ground = Ground::new();
+    fs::remove_dir_all(ground.fleet.path(".git")).unwrap();
+    let script = "git init -q; git add secrets secretctl.yaml
+        git -c user.name=a -c user.email=a@b commit -qm one
+        echo \"token = $SECRET\" >app.conf; git add app.conf";
+    let mut shell = ground.fleet.around(Path::new("sh"), &["-ec", script]);
+    let made = shell.env("SECRET", SECRET).env("GIT_CONFIG_NOSYSTEM", "1").output().unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    symlink(PROGRAM, ground.fleet.root().join("bin/secretctl")).unwrap();
+    ground
+}
+
+const HOOKS: &str = include_str!("../.pre-commit-hooks.yaml");
+
+#[test]
+fn the_entry_of_the_hook_for_pre_commit_finds_what_is_staged() {
+    if !is_there("git") {
+        return;
+    }
+    let ground = with_a_staged_leak();
+    let field = |name: &str| {
+        let lines: Vec<&str> =
+            HOOKS.lines().filter_map(|line| line.trim().strip_prefix(name)).collect();
+        assert_eq!(lines.len(), 1, "{name}");
+        lines[0].trim()
+    };
+    assert_eq!((field("- id:"), field("pass_filenames:")), ("secretctl-scan", "false"));
+    let run = || {
+        let mut shell = ground.fleet.around(Path::new("sh"), &["-c", field("entry:")]);
+        shell.env("SECRETCTL_IDENTITY", ground.fleet.key("alice"));
+        finish(shell, b"")
+    };
+    let run_of_leak = run().ended(1);
+    let text = String::from_utf8(run_of_leak.stdout).unwrap();
+    assert!(text.contains("app.conf\n  at     line 1, as it is"), "{text}");
+    let git = ["rm", "-q", "--cached", "app.conf"];
+    assert!(ground.fleet.around(Path::new("git"), &git).status().unwrap().success());
+    run().ended(0);
+}
+
+/// As docs/how-to/scan.md has it.
+#[test]
+fn pre_commit_runs_the_hook_of_this_repository() {
+    let named = std::env::var_os("SECRETCTL_TEST_PRE_COMMIT").map(PathBuf::from);
+    let Some(pre_commit) = named.or_else(|| is_there("pre-commit").then(|| "pre-commit".into()))
+    else {
+        return;
+    };
+    let ground = with_a_staged_leak();
+    let fleet = &ground.fleet;
+    let run = |program: &Path, arguments: &[&str], folder: &Path| {
+        let mut command = fleet.around(program, arguments);
+        command
+            .current_dir(folder)
+            .env("SECRETCTL_IDENTITY", fleet.key("alice"))
+            .env("GIT_CONFIG_NOSYSTEM", "1")
+            .env("PRE_COMMIT_HOME", fleet.root().join("pre-commit"));
+        let run = finish(command, b"");
+        let all = format!("{}{}", String::from_utf8_lossy(&run.stdout), run.stderr);
+        assert!(!all.contains(SECRET), "{all}");
+        (run.code, all)
+    };
+    let git = |arguments: &[&str], folder: &Path| {
+        let mut all = vec!["-c", "user.name=a", "-c", "user.email=a@b"];
+        all.extend(arguments);
+        run(Path::new("git"), &all, folder)
+    };
+    // this repository, as much of it as is asked for
+    let ours = fleet.root().join("ours");
+    fs::create_dir(&ours).unwrap();
+    fs::write(ours.join(".pre-commit-hooks.yaml"), HOOKS).unwrap();
+    for arguments in [&["init", "-q"][..], &["add", "."], &["commit", "-qm", "one"], &["tag", "v1"]]
+    {
+        assert_eq!(git(arguments, &ours).0, 0);
+    }
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/how-to/scan.md");
+    let page = fs::read_to_string(page).unwrap();
+    let (_, told) = page.split_once("`.pre-commit-config.yaml`:\n\n").unwrap();
+    let config: Vec<&str> = told.lines().map_while(|line| line.strip_prefix("    ")).collect();
+    let config = config.join("\n");
+    let config = config.replace("URL", ours.to_str().unwrap()).replace("REVISION", "v1");
+    fs::write(fleet.path(".pre-commit-config.yaml"), config).unwrap();
+    let here = fleet.path(".");
+    assert_eq!(git(&["add", ".pre-commit-config.yaml"], &here).0, 0);
+    let installed = run(&pre_commit, &["install"], &here);
+    assert_eq!(installed.0, 0, "{}", installed.1);
+    let (code, said) = git(&["commit", "-qm", "two"], &here);
+    assert!(code != 0 && said.contains("app.conf") && said.contains("secretctl-scan"), "{said}");
+    assert_eq!(git(&["rm", "-q", "--cached", "app.conf"], &here).0, 0);
+    let (code, said) = git(&["commit", "-qm", "two"], &here);
+    assert!(code == 0 && said.contains("Passed"), "{said}");
+}
+
 #[test]
 fn a_stream_is_searched_as_a_nar() {
     if !is_there("nix-store") {
