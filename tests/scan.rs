@@ -324,7 +324,9 @@ fn every_form_of_the_corpus_is_found_and_no_decoy() {
     let corpus = ground.path("corpus");
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/leak-corpus");
     let made = Command::new(script).arg(&corpus).output().unwrap();
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    // which programs are missing
+    let said = String::from_utf8_lossy(&made.stderr);
+    assert!(made.status.success() && said.is_empty(), "{said}");
     let named = |path: &str| corpus.join(path).display().to_string();
     let known = |place: &str| {
         let run = ground.run(&["--json", "--secret-file", &named("secrets"), &named(place)]);
@@ -345,8 +347,22 @@ fn every_form_of_the_corpus_is_found_and_no_decoy() {
         .collect();
     let leaks = files_below(&corpus.join("leaks"));
     let missed: Vec<_> = leaks.difference(&found).collect();
-    assert!(missed.is_empty() && leaks.len() > 120, "{missed:?}");
-    assert_eq!(report.gaps(), []);
+    assert_eq!((missed, leaks.len(), report.gaps()), (vec![], 148, vec![]));
+    // each once more in a path that no database knows
+    let hash = "0123456789abcdfghijklmnpqrsvwxyz";
+    let kinds = ["passphrase", "password", "pem", "seed", "token"];
+    for kind in kinds {
+        let path = ground.path(&format!("store/{hash}-{kind}/share"));
+        fs::create_dir_all(&path).unwrap();
+        fs::copy(named(&format!("leaks/{kind}/as-text.conf")), path.join("app.conf")).unwrap();
+    }
+    let store = ground.path("store");
+    let store = ["--json", "--secret-file", &named("secrets"), "--store", store.to_str().unwrap()];
+    let report = Report::of(&ground.run(&store));
+    let expected = kinds.map(|kind| format!("store/{hash}-{kind}/share/app.conf"));
+    assert_eq!(report.places(), expected);
+    let findings = report.all("finding");
+    assert!(findings.iter().all(|finding| finding["cause"] == "unregistered"), "{findings:?}");
     let decoys =
         [known("decoys"), Report::of(&ground.run(&["--json", "--heuristics", &named("decoys")]))];
     for report in decoys {
@@ -578,6 +594,24 @@ fn what_is_not_taken_apart_is_named() {
     for (program, script, name) in [
         ("lz4", "lz4 -q plain.txt a.lz4; gzip -n a.lz4", "a.lz4.gz"),
         (
+            "git",
+            "mkdir r; cd r; git init -q; mv ../plain.txt .; git add .
+             git -c user.name=a -c user.email=a@b commit -qm one
+             git bundle create -q ../all.bundle HEAD; cd ..; rm -r r",
+            "all.bundle",
+        ),
+        (
+            "objcopy",
+            "echo 'PRETTY_NAME=a' > release; gzip -n plain.txt; printf '\\xc3' > stub
+             objcopy -I binary -O pei-x86-64 --rename-section .data=.text,code \
+               --add-section .osrel=release --set-section-flags .osrel=data,readonly \
+               --add-section .linux=stub --set-section-flags .linux=data,readonly \
+               --add-section .initrd=plain.txt.gz --set-section-flags .initrd=data,readonly \
+               stub kernel.efi
+             rm release plain.txt.gz stub",
+            "kernel.efi",
+        ),
+        (
             "mkfs.ext4",
             "PATH=$PATH:/sbin:/usr/sbin; head -c 1M /dev/zero > ext4; mkfs.ext4 -qF ext4",
             "ext4",
@@ -761,45 +795,249 @@ fn holes_of_a_large_file_are_passed_over() {
     assert_eq!((report.code, report.gaps()), (1, vec![]));
 }
 
+/// Somebody who may read the ground and nothing that is closed in it: another user where this one is root.
+struct Outsider<'g> {
+    ground: &'g Ground,
+    here: tempfile::TempDir,
+    closed: Vec<PathBuf>,
+}
+
+impl<'g> Outsider<'g> {
+    fn new(ground: &'g Ground) -> Self {
+        let mode = Permissions::from_mode(0o755);
+        let here = tempfile::Builder::new().permissions(mode.clone()).tempdir().unwrap();
+        common::copy_program(&here.path().join("secretctl"));
+        let needle = here.path().join("needle");
+        fs::write(&needle, SECRET).unwrap();
+        fs::set_permissions(&needle, Permissions::from_mode(0o644)).unwrap();
+        fs::set_permissions(ground.fleet.root(), mode).unwrap();
+        Self { ground, here, closed: Vec::new() }
+    }
+
+    /// Nobody may read what is there.
+    fn close(&mut self, name: &str, mode: u32) -> String {
+        let path = self.ground.path(name);
+        fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+        self.closed.push(path.clone());
+        path.display().to_string()
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(self.here.path().join("secretctl"));
+        command.args(["scan", "--json", "--memory", "none", "--secret-file"]);
+        command.arg(self.here.path().join("needle")).args(arguments);
+        command.current_dir(self.here.path()).env_clear().stdin(Stdio::null());
+        if is_root() {
+            command.uid(65534).gid(65534);
+        }
+        command
+    }
+}
+
+impl Drop for Outsider<'_> {
+    fn drop(&mut self) {
+        for path in &self.closed {
+            let _gone = fs::set_permissions(path, Permissions::from_mode(0o700));
+        }
+    }
+}
+
 #[test]
 fn folders_that_cannot_be_read_make_the_run_incomplete() {
-    if !is_root() {
-        println!("skipped: only root can become somebody else");
-        return;
-    }
     let ground = Ground::new();
     ground.write("open/a", b"nothing");
     ground.write("closed/a", SECRET.as_bytes());
-    let file = ground.write("open/b", b"nothing");
-    fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
-    fs::set_permissions(ground.path("closed"), Permissions::from_mode(0o700)).unwrap();
-    let here =
-        tempfile::Builder::new().permissions(Permissions::from_mode(0o755)).tempdir().unwrap();
-    let program = here.path().join("secretctl");
-    common::copy_program(&program);
-    let needle = here.path().join("needle");
-    fs::write(&needle, SECRET).unwrap();
-    fs::set_permissions(&needle, Permissions::from_mode(0o644)).unwrap();
-    fs::set_permissions(ground.fleet.root(), Permissions::from_mode(0o755)).unwrap();
-    let mut command = Command::new(&program);
-    command
-        .args(["scan", "--json", "--memory", "none", "--secret-file"])
-        .arg(&needle)
-        .arg("--")
-        .arg(ground.path(""))
-        .current_dir(here.path())
-        .env_clear()
-        .stdin(Stdio::null())
-        .uid(65534)
-        .gid(65534);
-    let run = finish(command, b"");
+    ground.write("open/b", b"nothing");
+    let mut outsider = Outsider::new(&ground);
+    let expected = [outsider.close("closed", 0), outsider.close("open/b", 0)];
+    let run = finish(outsider.command(&[ground.path("").to_str().unwrap()]), b"");
     let report = Report::of(&run);
     assert_eq!(report.code, 2);
     let mut gaps: Vec<String> = report.gaps().into_iter().map(|(path, _)| path).collect();
     gaps.sort();
-    let expected = [ground.path("closed"), file].map(|path| path.display().to_string());
     assert_eq!(gaps, expected);
     assert!(run.stderr.contains("ground/closed: it cannot be read"), "{}", run.stderr);
+}
+
+#[test]
+fn caches_that_cannot_be_listed_make_the_run_incomplete() {
+    let ground = Ground::new();
+    ground.write("home/nix/eval-cache-v6/x.sqlite", SECRET.as_bytes());
+    ground.write("cache/nar/x.nar", SECRET.as_bytes());
+    let mut outsider = Outsider::new(&ground);
+    let home = ground.path("home");
+    let cache = ground.path("cache");
+    let look = |outsider: &Outsider<'_>, arguments: &[&str]| {
+        let mut command = outsider.command(arguments);
+        command.env("XDG_CACHE_HOME", &home);
+        let run = finish(command, b"");
+        let report = Report::of(&run);
+        for (path, _) in report.gaps() {
+            assert!(run.stderr.contains(&format!("  {path}: ")), "{path}: {}", run.stderr);
+        }
+        let gaps: Vec<String> = report.gaps().into_iter().map(|(path, _)| path).collect();
+        (report.code, gaps)
+    };
+    let evaluation = ["--eval-cache"];
+    let binary = ["--cache", cache.to_str().unwrap()];
+    for places in [&evaluation[..], &binary] {
+        assert_eq!(look(&outsider, places), (1, vec![]));
+    }
+    // the inner one first: what is around it is open still; then one that can be entered and not listed
+    for (name, mode, places) in [
+        ("home/nix/eval-cache-v6", 0, &evaluation[..]),
+        ("home/nix", 0o111, &evaluation),
+        ("cache/nar", 0, &binary),
+        ("cache", 0o111, &binary),
+    ] {
+        let closed = outsider.close(name, mode);
+        let (code, gaps) = look(&outsider, places);
+        assert!(code == 2 && gaps.contains(&closed), "{name}: {gaps:?}");
+    }
+}
+
+/// Of a medium file one read gives all, which is still no moment.
+#[test]
+fn a_file_of_one_read_that_changes_is_named() {
+    let ground = Ground::new();
+    let path = ground.write("log", &vec![b'x'; 20 << 10]);
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut file = File::options().append(true).open(&path).unwrap();
+            while !over.load(Ordering::Relaxed) {
+                for _ in 0..40_000 {
+                    file.write_all(b"y").unwrap();
+                }
+                file.set_len(20 << 10).unwrap();
+            }
+        });
+        // The writer is not always running when it is read.
+        let expected = [(path.display().to_string(), "changed".to_owned())];
+        let named = (0..30).any(|_| {
+            let report = ground.scan();
+            assert_eq!(report.code, if report.gaps().is_empty() { 0 } else { 2 });
+            report.gaps() == expected
+        });
+        over.store(true, Ordering::Relaxed);
+        assert!(named);
+    });
+    let report = ground.scan();
+    assert_eq!((report.code, report.gaps()), (0, vec![]));
+}
+
+#[test]
+fn names_of_several_lines_are_searched_and_shown_in_one() {
+    let ground = Ground::new();
+    let steering = "a\nleak: \u{1b}]0;title\u{7}\u{1b}[2J\r";
+    ground.write(&format!("{steering}b"), SECRET.as_bytes());
+    ground.write(&format!("{steering}/{SECRET}\nc"), b"nothing");
+    ground.write(&format!("{steering}.gz"), b"\x1f\x8b\x08\0\0\0\0\0\0\x03");
+    symlink(format!("{steering}{SECRET}"), ground.path("link")).unwrap();
+    let report = ground.scan();
+    assert_eq!((report.code, report.gaps().len()), (2, 1));
+    let mut expected = [format!("{steering}b"), steering.to_owned(), "link".to_owned()];
+    expected.sort();
+    assert_eq!(report.places(), expected);
+    let run = ground.run(&["../ground"]).ended(2);
+    let shown = String::from_utf8(run.stdout).unwrap();
+    for text in [&shown, &run.stderr] {
+        assert!(!text.contains(|c: char| c.is_control() && c != '\n'), "{text:?}");
+    }
+    let escaped = "ground/a\\nleak: \\u{1b}]0;title\\u{7}\\u{1b}[2J\\r";
+    let count = |text: &str, part: &str| text.matches(part).count();
+    assert_eq!(count(&shown, &format!("{escaped}b\n")), 1, "{shown}");
+    assert_eq!(count(&run.stderr, &format!("{escaped}.gz: ")), 1, "{}", run.stderr);
+    assert_eq!(shown.lines().filter(|line| line.starts_with("leak: ")).count(), 3, "{shown}");
+}
+
+#[test]
+fn how_far_a_scan_is_stands_in_one_line_of_the_terminal() {
+    let ground = Ground::new();
+    let text = vec![b'.'; 16 << 20];
+    for file in 0..12 {
+        ground.write(&format!("a\u{1b}[2J\u{7}/{file}"), &text);
+    }
+    for paths in [&["../ground"][..], &["../ground/a\u{1b}[2J\u{7}", "../ground"]] {
+        let arguments = [&["--threads", "1"], paths].concat();
+        let mut command = ground.command(&arguments);
+        command.stdin(Stdio::inherit());
+        let mut session = rexpect::session::spawn_command(command, Some(60_000)).unwrap();
+        let all = session.exp_eof().unwrap();
+        let lines: Vec<&str> = all.split("\r\u{1b}[K").collect();
+        assert!(lines.len() > 3, "{all:?}");
+        assert!(!lines.concat().contains(['\u{1b}', '\u{7}']), "{all:?}");
+        // taken away in the end
+        let (last, told) = lines.split_last().unwrap();
+        assert!(last.starts_with("1 secret looked for in") && lines[0].is_empty(), "{all:?}");
+        let counts = told[1..].iter().map(|line| {
+            let files = line.split_once(" files, ").unwrap_or_else(|| panic!("{line:?}")).0;
+            files.rsplit(' ').next().unwrap().parse().unwrap()
+        });
+        let counts: Vec<u64> = counts.collect();
+        let most = 12 * paths.len() as u64;
+        assert!(counts.is_sorted() && counts[0] < most && counts[counts.len() - 1] > 0, "{all:?}");
+        assert_eq!(told[1].contains(" of 2 paths, "), paths.len() == 2, "{all:?}");
+    }
+}
+
+/// What is held while it waits for more to search: the needles.
+#[test]
+fn a_scan_that_is_ended_by_a_signal_leaves_no_core() {
+    let ground = Ground::new();
+    let outsider = Outsider::new(&ground);
+    let folder = tempfile::tempdir().unwrap();
+    fs::set_permissions(folder.path(), Permissions::from_mode(0o777)).unwrap();
+    let scan = outsider.command(&["--nar", "-"]);
+    // as wide a limit as there is
+    let begin = |program: &std::ffi::OsStr, arguments: Vec<&std::ffi::OsStr>| {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "ulimit -c $(ulimit -H -c); exec \"$0\" \"$@\""]).arg(program);
+        shell.args(arguments).current_dir(folder.path()).stdin(Stdio::piped());
+        shell.stdout(Stdio::null()).stderr(Stdio::null());
+        if is_root() {
+            shell.uid(65534).gid(65534);
+        }
+        shell.spawn().unwrap()
+    };
+    let end = |mut child: std::process::Child, signal: &str| {
+        let id = child.id().to_string();
+        // the first of SIGSEGV only ends the handler that looks whether a stack was too small
+        common::wait_until("it ends", || {
+            Command::new("kill").args([signal, &id]).status().unwrap();
+            child.try_wait().unwrap().is_some()
+        });
+        let status = child.wait().unwrap();
+        (std::os::unix::process::ExitStatusExt::core_dumped(&status), status)
+    };
+    let limit = Command::new("sh").args(["-c", "ulimit -H -c"]).output().unwrap();
+    let pattern = fs::read("/proc/sys/kernel/core_pattern").unwrap();
+    let can_dump = limit.stdout.trim_ascii() != b"0" && !pattern.starts_with(b"|");
+    for (signal, number) in [("-ABRT", 6), ("-SEGV", 11)] {
+        // another program leaves one here
+        let other = begin("sleep".as_ref(), vec!["60".as_ref()]);
+        let name = format!("/proc/{}/comm", other.id());
+        common::wait_until("it runs", || fs::read(&name).is_ok_and(|name| name == b"sleep\n"));
+        let (dumped, status) = end(other, signal);
+        assert!(dumped || !can_dump, "{status}");
+        let mut child = begin(scan.get_program(), scan.get_args().collect());
+        // more than a pipe holds: it is taken when the needles are there
+        child.stdin.as_mut().unwrap().write_all(&vec![b'.'; 1 << 20]).unwrap();
+        let process = PathBuf::from(format!("/proc/{}", child.id()));
+        let limits = fs::read_to_string(process.join("limits")).unwrap();
+        let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+        assert_eq!(core.split_whitespace().collect::<Vec<_>>()[4..6], ["0", "0"], "{core}");
+        // what is not dumpable belongs to root, and not to who runs it
+        let memory = fs::metadata(process.join("mem")).unwrap();
+        assert_eq!(std::os::unix::fs::MetadataExt::uid(&memory), 0);
+        for entry in fs::read_dir(folder.path()).unwrap() {
+            fs::remove_file(entry.unwrap().path()).unwrap();
+        }
+        let (dumped, status) = end(child, signal);
+        assert!(!dumped, "{status}");
+        assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(number));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "{signal}");
+    }
 }
 
 #[test]
