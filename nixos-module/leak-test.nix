@@ -1,5 +1,6 @@
 # For tests of NixOS in virtual machines: a part of the test script that fails where a canary, a value that
-# the test uses as a secret, stands in the store of a machine.
+# the test uses as a secret, stands in the system of a machine, in all that this refers to, or in a log. The
+# whole store is shared with the host, and there the test script itself has the canaries.
 #
 #     testScript = secretctl.lib.leakTest + ''
 #       machine.wait_for_unit("app.service")
@@ -12,7 +13,7 @@
   import base64
 
 
-  def assert_no_leak(machine, *canaries, places="--store --logs"):
+  def assert_no_leak(machine, *canaries, places="--closure /run/current-system --logs"):
       folder = machine.succeed("mktemp -d /run/canaries-XXXXXX").strip()
       for number, canary in enumerate(canaries):
           text = base64.b64encode(canary.encode()).decode()

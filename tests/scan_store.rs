@@ -357,6 +357,19 @@ fn only_what_is_new_is_read_again() {
             second.summary()
         );
         assert_eq!(second.summary()["rememberedPaths"], 2);
+        // by another engine or version, of which the name of the file is made
+        let memory = stand.root("state/secretctl/scan");
+        let clean = fs::read_dir(&memory).unwrap().map(|entry| entry.unwrap().path());
+        let clean: Vec<PathBuf> =
+            clean.filter(|path| path.to_string_lossy().contains("/clean-")).collect();
+        assert_eq!(clean.len(), 1, "{clean:?}");
+        fs::rename(&clean[0], memory.join(format!("clean-{:032}", 0))).unwrap();
+        let anew = stand.scan(&["--store"]);
+        assert_eq!(
+            (&anew.summary()["rememberedPaths"], &anew.summary()["files"]),
+            (&Value::from(0), &first.summary()["files"])
+        );
+        assert!(clean[0].exists());
         let leak = stand.build(r#"mk "leak" "echo SECRET > $out" { }"#);
         // What has a finding is never remembered as clean.
         for _ in 0..2 {
@@ -445,10 +458,12 @@ fn binary_caches_are_looked_through_and_signed_ones_left_out() {
             "nix-store",
             &["--generate-binary-cache-key", "test-1", "cache.secret", "cache.public"],
         );
-        for (name, compression) in [("xz", "xz"), ("zstd", "zstd"), ("none", "none")] {
+        for name in ["xz", "lzma", "zstd", "bzip2", "gzip", "none"] {
             let cache = stand.root(name);
-            let to = format!("file://{}?compression={compression}", cache.display());
+            let to = format!("file://{}?compression={name}", cache.display());
             stand.nix("nix", &["copy", "--to", &to, &out]);
+            let info = fs::read_to_string(the_only(&cache, "narinfo")).unwrap();
+            assert!(info.contains(&format!("Compression: {name}\n")), "{info}");
             let report = stand.scan(&["--cache", cache.to_str().unwrap()]);
             assert_eq!(report.code, 1, "{name}");
             let found = report.findings();
@@ -463,6 +478,87 @@ fn binary_caches_are_looked_through_and_signed_ones_left_out() {
         let trusted = format!("--trusted-key={key}");
         let report = stand.scan(&["--cache", cache.to_str().unwrap(), &trusted]);
         assert_eq!((report.code, &report.summary()["signedPaths"]), (0, &Value::from(1)));
+    }
+}
+
+/// The file of this kind in a folder.
+#[track_caller]
+fn the_only(folder: &Path, kind: &str) -> PathBuf {
+    let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let files: Vec<PathBuf> =
+        files.filter(|path| path.extension().is_some_and(|end| end == kind)).collect();
+    assert_eq!(files.len(), 1, "{files:?}");
+    files[0].clone()
+}
+
+/// Nobody signs which file a `.narinfo` means.
+#[test]
+fn a_signature_leaves_out_no_nar_that_something_else_names_too() {
+    let with_url = |info: &str, url: &str| {
+        let line = |line: &str| match line.split_once(' ') {
+            Some(("URL:", _)) => format!("URL: {url}\n"),
+            _ => format!("{line}\n"),
+        };
+        info.lines().map(line).collect::<String>()
+    };
+    for stand in stands() {
+        let leak = stand.build(r#"mk "leak" "mkdir $out; echo SECRET > $out/conf" { }"#);
+        let fine = stand.build(r#"mk "fine" "echo fine > $out" { }"#);
+        let key = ["--generate-binary-cache-key", "test-1", "cache.secret", "cache.public"];
+        stand.nix("nix-store", &key);
+        let key = fs::read_to_string(stand.root("cache.public")).unwrap().trim().to_owned();
+        let trusted = format!("--trusted-key={key}");
+        for compression in ["xz", "none"] {
+            let push = |path: &str, name: &str| {
+                let cache = stand.root(&format!("{name}-{compression}"));
+                let secret = stand.root("cache.secret");
+                let (folder, secret) = (cache.display(), secret.display());
+                let to = format!("file://{folder}?compression={compression}&secret-key={secret}");
+                stand.nix("nix", &["copy", "--to", &to, path]);
+                let info = the_only(&cache, "narinfo");
+                let text = fs::read_to_string(&info).unwrap();
+                (cache, info, text)
+            };
+            let (cache, own, info) = push(&leak, "leak");
+            let (_, _, other) = push(&fine, "fine");
+            let url = info.lines().find_map(|line| line.strip_prefix("URL: ")).unwrap();
+            let scan = || {
+                let report = stand.scan(&["--cache", cache.to_str().unwrap(), &trusted]);
+                let signed = report.summary()["signedPaths"].as_u64().unwrap();
+                assert_eq!(report.findings().len(), usize::try_from(report.code).unwrap());
+                (report.code, signed)
+            };
+            assert_eq!(scan(), (0, 1), "{compression}");
+            // the same once more, by another name
+            let more = cache.join("more.narinfo");
+            fs::write(&more, &info).unwrap();
+            assert_eq!(scan(), (0, 1), "{compression}");
+            // not signed, and not even a text
+            let unsigned: String = info
+                .lines()
+                .filter(|line| !line.starts_with("Sig:"))
+                .map(|l| format!("{l}\n"))
+                .collect();
+            let bytes = [unsigned.as_bytes(), b"Deriver: \xff\n"].concat();
+            for text in [unsigned.as_bytes(), &bytes] {
+                fs::write(&more, text).unwrap();
+                assert_eq!(scan(), (1, 0), "{compression}");
+            }
+            // signed for other content
+            fs::write(&more, with_url(&other, url)).unwrap();
+            assert_eq!(scan(), (1, 0), "{compression}");
+            // and nothing else names it: what is compressed may have the size that is signed
+            fs::remove_file(&own).unwrap();
+            let trusted_still = if compression == "none" { (1, 0) } else { (0, 1) };
+            assert_eq!(scan(), trusted_still, "{compression}");
+            fs::remove_file(&more).unwrap();
+            assert_eq!(scan(), (1, 0), "{compression}");
+            // a whole folder is no NAR
+            fs::write(&own, with_url(&info, "folder")).unwrap();
+            fs::create_dir(cache.join("folder")).unwrap();
+            fs::rename(cache.join(url), cache.join("folder/x.nar")).unwrap();
+            assert_eq!(scan(), (1, 0), "{compression}");
+        }
     }
 }
 
@@ -615,10 +711,6 @@ fn the_recipes_for_continuous_integration_find_a_leak() {
 
 #[test]
 fn somebody_without_rights_reads_a_database_that_is_in_use() {
-    if !is_root() {
-        println!("skipped: only root can become somebody else");
-        return;
-    }
     for stand in stands() {
         stand.build(r#"mk "fine" "echo fine > $out" { }"#);
         // A log that was not written back yet.
@@ -647,11 +739,13 @@ fn somebody_without_rights_reads_a_database_that_is_in_use() {
 }
 
 fn check_as_nobody(stand: &Stand, database: &Path) {
-    fs::set_permissions(database, Permissions::from_mode(0o644)).unwrap();
-    for folder in database.ancestors().skip(1) {
-        if folder.starts_with(stand.fleet.root()) {
-            fs::set_permissions(folder, Permissions::from_mode(0o755)).unwrap();
-        }
+    // nobody may write, which is enough where we are not root
+    let set = |path: &Path, mode| fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    let folders = database.ancestors().skip(1).filter(|path| path.starts_with(stand.fleet.root()));
+    let folders: Vec<&Path> = folders.collect();
+    set(database, 0o444);
+    for folder in &folders {
+        set(folder, 0o555);
     }
     let here =
         tempfile::Builder::new().permissions(Permissions::from_mode(0o755)).tempdir().unwrap();
@@ -663,8 +757,14 @@ fn check_as_nobody(stand: &Stand, database: &Path) {
     let mut command =
         stand.around(&program, &["scan", "--json", "--memory", "none", "--store", "--secret-file"]);
     command.arg(&needle).current_dir(here.path()).env_remove("SECRETCTL_IDENTITY");
-    command.uid(65534).gid(65534);
+    if is_root() {
+        command.uid(65534).gid(65534);
+    }
     let run = finish(command, b"");
+    set(database, 0o644);
+    for folder in &folders {
+        set(folder, 0o755);
+    }
     let report = Report::of(&run);
     let notes: Vec<String> = report
         .lines
@@ -734,12 +834,12 @@ fn a_test_script_fails_where_a_canary_leaked() {
                     status, out = self.execute(command)\n        \
                     assert status == 0, command\n        \
                     return out\n";
-        let run = |canaries: &str| {
-            let script =
-                script.replace("/run/canaries", &stand.root("canaries").display().to_string());
-            let whole = format!(
-                "{machine}\n{script}\nassert_no_leak(Machine(), {canaries}, places=\"--store\")\n"
-            );
+        let system = stand.root("system");
+        let of = |canaries: &str| {
+            let script = script
+                .replace("/run/canaries", stand.root("canaries").to_str().unwrap())
+                .replace("/run/current-system", system.to_str().unwrap());
+            let whole = format!("{machine}\n{script}\nassert_no_leak(Machine(), {canaries})\n");
             let mut python = stand.around(Path::new("python3"), &["-c", &whole]);
             let folder = Path::new(PROGRAM).parent().unwrap();
             let path = std::env::var("PATH").unwrap();
@@ -748,10 +848,22 @@ fn a_test_script_fails_where_a_canary_leaked() {
             let output = python.output().unwrap();
             (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
         };
-        stand.build(r#"mk "fine" "echo fine > $out" { }"#);
+        let run = |canaries: &str| of(&format!("{canaries}, places=\"--store\""));
+        let fine = stand.build(r#"mk "fine" "echo fine > $out" { }"#);
         let (passed, said) = run(&format!("\"{SECRET}\""));
         assert!(passed, "{said}");
-        stand.build(r#"mk "leak" "printf SECRET | gzip > $out" { }"#);
+        let leak = stand.build(r#"mk "leak" "printf SECRET | gzip > $out" { }"#);
+        // the store is that of who runs the test, the system is that of the machine
+        for (path, clean) in [(fine, true), (leak, false)] {
+            let built = stand.build(&format!(
+                "mk \"system\" \"echo ${{builtins.storePath {path}}} > $out\" {{ }}"
+            ));
+            let _none = fs::remove_file(&system);
+            std::os::unix::fs::symlink(built, &system).unwrap();
+            let (passed, said) = of(&format!("\"{SECRET}\""));
+            assert_eq!(passed, clean, "{said}");
+            assert!(clean || said.contains("a canary leaked"), "{said}");
+        }
         let (passed, said) = run(&format!("\"another-canary-83hdQ2kx\", \"{SECRET}\""));
         assert!(!passed && said.contains("a canary leaked"), "{said}");
         let (passed, said) = run("\"true\"");

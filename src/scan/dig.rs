@@ -9,6 +9,7 @@ use std::sync::Mutex;
 use zeroize::Zeroizing;
 
 use super::container::aterm::{self, Role};
+use super::container::lzma::Lzma;
 use super::container::packed::{self, Guard, Salvage};
 use super::container::random::{Held, Random};
 use super::container::zip::{self, Packing};
@@ -211,9 +212,13 @@ impl<'m> Digger<'m> {
         random: Option<&dyn Random>,
     ) -> Result<(), Trouble> {
         match kind {
-            Kind::Gzip | Kind::Xz | Kind::Zstd | Kind::Bzip2 | Kind::Zlib | Kind::Deflate => {
-                self.packed(kind, level)
-            }
+            Kind::Gzip
+            | Kind::Xz
+            | Kind::Lzma
+            | Kind::Zstd
+            | Kind::Bzip2
+            | Kind::Zlib
+            | Kind::Deflate => self.packed(kind, level),
             Kind::Tar => tar::each(level, &mut |n, s, l| self.member(kind, n, s, l)),
             Kind::Cpio => cpio::each(level, &mut |n, s, l| self.member(kind, n, s, l)),
             Kind::Ar => ar::each(level, &mut |n, s, l| self.member(kind, n, s, l)),
@@ -313,6 +318,11 @@ impl<'m> Digger<'m> {
                 let mut reader = lzma_rust2::XzReader::new_mem_limit(&mut *level, false, most);
                 self.decoded(Some(kind), taken, &mut reader)
             }
+            Kind::Lzma => {
+                let made = Lzma::new(&mut *level, MOST_MEMORY);
+                made.map_err(Trouble::Read)
+                    .and_then(|mut decoder| self.decoded(Some(kind), taken, &mut decoder))
+            }
             Kind::Zstd => {
                 let made = ruzstd::decoding::StreamingDecoder::new_with_max_window_size(
                     &mut *level,
@@ -366,7 +376,7 @@ impl<'m> Digger<'m> {
             Ok(_) => Ok(()),
             Err(_) if guard.cut.is_some() => Err(Trouble::Told),
             // of what only begins like this, no more comes out than a few bytes
-            Err(_) if kind == Some(Kind::Zlib) && guard.given >= SURE => {
+            Err(_) if kind.is_some_and(Kind::is_vague) && guard.given >= SURE => {
                 Err(Trouble::damaged("its content cannot be decoded"))
             }
             Err(error) => Err(Trouble::Read(error)),

@@ -229,10 +229,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_read_that_meets_the_end_gives_all() {
+    fn only_a_short_read_that_meets_the_end_gives_all() {
         let file = tempfile::tempfile().unwrap();
-        file.set_len(100).unwrap();
-        for (size, room, once) in [(100, 101, true), (100, 100, false), (60, 60, false)] {
+        let (most, room) = (ONE_MOMENT as u64, 128 << 10);
+        for (size, room, once) in [
+            (100, 101, true),
+            (100, 100, false),
+            (most - 1, room, true),
+            (most, room, false),
+            (100_000, room, false),
+        ] {
+            file.set_len(size).unwrap();
             let mut source = OnDisk { file: &file, at: 0, size, sparse: false, reads: 0 };
             while source.read(&mut vec![0; room]).unwrap() > 0 {}
             assert_eq!(source.reads <= 1, once, "{size} {room}");

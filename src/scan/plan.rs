@@ -294,7 +294,7 @@ impl Plan {
 
     /// A binary cache in a folder: every file of it, but the NARs that are signed.
     pub fn add_cache(&mut self, folder: &Path, filter: &Filter<'_>) {
-        let mut infos: HashMap<PathBuf, NarInfo> = HashMap::new();
+        let mut infos: HashMap<PathBuf, Vec<NarInfo>> = HashMap::new();
         let paths = match list(folder, &mut self.failed) {
             Ok(paths) => paths,
             Err(error) => {
@@ -306,9 +306,10 @@ impl Plan {
         for path in paths {
             if path.extension() == Some(OsStr::new("narinfo")) {
                 let text = crate::fsx::read_limited(&path, LONGEST_NARINFO);
-                let text = text.ok().and_then(|bytes| String::from_utf8(bytes).ok());
-                if let Some(info) = text.as_deref().and_then(NarInfo::parse) {
-                    infos.insert(folder.join(&info.url), info);
+                // what is no text is not signed, and names a NAR all the same
+                let text = String::from_utf8_lossy(text.as_deref().unwrap_or_default());
+                if let Some(info) = NarInfo::parse(&text) {
+                    infos.entry(folder.join(&info.url)).or_default().push(info);
                 }
             }
             if path.file_name() != Some(OsStr::new("nar")) {
@@ -323,25 +324,39 @@ impl Plan {
         }
         others.sort_unstable();
         for path in others {
-            let info = infos.get(&path);
-            if let Some(info) = info.filter(|info| info.is_signed(filter.keys)) {
+            let infos = infos.get(&path).map(Vec::as_slice).unwrap_or_default();
+            if let Some(size) = signed_size(&path, infos, filter.keys) {
                 self.signed.paths = self.signed.paths.saturating_add(1);
-                self.signed.bytes = self.signed.bytes.saturating_add(info.nar_size);
+                self.signed.bytes = self.signed.bytes.saturating_add(size);
                 continue;
             }
-            let compression = info.and_then(|info| info.compression.as_deref());
-            if let Some(other) = compression.filter(|name| !UNPACKED.contains(name)) {
+            let mut compressions = infos.iter().filter_map(|info| info.compression.as_deref());
+            if let Some(other) = compressions.find(|name| !UNPACKED.contains(name)) {
                 let why = format!(
                     "it is compressed as `{}`, which is not taken apart",
                     other.escape_debug()
                 );
                 self.failed.push((path.clone(), why));
             }
-            let name = info.and_then(|info| info.store_path.rsplit_once('/'));
+            let name = infos.first().and_then(|info| info.store_path.rsplit_once('/'));
             let store_name = name.map(|(_, name)| name.to_owned());
             self.add(path, About { scope: Scope::Cache, store_name, mark: None });
         }
     }
+}
+
+/// Bytes of a NAR that is left out as signed. Which file it is stands in the part of a `.narinfo` that
+/// nobody signs: so whatever names it must be signed and mean the same, and it must be a file, of the right
+/// size where that can be seen from outside.
+fn signed_size(path: &Path, infos: &[NarInfo], keys: &[TrustedKey]) -> Option<u64> {
+    let (first, _) = infos.split_first()?;
+    let size = std::fs::symlink_metadata(path).ok().filter(std::fs::Metadata::is_file)?.len();
+    let is_right = |info: &NarInfo| {
+        info.nar_hash == first.nar_hash
+            && (info.compression.as_deref() != Some("none") || info.nar_size == size)
+            && info.is_signed(keys)
+    };
+    infos.iter().all(is_right).then_some(first.nar_size)
 }
 
 /// What is in a folder; entries that cannot be read go to `failed`.
@@ -434,4 +449,4 @@ const TICK: Duration = Duration::from_secs(2);
 const LONGEST_DRV: usize = 64 << 20;
 const LONGEST_NARINFO: usize = 1 << 20;
 /// Compressions of NARs that are taken apart, as narinfo files name them.
-const UNPACKED: [&str; 6] = ["none", "", "xz", "bzip2", "gzip", "zstd"];
+const UNPACKED: [&str; 7] = ["none", "", "xz", "lzma", "bzip2", "gzip", "zstd"];

@@ -78,20 +78,31 @@ impl Sets {
         places: &Places,
         keys: &[TrustedKey],
     ) -> Self {
-        let mut hash = Sha256::new();
-        hash.update(needles);
-        hash.update(env!("CARGO_PKG_VERSION"));
-        for limit in [limits.depth as u64, limits.bytes, limits.ratio, ENGINE] {
-            hash.update(limit.to_le_bytes());
-        }
-        hash.update(places.folder.as_os_str().as_encoded_bytes());
         let keys: Vec<String> = keys.iter().map(TrustedKey::text).collect();
         let verified = Sha256::digest(keys.join("\n"));
         Self {
-            clean: format!("clean-{:.32}", hex::encode(hash.finalize())),
+            clean: clean(needles, limits, places, env!("CARGO_PKG_VERSION"), ENGINE),
             verified: format!("signed-{:.32}", hex::encode(verified)),
         }
     }
+}
+
+/// What another program, or another engine in it, has looked through is in a set of another name.
+fn clean(
+    needles: &[u8; 32],
+    limits: Limits,
+    places: &Places,
+    version: &str,
+    engine: u64,
+) -> String {
+    let mut hash = Sha256::new();
+    hash.update(needles);
+    hash.update(version);
+    for number in [limits.depth as u64, limits.bytes, limits.ratio, engine] {
+        hash.update(number.to_le_bytes());
+    }
+    hash.update(places.folder.as_os_str().as_encoded_bytes());
+    format!("clean-{:.32}", hex::encode(hash.finalize()))
 }
 
 /// The roots that the options name; the store where they name none.
@@ -280,4 +291,28 @@ pub(super) fn stream(nar: &Path, shared: &Shared<'_>, walked: &mut Walked) -> Re
 }
 
 /// Raised when what is looked at inside of files changes.
-const ENGINE: u64 = 3;
+const ENGINE: u64 = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_remembered_is_for_one_set_of_needles_limits_store_version_and_engine() {
+        let usual = Limits::default();
+        let [store, other] =
+            ["/nix/store", "/a/store"].map(|folder| Places::of(Path::new(folder), None, None));
+        let deep = Limits { depth: 13, ..usual };
+        let names = [
+            clean(&[0; 32], usual, &store, "1.0.0", 3),
+            clean(&[1; 32], usual, &store, "1.0.0", 3),
+            clean(&[0; 32], deep, &store, "1.0.0", 3),
+            clean(&[0; 32], usual, &other, "1.0.0", 3),
+            clean(&[0; 32], usual, &store, "1.0.1", 3),
+            clean(&[0; 32], usual, &store, "1.0.0", 4),
+        ];
+        assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len());
+        let now = Sets::new(&[0; 32], usual, &store, &[]).clean;
+        assert_eq!(now, clean(&[0; 32], usual, &store, env!("CARGO_PKG_VERSION"), ENGINE));
+    }
+}

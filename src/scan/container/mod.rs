@@ -5,6 +5,7 @@ pub(crate) mod ar;
 pub(crate) mod aterm;
 pub(crate) mod cpio;
 pub(crate) mod git_pack;
+pub(crate) mod lzma;
 pub(crate) mod nar;
 pub(crate) mod packed;
 pub(crate) mod random;
@@ -24,6 +25,8 @@ pub enum Kind {
     Gzip,
     /// xz.
     Xz,
+    /// LZMA, the format before xz.
+    Lzma,
     /// Zstandard.
     Zstd,
     /// bzip2.
@@ -58,6 +61,7 @@ impl Kind {
         match self {
             Self::Gzip => "gzip",
             Self::Xz => "xz",
+            Self::Lzma => "lzma",
             Self::Zstd => "zstd",
             Self::Bzip2 => "bzip2",
             Self::Zlib => "zlib",
@@ -77,7 +81,13 @@ impl Kind {
     /// Whether another container may follow in the same file, as an initrd has it.
     pub(crate) fn is_followed(self) -> bool {
         match self {
-            Self::Gzip | Self::Xz | Self::Zstd | Self::Bzip2 | Self::Cpio | Self::Tar => true,
+            Self::Gzip
+            | Self::Xz
+            | Self::Lzma
+            | Self::Zstd
+            | Self::Bzip2
+            | Self::Cpio
+            | Self::Tar => true,
             Self::Zlib
             | Self::Deflate
             | Self::Zip
@@ -92,7 +102,7 @@ impl Kind {
 
     /// Whether other files begin like this too, so that one that cannot be read is no damage.
     pub(crate) fn is_vague(self) -> bool {
-        matches!(self, Self::Zlib | Self::Derivation)
+        matches!(self, Self::Zlib | Self::Lzma | Self::Derivation)
     }
 }
 
@@ -110,6 +120,7 @@ pub(crate) fn sniff(head: &[u8]) -> Option<Kind> {
     let found = match first {
         0x1f if starts(b"\x1f\x8b\x08") && head.get(3).is_some_and(|f| f & 0xe0 == 0) => Kind::Gzip,
         0xfd if starts(b"\xfd7zXZ\0") => Kind::Xz,
+        0x5d if is_lzma(head) => Kind::Lzma,
         0x28 if starts(b"\x28\xb5\x2f\xfd") => Kind::Zstd,
         0x50..=0x5f if head.get(1..4) == Some(b"\x2a\x4d\x18") => Kind::Zstd,
         b'B' if is_bzip2(head) => Kind::Bzip2,
@@ -150,6 +161,21 @@ fn is_zlib(head: &[u8]) -> bool {
     u16::from_be_bytes([*method, *flags]).is_multiple_of(31) && flags & 0x20 == 0
 }
 
+/// The header of 13 bytes that LZMA files begin with (`lzma-file-format.txt`, 1.1), with what programs
+/// write there: the usual properties, a window of one bit or two that stand together, a size that is not
+/// known or below 1 TiB, and the first byte of each range coder.
+fn is_lzma(head: &[u8]) -> bool {
+    let Some(([0x5d, d0, d1, d2, d3, size @ ..], [0, ..])) = head.split_first_chunk::<13>() else {
+        return false;
+    };
+    let window = u32::from_le_bytes([*d0, *d1, *d2, *d3]);
+    let highest = 1_u32 << (window | 1).ilog2();
+    let size = u64::from_le_bytes(*size);
+    (window == highest || window == highest | highest >> 1)
+        && window >= 1 << 12
+        && (size == u64::MAX || size < 1 << 40)
+}
+
 /// What packs files, and is not taken apart here; `None` for anything else. Its bytes are searched as they
 /// are, which is not all that is in it.
 pub(crate) fn sealed_format(head: &[u8]) -> Option<&'static str> {
@@ -170,9 +196,6 @@ pub(crate) fn sealed_format(head: &[u8]) -> Option<&'static str> {
     if let Some((_, name)) = MARKS.iter().find(|(mark, _)| head.starts_with(mark)) {
         return Some(name);
     }
-    if is_lzma(head) {
-        return Some("lzma");
-    }
     // among the names of its sections
     if head.starts_with(b"MZ") && memchr::memmem::find(head, b".initrd\0").is_some() {
         return Some("unified kernel image");
@@ -189,21 +212,6 @@ pub(crate) fn sealed_format(head: &[u8]) -> Option<&'static str> {
         && number(24).is_some_and(|size| size <= 6)
         && number(76).is_some_and(|revision| revision <= 1);
     is_ext.then_some("ext4")
-}
-
-/// The header of 13 bytes that LZMA files begin with (`lzma-file-format.txt`, 1.1), with what programs
-/// write there: the usual properties, a size that is not known or below 1 TiB, and the first byte of
-/// each range coder.
-fn is_lzma(head: &[u8]) -> bool {
-    let Some(([0x5d, _dictionary @ .., b0, b1, b2, b3, b4, b5, b6, b7], [0, ..])) =
-        head.split_first_chunk::<13>()
-    else {
-        return false;
-    };
-    let dictionary = head.get(1..5).and_then(|four| four.first_chunk()).copied();
-    let dictionary = u32::from_le_bytes(dictionary.unwrap_or_default());
-    let size = u64::from_le_bytes([*b0, *b1, *b2, *b3, *b4, *b5, *b6, *b7]);
-    dictionary.is_power_of_two() && dictionary >= 1 << 12 && (size == u64::MAX || size < 1 << 40)
 }
 
 /// Bytes that tell every kind.
@@ -249,6 +257,13 @@ mod tests {
             (b"x\x9crest", Some(Kind::Zlib)),
             (b"x marks the spot", None),
             (b"BZh9 is text", None),
+            (b"\x5d\0\0\x80\0\xff\xff\xff\xff\xff\xff\xff\xff\0\x24", Some(Kind::Lzma)),
+            (b"\x5d\0\0\0\x03\x05\0\0\0\0\0\0\0\0\x24", Some(Kind::Lzma)),
+            (b"\x5d\0\0\0\x05\x05\0\0\0\0\0\0\0\0\x24", None),
+            (b"\x5d\0\x08\0\0\xff\xff\xff\xff\xff\xff\xff\xff\0\x24", None),
+            (b"\x5d\0\0\x80\0\xff\xff\xff\xff\xff\xff\xff\xff\x01\x24", None),
+            (b"\x5d\0\0\x80\0\xff\xff\xff\xff\xff\x01\0\0\0\x24", None),
+            (b"]\0text that is no LZMA", None),
             (b"070701", Some(Kind::Cpio)),
             (b"PK\x03\x04", Some(Kind::Zip)),
             (b"PACKAGE", None),
@@ -266,9 +281,6 @@ mod tests {
             (&b"7z\xbc\xaf\x27\x1c\0\x04"[..], Some("7z")),
             (b"7z is a format", None),
             (b"Rar!", None),
-            (b"\x5d\0\0\x80\0\xff\xff\xff\xff\xff\xff\xff\xff\0\x24", Some("lzma")),
-            (b"\x5d\0\0\x80\0\xff\xff\xff\xff\xff\xff\xff\xff\x01\x24", None),
-            (b"]\0text that is no LZMA", None),
             (b"# v2 git bundle\n", Some("git bundle")),
             (b"MZ\0\0.text\0\0\0.initrd\0", Some("unified kernel image")),
             (b"MZ\0\0.text\0\0\0", None),

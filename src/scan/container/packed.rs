@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::io::{self, BufRead, Read};
 use std::rc::Rc;
 
-use super::super::gap::{Limit, Limits};
+use super::super::gap::{Limit, Limits, MOST_MEMORY};
 use super::Kind;
 
 /// Bytes from the start of a stream that tell its window.
@@ -16,6 +16,8 @@ pub(crate) fn window(kind: Kind, start: &[u8]) -> u64 {
     match kind {
         Kind::Zstd => zstd_window(start),
         Kind::Xz => xz_window(start).unwrap_or_default(),
+        // no more is held, whatever it asks for
+        Kind::Lzma => lzma_window(start).min(MOST_MEMORY),
         Kind::Gzip
         | Kind::Bzip2
         | Kind::Zlib
@@ -74,6 +76,11 @@ fn xz_window(start: &[u8]) -> Option<u64> {
         rest = rest.get(properties.len()..)?;
     }
     None
+}
+
+fn lzma_window(start: &[u8]) -> u64 {
+    let header = start.get(1..5).and_then(|four| four.first_chunk().copied());
+    u32::from_le_bytes(header.unwrap_or_default()).into()
 }
 
 fn multibyte(rest: &mut &[u8]) -> Option<u64> {

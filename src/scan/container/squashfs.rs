@@ -8,6 +8,7 @@ use std::rc::Rc;
 
 use super::super::gap::MOST_MEMORY;
 use super::Trouble;
+use super::lzma::Lzma;
 use super::random::Random;
 use super::sqlite::Visit;
 
@@ -40,6 +41,7 @@ pub(crate) fn each(file: &dyn Random, visit: &mut Visit<'_>) -> Result<(), Troub
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Packer {
     Gzip,
+    Lzma,
     Xz,
     Zstd,
 }
@@ -64,9 +66,10 @@ impl<'a> Image<'a> {
         let short = |at: usize| little(header.get(at..at.saturating_add(2)));
         let packer = match short(20) {
             1 => Packer::Gzip,
+            2 => Packer::Lzma,
             4 => Packer::Xz,
             6 => Packer::Zstd,
-            _ => return Err(Trouble::damaged("its compression is not gzip, xz or zstd")),
+            _ => return Err(Trouble::damaged("its compression is not gzip, lzma, xz or zstd")),
         };
         let log = short(22);
         if short(28) != 4 || !(12..=20).contains(&log) {
@@ -82,12 +85,16 @@ impl<'a> Image<'a> {
         Ok(little(Some(bytes)))
     }
 
-    fn unpack(&self, packed: &[u8], most: usize) -> io::Result<Vec<u8>> {
+    fn unpack(&self, mut packed: &[u8], most: usize) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         let limit = most as u64;
         match self.packer {
             Packer::Gzip => {
                 flate2::bufread::ZlibDecoder::new(packed).take(limit).read_to_end(&mut bytes)
+            }
+            Packer::Lzma => {
+                let mut decoder: &mut dyn Read = &mut Lzma::new(&mut packed, MOST_MEMORY)?;
+                Read::take(&mut decoder, limit).read_to_end(&mut bytes)
             }
             Packer::Xz => {
                 let memory = u32::try_from(MOST_MEMORY >> 10).unwrap_or(u32::MAX);
