@@ -18,7 +18,7 @@ use super::container::aterm;
 use super::memory::{Mark, Marks, mark};
 use super::narinfo::NarInfo;
 use super::signature::{Fingerprint, TrustedKey, names_a_key};
-use super::store::{self, Known, Places, References, Registered};
+use super::store::{self, Known, Pairs, Places, Registered};
 use super::walk::Root;
 
 /// What is known of a root beforehand.
@@ -152,7 +152,6 @@ impl Plan {
         let known = self.known.take().unwrap_or_else(|| self.read_known(places));
         let judged = names.par_iter().map(|name| judge(name, &known, filter)).collect();
         let judged = self.verify(places, judged, &known, filter);
-        let mut look = Vec::new();
         let mut unregistered = 0_usize;
         for one in judged {
             match one {
@@ -165,20 +164,14 @@ impl Plan {
                     self.present.push(mark);
                     self.remembered = self.remembered.saturating_add(1);
                 }
-                // what `verified` leaves, there is none of
-                Judged::Asked { name, .. } => look.push((name, true, None)),
                 Judged::Look { name, registered, mark } => {
                     self.present.extend(mark);
                     unregistered = unregistered.saturating_add(usize::from(!registered));
-                    look.push((name, registered, mark));
+                    let path = places.folder.join(OsStr::from_bytes(name));
+                    let store_name = Some(String::from_utf8_lossy(name).into_owned());
+                    self.add(path, About { scope: Scope::Store { registered }, store_name, mark });
                 }
             }
-        }
-        look.sort_unstable();
-        for (name, registered, mark) in look {
-            let path = places.folder.join(OsStr::from_bytes(name));
-            let store_name = Some(String::from_utf8_lossy(name).into_owned());
-            self.add(path, About { scope: Scope::Store { registered }, store_name, mark });
         }
         if whole {
             if let Err(error) = self.add_orphans(&places.folder, filter) {
@@ -260,24 +253,24 @@ impl Plan {
     fn verify<'n>(
         &mut self,
         places: &Places,
-        judged: Vec<Judged<'n>>,
+        judged: Vec<Result<Judged<'n>, Asked<'n>>>,
         known: &Known,
         filter: &Filter<'_>,
     ) -> Vec<Judged<'n>> {
-        let asked = judged.iter().any(|one| matches!(one, Judged::Asked { .. }));
+        let asked = judged.iter().any(Result::is_err);
         let references = asked.then(|| store::references(places)).transpose();
         let references = references.unwrap_or_else(|error| {
             self.notes.push(format!("signatures cannot be checked: {error}"));
             None
         });
-        let verify = |one: Judged<'n>| {
-            let Judged::Asked { name, registered, mark } = one else { return one };
+        let verify = |Asked { registered, mark }: Asked<'n>| {
             let is_signed = references.as_ref().is_some_and(|references| {
                 let to = references.of(registered.id).filter_map(|id| known.name(id));
                 let to: Vec<String> = to.map(|name| known.full(name)).collect();
+                let hash = registered.hash.map(hex::encode).unwrap_or_default();
                 let fingerprint = Fingerprint {
                     path: &known.full(registered.name),
-                    hash: &format!("sha256:{}", hex::encode(registered.hash.unwrap_or_default())),
+                    hash: &format!("sha256:{hash}"),
                     size: registered.size,
                     references: to.iter().map(String::as_str).collect(),
                 };
@@ -287,9 +280,9 @@ impl Plan {
             if is_signed {
                 return Judged::Signed { bytes: registered.size, new: Some(mark) };
             }
-            unsigned(name, Some(registered), known, filter)
+            unsigned(registered.name.as_bytes(), Some(registered), known, filter)
         };
-        judged.into_par_iter().map(verify).collect()
+        judged.into_par_iter().map(|one| one.unwrap_or_else(verify)).collect()
     }
 
     /// A binary cache in a folder: every file of it, but the NARs that are signed.
@@ -387,15 +380,23 @@ pub fn outputs_of(drv: &Path) -> io::Result<Vec<PathBuf>> {
 enum Judged<'n> {
     /// A trusted cache has signed so many bytes; seen now, where there is a mark.
     Signed { bytes: u64, new: Option<Mark> },
-    /// A trusted cache may have signed it.
-    Asked { name: &'n [u8], registered: Registered<'n>, mark: Mark },
     /// It was looked through before.
     Clean(Mark),
     /// It is to be looked at.
     Look { name: &'n [u8], registered: bool, mark: Option<Mark> },
 }
 
-fn judge<'n>(name: &'n [u8], known: &'n Known, filter: &Filter<'_>) -> Judged<'n> {
+/// A store path that a trusted cache may have signed.
+struct Asked<'n> {
+    registered: Registered<'n>,
+    mark: Mark,
+}
+
+fn judge<'n>(
+    name: &'n [u8],
+    known: &'n Known,
+    filter: &Filter<'_>,
+) -> Result<Judged<'n>, Asked<'n>> {
     let text = std::str::from_utf8(name).ok();
     let registered = text.and_then(|name| known.of(name));
     if let Some(registered) = registered
@@ -403,13 +404,13 @@ fn judge<'n>(name: &'n [u8], known: &'n Known, filter: &Filter<'_>) -> Judged<'n
         && names_a_key(registered.signatures.split_ascii_whitespace(), filter.keys)
     {
         let size = registered.size.to_le_bytes();
-        let mark = mark(&[b"signed", known.logical.as_bytes(), name, &hash, &size]);
+        let mark = mark(&[b"signed", known.logical.as_bytes(), name, hash, &size]);
         if filter.verified.contains(&mark) {
-            return Judged::Signed { bytes: registered.size, new: None };
+            return Ok(Judged::Signed { bytes: registered.size, new: None });
         }
-        return Judged::Asked { name, registered, mark };
+        return Err(Asked { registered, mark });
     }
-    unsigned(name, registered, known, filter)
+    Ok(unsigned(name, registered, known, filter))
 }
 
 /// What is to be done with one that no trusted cache has signed.
@@ -420,7 +421,7 @@ fn unsigned<'n>(
     filter: &Filter<'_>,
 ) -> Judged<'n> {
     let hash = registered.and_then(|registered| registered.hash);
-    let mark = hash.map(|hash| mark(&[b"path", known.logical.as_bytes(), name, &hash]));
+    let mark = hash.map(|hash| mark(&[b"path", known.logical.as_bytes(), name, hash]));
     match mark {
         Some(mark) if filter.clean.contains(&mark) => Judged::Clean(mark),
         mark => Judged::Look { name, registered: registered.is_some(), mark },
@@ -429,7 +430,7 @@ fn unsigned<'n>(
 
 /// The names of store paths and of all that they refer to, and so on; those that the database does
 /// not know are left as they are.
-pub fn closure(known: &Known, references: &References, names: &[String]) -> Vec<Vec<u8>> {
+pub fn closure(known: &Known, references: &Pairs, names: &[String]) -> Vec<Vec<u8>> {
     let mut closure: BTreeSet<String> = BTreeSet::new();
     let mut waiting: Vec<String> = names.to_vec();
     while let Some(name) = waiting.pop() {

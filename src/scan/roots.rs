@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::{Path, PathBuf};
 
-use super::store::{Known, Places, References, is_derivation, top};
+use super::store::{Known, Pairs, Places, is_derivation, top};
 
 /// The way from a root to a store path.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,7 +67,7 @@ impl Roots {
     }
 
     /// The shortest chain to a store path; `None` where nothing keeps it.
-    pub fn chain(&self, known: &Known, referrers: &References, name: &str) -> Option<Chain> {
+    pub fn chain(&self, known: &Known, referrers: &Pairs, name: &str) -> Option<Chain> {
         let chain = self.chain_of(known, referrers, name);
         if chain.is_some() || !is_derivation(name) {
             return chain;
@@ -85,7 +85,7 @@ impl Roots {
         Some(chain)
     }
 
-    fn chain_of(&self, known: &Known, referrers: &References, name: &str) -> Option<Chain> {
+    fn chain_of(&self, known: &Known, referrers: &Pairs, name: &str) -> Option<Chain> {
         if let Some(root) = self.0.get(name) {
             return Some(Chain { root: root.clone(), paths: vec![name.to_owned()] });
         }

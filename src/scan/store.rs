@@ -2,6 +2,7 @@
 //! read as a file, with its log and without locks, so that no user needs rights of its owner.
 
 use std::fs::File;
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
@@ -58,7 +59,7 @@ pub struct Registered<'k> {
     /// Its name in the folder of the store.
     pub name: &'k str,
     /// The SHA-256 of its NAR; `None` where the database has another hash.
-    pub hash: Option<[u8; 32]>,
+    pub hash: Option<&'k [u8; 32]>,
     /// Bytes of its NAR.
     pub size: u64,
     /// The derivation that made it.
@@ -74,8 +75,9 @@ pub struct Known {
     rows: Vec<Row>,
     /// Name, deriver and signatures of one after the other.
     texts: String,
-    /// Places in `rows` in the order of names, each with how the name begins.
-    by_name: Vec<(u64, usize)>,
+    /// From the hash of a name to its place in `rows`.
+    by_name: Pairs,
+    hash: RandomState,
     /// What Nix calls the folder of the store, which is another name than on this disk for a store
     /// below another root. Empty where nothing is known.
     pub logical: String,
@@ -94,13 +96,9 @@ struct Row {
 impl Known {
     /// The path of this name.
     pub fn of(&self, name: &str) -> Option<Registered<'_>> {
-        let asked = (beginning(name), name);
-        let found = self.by_name.binary_search_by(|(beginning, row)| {
-            let other = || self.rows.get(*row).map_or("", |row| self.registered(row).name);
-            beginning.cmp(&asked.0).then_with(|| other().cmp(asked.1))
-        });
-        let (_, row) = self.by_name.get(found.ok()?)?;
-        self.rows.get(*row).map(|row| self.registered(row))
+        let rows = self.by_name.of(self.hash_of(name)).filter_map(|row| usize::try_from(row).ok());
+        let mut rows = rows.filter_map(|row| Some(self.registered(self.rows.get(row)?)));
+        rows.find(|registered| registered.name == name)
     }
 
     /// The name of the path of this number.
@@ -138,24 +136,22 @@ impl Known {
         self.rows.push(row);
     }
 
-    fn sort(&mut self) {
-        self.rows.sort_by_key(|row| row.id);
-        let name = |row: usize| self.rows.get(row).map_or("", |row| self.registered(row).name);
-        let mut all: Vec<(u64, usize)> =
-            (0..self.rows.len()).map(|row| (beginning(name(row)), row)).collect();
-        all.sort_unstable_by(|one, other| {
-            one.0.cmp(&other.0).then_with(|| name(one.1).cmp(name(other.1)))
-        });
-        self.by_name = all;
+    fn index(&mut self) {
+        let hashes = self.all().map(|registered| self.hash_of(registered.name));
+        self.by_name = Pairs::new(hashes.zip(0..).collect());
     }
 
-    fn registered(&self, row: &Row) -> Registered<'_> {
+    fn hash_of(&self, name: &str) -> i64 {
+        self.hash.hash_one(name).cast_signed()
+    }
+
+    fn registered<'k>(&'k self, row: &'k Row) -> Registered<'k> {
         let [name, deriver, signatures] = row.ends;
         let text = |from: usize, to: usize| self.texts.get(from..to).unwrap_or_default();
         Registered {
             id: row.id,
             name: text(row.start, name),
-            hash: row.hash,
+            hash: row.hash.as_ref(),
             size: row.size,
             deriver: Some(text(name, deriver)).filter(|deriver| !deriver.is_empty()),
             signatures: text(deriver, signatures),
@@ -163,31 +159,27 @@ impl Known {
     }
 }
 
-/// How a name begins, in the order of names.
-fn beginning(name: &str) -> u64 {
-    name.as_bytes().first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
-}
-
-/// What refers to what, by numbers.
+/// Numbers, each with others.
 #[derive(Debug, Default)]
-pub struct References(Vec<(i64, i64)>);
+pub struct Pairs(Vec<(i64, i64)>);
 
-impl References {
+impl Pairs {
     fn new(mut pairs: Vec<(i64, i64)>) -> Self {
         pairs.sort_unstable();
         Self(pairs)
     }
 
-    /// What a path refers to.
-    pub fn of(&self, id: i64) -> impl Iterator<Item = i64> + '_ {
-        let first = self.0.partition_point(|(from, _)| *from < id);
+    /// What a number is paired with.
+    pub fn of(&self, number: i64) -> impl Iterator<Item = i64> + '_ {
+        let first = self.0.partition_point(|(one, _)| *one < number);
         let rest = self.0.get(first..).unwrap_or_default();
-        rest.iter().take_while(move |(from, _)| *from == id).map(|(_, to)| *to)
+        rest.iter().take_while(move |(one, _)| *one == number).map(|(_, other)| *other)
     }
 
-    /// From each path to those that refer to it.
+    /// The other way round.
+    #[must_use]
     pub fn turned(self) -> Self {
-        Self::new(self.0.into_iter().map(|(from, to)| (to, from)).collect())
+        Self::new(self.0.into_iter().map(|(one, other)| (other, one)).collect())
     }
 }
 
@@ -224,7 +216,6 @@ pub fn orphans(links: &Path) -> io::Result<Vec<PathBuf>> {
             Err(error) => return Err(error),
         }
     }
-    orphans.sort_unstable();
     Ok(orphans)
 }
 
@@ -250,23 +241,23 @@ pub fn known(places: &Places) -> io::Result<Known> {
             let row = Row { id, hash, size, start: 0, ends: [0; 3] };
             known.add(row, [name, text(4).unwrap_or_default(), text(7).unwrap_or_default()]);
         })?;
-        known.sort();
-        Ok(known)
+        known.index();
+        if known.rows.is_sorted_by_key(|row| row.id) { Ok(known) } else { Err(damaged()) }
     })
 }
 
-/// Reads what refers to what.
+/// Reads what refers to what, by the numbers of paths.
 ///
 /// # Errors
 /// As [`known`].
-pub fn references(places: &Places) -> io::Result<References> {
+pub fn references(places: &Places) -> io::Result<Pairs> {
     steadily(&places.database(), &mut |database| {
         let mut pairs = Vec::new();
         rows(database, "Refs", &mut |_, values| {
             let number = |index: usize| values.get(index).and_then(|value| value.int());
             pairs.extend(number(0).zip(number(1)));
         })?;
-        Ok(References::new(pairs))
+        Ok(Pairs::new(pairs))
     })
 }
 
@@ -287,7 +278,11 @@ fn rows(
         whole
     });
     read.map_err(as_io)?;
-    if whole { Ok(()) } else { Err(io::Error::new(io::ErrorKind::InvalidData, "a row is damaged")) }
+    if whole { Ok(()) } else { Err(damaged()) }
+}
+
+fn damaged() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "a row is damaged")
 }
 
 /// Reads a database that others may write to: what was read while it changed does not count.

@@ -195,7 +195,7 @@ fn order(leak: &Leak) -> (bool, Option<&PathBuf>, &[Step], u64) {
 struct Surroundings<'a> {
     plan: &'a Plan,
     places: &'a Places,
-    roots: Option<(Roots, store::References)>,
+    roots: Option<(Roots, store::Pairs)>,
     derivers: BTreeMap<String, Option<String>>,
     chains: BTreeMap<String, Option<Chain>>,
 }
