@@ -14,8 +14,8 @@ use super::container::packed::{self, Guard, Salvage};
 use super::container::random::{Held, Random};
 use super::container::zip::{self, Packing};
 use super::container::{
-    HEAD, Kind, Trouble, ar, cpio, git_pack, nar, script_before_zip, sealed_format, sniff, sqlite,
-    squashfs, tar,
+    FAR, HEAD, Kind, Trouble, ar, cpio, git_pack, nar, script_before_zip, sealed_format, sniff,
+    sqlite, squashfs, tar,
 };
 use super::eyes::{Eyes, Wanted};
 use super::finding::Step;
@@ -199,7 +199,7 @@ impl<'m> Digger<'m> {
                 level.skip(zeros as u64)?;
             }
         }
-        if let Some(format) = sealed_format(level.peek(HEAD)?) {
+        if let Some(format) = sealed_format(level.peek(FAR)?) {
             self.gap(Why::Format(format));
         }
         Ok(())

@@ -200,6 +200,10 @@ pub(crate) fn sealed_format(head: &[u8]) -> Option<&'static str> {
     if head.starts_with(b"MZ") && memchr::memmem::find(head, b".initrd\0").is_some() {
         return Some("unified kernel image");
     }
+    // behind what starts a machine (ECMA-119, 8.4)
+    if head.get(ISO..FAR) == Some(b"CD001".as_slice()) {
+        return Some("ISO 9660");
+    }
     // File systems have their mark in the second KiB.
     let super_block = head.get(1024..1024 + 80)?;
     let number =
@@ -216,6 +220,9 @@ pub(crate) fn sealed_format(head: &[u8]) -> Option<&'static str> {
 
 /// Bytes that tell every kind.
 pub(crate) const HEAD: usize = 1536;
+/// Bytes that tell every sealed format.
+pub(crate) const FAR: usize = ISO + 5;
+const ISO: usize = (32 << 10) + 1;
 
 /// Why a container was not looked through to its end.
 #[derive(Debug)]
@@ -296,5 +303,9 @@ mod tests {
         image[1024..1028].copy_from_slice(b"\xe2\xe1\xf5\xe0");
         assert_eq!(sealed_format(&image), Some("erofs"));
         assert_eq!(sealed_format(&image[..1028]), None);
+        let mut image = vec![0; FAR];
+        image[ISO..].copy_from_slice(b"CD001");
+        assert_eq!(sealed_format(&image), Some("ISO 9660"));
+        assert_eq!(sealed_format(&image[1..]), None);
     }
 }
