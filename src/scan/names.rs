@@ -50,6 +50,11 @@ pub(super) fn is_name(path: &str, text: &str) -> bool {
         && words.all(|word| entropy::bits(word.as_bytes()) < NO_WORD)
 }
 
+/// Whether what others are called by is no secret all the same.
+pub(super) fn is_label(text: &str) -> bool {
+    entropy::bits(text.as_bytes()) < SECRET_ANYWAY
+}
+
 /// A public key of SSH, or what is called one.
 pub(super) fn is_public_key(path: &str, text: &str) -> bool {
     let last = path.rsplit(['/', '.']).next().unwrap_or(path).to_ascii_lowercase();

@@ -3,37 +3,138 @@
 use zeroize::Zeroizing;
 
 use super::base64;
+use super::literal::{self, Scalar};
 
-/// The assignments of a text of which every line is one, a comment or a section. `None` in place of a
-/// value is a comment.
-pub(super) fn assignments(text: &str) -> Option<Vec<(&str, Option<&str>)>> {
-    let mut found = Vec::new();
-    for line in text.lines().map(str::trim) {
-        if line.is_empty() || (line.starts_with('[') && line.ends_with(']')) {
-            continue;
-        }
-        if is_comment(line) {
-            found.push(("", None));
-            continue;
-        }
-        let (name, value) = assignment(line)?;
-        found.push((name, Some(value)));
-    }
-    found.iter().any(|(_, value)| value.is_some()).then_some(found)
+/// A line of a text; a value in brackets or quotes may take several.
+pub(super) struct Line<'t> {
+    /// From 1.
+    pub(super) number: usize,
+    /// All of it.
+    pub(super) text: &'t str,
+    /// The name and the value that it gives it.
+    pub(super) pair: Option<(&'t str, &'t str)>,
 }
 
-/// `name = value`, with a name that looks like one.
-fn assignment(line: &str) -> Option<(&str, &str)> {
-    let line = line.strip_prefix("export ").unwrap_or(line);
-    let (name, value) = line.split_once('=')?;
-    let name = name.trim();
-    let legal =
-        |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | ':' | ' ');
+/// The lines of a text, without empty ones.
+pub(super) fn lines(text: &str) -> Vec<Line<'_>> {
+    let mut found = Vec::new();
+    let (mut rest, mut number) = (text, 1_usize);
+    while !rest.is_empty() {
+        let mut end = rest.find('\n').unwrap_or(rest.len());
+        let assigned = rest.get(..end).filter(|line| !is_comment(line.trim())).and_then(assignment);
+        let pair = assigned.and_then(|(name, at)| {
+            let value = rest.get(at..)?;
+            let Some(literal) = literal::read("", value) else {
+                return Some((name, rest.get(at..end)?.trim()));
+            };
+            let last = at.saturating_add(literal.length);
+            end = rest.get(last..)?.find('\n').map_or(rest.len(), |it| last.saturating_add(it));
+            Some((name, value.get(..literal.length)?))
+        });
+        let text = rest.get(..end).unwrap_or_default().trim();
+        if !text.is_empty() {
+            found.push(Line { number, text, pair });
+        }
+        number = number.saturating_add(text.lines().count().max(1));
+        rest = rest.get(end.saturating_add(1)..).unwrap_or_default();
+    }
+    found
+}
+
+/// The head of a section, which gives nothing a value.
+pub(super) fn is_head(line: &str) -> bool {
+    let head = line.split_once(" #").map_or(line, |(head, _)| head.trim_end());
+    head.starts_with('[') && head.ends_with(']') && !head.contains(',')
+}
+
+/// `name = value`, with a name that looks like one, and where the value begins.
+fn assignment(line: &str) -> Option<(&str, usize)> {
+    let bare = line.trim_start();
+    let bare = bare.strip_prefix("export ").unwrap_or(bare);
+    let mut quote = None;
+    let equals = bare.char_indices().find_map(|(at, c)| {
+        match (quote, c) {
+            (None, '=') => return Some(at),
+            (None, '"' | '\'') => quote = Some(c),
+            (Some(open), c) if open == c => quote = None,
+            _ => {}
+        }
+        None
+    })?;
+    let (name, value) = (bare.get(..equals)?.trim(), bare.get(equals.checked_add(1)?..)?);
+    let at = line.len().checked_sub(value.trim_start().len())?;
+    let value = value.trim();
+    let literal = value.starts_with(['"', '\'', '[', '{']);
+    let quotes = literal && name.contains(['"', '\'']);
+    let legal = |c: char| {
+        c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | ':' | ' ') || quotes
+    };
     let fits = !name.is_empty() && name.len() <= 80 && name.chars().all(legal);
     // a token that ends with the padding of Base64 is no assignment
     let padding = value.chars().all(|c| c == '=');
-    (fits && !padding && name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_'))
-        .then_some((name, value.trim()))
+    let begins = |c: char| c.is_ascii_alphabetic() || c == '_';
+    let begins = name.starts_with(begins) || (literal && !name.starts_with(['.', '/', ':', '-']));
+    (fits && begins && !padding).then_some((unquoted(name), at))
+}
+
+/// The value of `name: value`.
+pub(super) fn entry(line: &str) -> Option<&str> {
+    let (name, value) = line.split_once(": ")?;
+    let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '"' | '\'');
+    (!name.is_empty() && name.chars().all(legal)).then_some(value.trim())
+}
+
+/// The password of `user:password`, of a line of `.pgpass`, or the hash of one of `shadow`.
+pub(super) fn password(line: &str) -> Option<Scalar<'_>> {
+    let scalar = |written, decoded| Some(Scalar { way: "password".to_owned(), written, decoded });
+    if let Some(written) = of_pgpass(line) {
+        let decoded = written.contains('\\').then(|| {
+            let mut out = Zeroizing::new(Vec::with_capacity(written.len()));
+            let mut bytes = written.bytes();
+            while let Some(byte) = bytes.next() {
+                out.push(if byte == b'\\' { bytes.next().unwrap_or(byte) } else { byte });
+            }
+            out
+        });
+        return scalar(written, decoded);
+    }
+    let (user, rest) = line.split_once(':')?;
+    let legal =
+        |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '@' | '+' | '$');
+    let fits = user.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && user.len() <= 64
+        && user.chars().all(legal);
+    if !fits {
+        return None;
+    }
+    if rest.starts_with('$') && rest.matches('$').count() > 2 {
+        return scalar(rest.split(':').next()?, None);
+    }
+    // an address, a URL, a path of Windows, an entry of YAML, a line of `passwd`
+    let other = rest.is_empty()
+        || rest.starts_with([':', ' ', '\t'])
+        || rest.starts_with("//")
+        || (user.len() == 1 && rest.starts_with(['\\', '/']))
+        || rest.matches(':').count() >= 5;
+    if other { None } else { scalar(rest, None) }
+}
+
+/// The last of five fields, of which the second is a port. A colon in one has a backslash before it.
+fn of_pgpass(line: &str) -> Option<&str> {
+    let mut escaped = false;
+    let mut colons = line.char_indices().filter(|(_, c)| {
+        let colon = *c == ':' && !escaped;
+        escaped = *c == '\\' && !escaped;
+        colon
+    });
+    let [first, second, third, fourth] = [(); 4].map(|()| colons.next().map(|(at, _)| at));
+    let behind = |colon: Option<usize>| colon?.checked_add(1);
+    let port = line.get(behind(first)?..second?)?;
+    let is_port = port == "*"
+        || ((2..=5).contains(&port.len()) && port.bytes().all(|it| it.is_ascii_digit()));
+    let named = first? > 0 && third? > behind(second)? && fourth? > behind(third)?;
+    let password = line.get(behind(fourth)?..)?;
+    (is_port && named && colons.next().is_none() && !password.is_empty()).then_some(password)
 }
 
 /// Whether a text may be a map of YAML: a first line `name:`, and no YAML that is only a text.

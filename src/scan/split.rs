@@ -5,10 +5,13 @@
 
 use super::armor::{self, Kind};
 use super::entropy::{self, Strength};
+use super::escape;
 use super::forms::MAX_UNIT;
+use super::literal::{self, Scalar};
+use super::markup::{self, Piece};
 use super::names;
 use super::needle::Why;
-use super::pairs;
+use super::pairs::{self, Line};
 use super::urls;
 use crate::format::sops::store::Store;
 use crate::format::sops::tree::{ListItem, Map, MapItem, Node};
@@ -148,13 +151,16 @@ impl Parts {
         if self.structured(path, text) {
             return;
         }
-        for (number, line) in (1_usize..).zip(text.lines()) {
-            let line = line.trim();
-            if pairs::is_comment(line) {
-                self.push(path, Err(Why::Comment));
-            } else if !line.is_empty() {
-                self.leaf(&join(path, &format!("line {number}")), line);
+        for line in pairs::lines(text) {
+            for (number, one) in (line.number..).zip(line.text.lines()) {
+                let one = one.trim();
+                if pairs::is_comment(one) {
+                    self.push(path, Err(Why::Comment));
+                } else if !one.is_empty() {
+                    self.leaf(&join(path, &format!("line {number}")), one);
+                }
             }
+            self.inside(&join(path, &format!("line {}/value", line.number)), &line);
         }
         // short ones together may be long enough
         if text.len() <= MAX_UNIT && !text.lines().any(|line| pairs::is_comment(line.trim())) {
@@ -162,18 +168,45 @@ impl Parts {
         }
     }
 
+    /// What a line among others that are of no known kind seems to give a name. That name may be a
+    /// part of a secret, so it is not told.
+    fn inside(&mut self, path: &str, line: &Line<'_>) {
+        let (name, value) = match line.pair {
+            Some(pair) => pair,
+            None => ("", pairs::entry(line.text).unwrap_or_default()),
+        };
+        let whole =
+            value.starts_with(['"', '\'', '[', '{']) || !value.contains(char::is_whitespace);
+        let open = names::is_name(name, value) || names::is_public_key(name, value);
+        if whole && !open && !value.starts_with('=') && !pairs::is_comment(line.text) {
+            self.also(true, |parts| parts.value(path, value));
+        }
+    }
+
+    /// What may be a part of something that is looked for as a whole, if it can be looked for.
+    fn also(&mut self, weak: bool, add: impl FnOnce(&mut Self)) {
+        let before = self.all.len();
+        add(self);
+        let added = self.all.split_off(before);
+        self.all.extend(added.into_iter().filter(|part| is_strong(part, weak)));
+    }
+
     /// A single line: what it assigns, and all of it where that alone cannot be looked for. A value
     /// that has a name already is what it is.
     fn line(&mut self, path: &str, text: &str) {
-        let document = path.is_empty() || text.starts_with(['{', '[']) || pairs::is_netrc(text);
+        let document =
+            path.is_empty() || text.starts_with(['{', '[', '<']) || pairs::is_netrc(text);
         let before = self.all.len();
         if !document || !self.structured(path, text) {
             return self.leaf(path, text);
         }
-        let strong = |part: &Part| part.value.as_ref().is_ok_and(is_strong);
-        if !self.all.get(before..).unwrap_or_default().iter().any(strong) {
+        if !self.has_strong(before) {
             self.leaf(path, text);
         }
+    }
+
+    fn has_strong(&self, before: usize) -> bool {
+        self.all.get(before..).unwrap_or_default().iter().any(|part| is_strong(part, false))
     }
 
     /// A document of a known kind; whether it is one.
@@ -187,16 +220,113 @@ impl Parts {
         if text.starts_with(['{', '[']) && self.tree(path, Store::Json, text) {
             return true;
         }
-        if let Some(found) = pairs::assignments(text) {
-            for (name, value) in found {
-                match value {
-                    Some(value) => self.leaf(&join(path, name), value),
+        let before = self.all.len();
+        if text.starts_with(['{', '[']) && self.literal(path, text) && self.has_strong(before) {
+            return true;
+        }
+        if self.markup(path, text) && self.has_strong(before) {
+            return true;
+        }
+        let lines = pairs::lines(text);
+        let beside = |line: &Line<'_>| pairs::is_comment(line.text) || pairs::is_head(line.text);
+        if lines.iter().any(|line| line.pair.is_some())
+            && lines.iter().all(|line| line.pair.is_some() || beside(line))
+        {
+            for line in lines {
+                match line.pair {
+                    Some((name, value)) => {
+                        self.value(&join(path, name), value);
+                        // it may be a password that has an equals sign in it
+                        if let Some(scalar) = pairs::password(line.text) {
+                            self.also(true, |parts| parts.scalar(path, &scalar));
+                        }
+                    }
+                    None if pairs::is_head(line.text) => {}
                     None => self.push(path, Err(Why::Comment)),
                 }
             }
             return true;
         }
-        pairs::looks_like_yaml(text) && self.tree(path, Store::Yaml, text)
+        self.passwords(path, &lines)
+            || (pairs::looks_like_yaml(text) && self.tree(path, Store::Yaml, text))
+    }
+
+    /// Lines of a user and a password each; whether they are.
+    fn passwords(&mut self, path: &str, lines: &[Line<'_>]) -> bool {
+        let (comments, lines): (Vec<_>, Vec<_>) =
+            lines.iter().partition(|line| pairs::is_comment(line.text));
+        let found: Vec<_> = lines.iter().filter_map(|line| pairs::password(line.text)).collect();
+        if lines.len() < 2 || found.len() < lines.len() {
+            return false;
+        }
+        for _ in comments {
+            self.push(path, Err(Why::Comment));
+        }
+        for (line, scalar) in lines.into_iter().zip(found) {
+            // the name of the user may be a part of a secret
+            let path = join(path, &format!("line {}", line.number));
+            let before = self.all.len();
+            self.scalar(&join(&path, &scalar.way), &scalar);
+            if !self.has_strong(before) {
+                self.leaf(&path, line.text);
+            }
+        }
+        true
+    }
+
+    /// The texts and attributes of XML; whether it is that.
+    fn markup(&mut self, path: &str, text: &str) -> bool {
+        let Some(pieces) = markup::pieces(text) else { return false };
+        for piece in pieces {
+            match piece {
+                Piece::Comment => self.push(path, Err(Why::Comment)),
+                Piece::Name(name) => self.push(&join(path, &name.way), Err(Why::Name)),
+                Piece::Value(value) => self.scalar(&join(path, &value.way), &value),
+            }
+        }
+        true
+    }
+
+    /// What stands behind a name.
+    fn value(&mut self, path: &str, text: &str) {
+        let before = self.all.len();
+        let split = self.literal(path, text);
+        if !split || (text.starts_with(['[', '{']) && !self.has_strong(before)) {
+            self.leaf(path, text);
+        }
+    }
+
+    /// What stands in quotes and brackets; whether it is that.
+    fn literal(&mut self, path: &str, text: &str) -> bool {
+        let literal = literal::read(path, text).filter(|literal| literal.length == text.len());
+        let Some(literal) = literal else { return false };
+        for scalar in &literal.scalars {
+            self.scalar(&scalar.way, scalar);
+        }
+        true
+    }
+
+    /// A text, and how it was written where that is no form of it.
+    fn scalar(&mut self, path: &str, scalar: &Scalar<'_>) {
+        let written = scalar.written;
+        let decoded = scalar.decoded.as_deref().and_then(|it| std::str::from_utf8(it).ok());
+        let Some(decoded) = decoded else { return self.lines_or_leaf(path, written) };
+        self.lines_or_leaf(path, decoded);
+        let is_form = |decoded: &str| {
+            escape::all(decoded).iter().any(|(_, form)| form.as_slice() == written.as_bytes())
+        };
+        if decoded != written && (decoded.len() > MAX_UNIT || !is_form(decoded)) {
+            self.also(true, |parts| parts.lines_or_leaf(path, written));
+        }
+    }
+
+    /// A file within a file, or a text.
+    fn lines_or_leaf(&mut self, path: &str, text: &str) {
+        if text.trim().contains('\n') {
+            self.document(path, text.as_bytes());
+        } else {
+            self.leaf(path, text.trim());
+        }
     }
 
     /// The leaves of a document; whether it is one.
@@ -234,9 +364,7 @@ impl Parts {
                     return self.push(path, Err(Why::Empty));
                 };
                 match std::str::from_utf8(bytes.slice()) {
-                    // a file within a file
-                    Ok(text) if text.trim().contains('\n') => self.document(path, text.as_bytes()),
-                    Ok(text) => self.leaf(path, text.trim()),
+                    Ok(text) => self.lines_or_leaf(path, text),
                     Err(_) => self.binary(path, bytes.slice()),
                 }
             }
@@ -277,6 +405,10 @@ impl Parts {
         }
         let token = urls::bearer(text).unwrap_or(text);
         self.push(path, Ok(token.as_bytes()));
+        if let Some(scalar) = pairs::password(token) {
+            let inner = join(path, &scalar.way);
+            self.also(path.is_empty(), |parts| parts.scalar(&inner, &scalar));
+        }
         if let Some(key) = pairs::wireguard(token) {
             self.push(&join(path, "key"), Ok(&key));
         }
@@ -290,11 +422,17 @@ impl Parts {
     }
 }
 
+/// Whether it is searched everywhere, or as a whole word at least.
 #[expect(clippy::disallowed_methods, reason = "its strength is estimated")]
-fn is_strong(value: &Plaintext) -> bool {
-    entropy::strength(value.expose()) == Strength::Strong
+fn is_strong(part: &Part, or_weak: bool) -> bool {
+    part.value.as_ref().is_ok_and(|value| match entropy::strength(value.expose()) {
+        Strength::Strong => true,
+        Strength::Weak => or_weak,
+        Strength::None(_) => false,
+    })
 }
 
-fn join(path: &str, part: &str) -> String {
+/// A way, and a step of it.
+pub(super) fn join(path: &str, part: &str) -> String {
     if path.is_empty() { part.to_owned() } else { format!("{path}/{part}") }
 }
