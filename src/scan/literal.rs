@@ -1,186 +1,122 @@
 //! Values as TOML writes them, and what is near to it: texts in quotes, lists, tables on one line. Reads
 //! what it can and checks nothing.
 
+use std::sync::OnceLock;
+
+use regex::{Captures, Regex};
 use zeroize::Zeroizing;
 
-use super::split::join;
+/// A regular expression that is made when it is first used.
+pub(super) struct Pattern(&'static str, OnceLock<Option<Regex>>);
+
+impl Pattern {
+    pub(super) const fn new(text: &'static str) -> Self {
+        Self(text, OnceLock::new())
+    }
+
+    pub(super) fn get(&self) -> Option<&Regex> {
+        self.1.get_or_init(|| Regex::new(self.0).ok()).as_ref()
+    }
+
+    /// The first place that fits.
+    pub(super) fn first<'t>(&self, text: &'t str) -> Option<Captures<'t>> {
+        self.get()?.captures(text)
+    }
+}
+
+/// What a group took.
+pub(super) fn group<'t>(found: &Captures<'t>, number: usize) -> Option<&'t str> {
+    found.get(number).map(|it| it.as_str())
+}
 
 /// A text, or a word without quotes.
+#[derive(Clone, Copy)]
 pub(super) struct Scalar<'t> {
-    /// The way to it.
-    pub(super) way: String,
+    /// The key before it; nothing where there is none.
+    pub(super) way: &'t str,
     /// As it stands there, without the quotes.
     pub(super) written: &'t str,
-    /// What it stands for, where that is something else.
-    pub(super) decoded: Option<Zeroizing<Vec<u8>>>,
+    /// The escapes that may be in it.
+    pub(super) escapes: Option<&'static Pattern>,
 }
 
-/// All that a value holds.
-pub(super) struct Literal<'t> {
-    /// One, or those of a list or table.
-    pub(super) scalars: Vec<Scalar<'t>>,
-    /// Bytes that it takes.
-    pub(super) length: usize,
-}
+/// Texts in quotes of TOML, words, brackets, and what stands behind a key.
+static TOKENS: Pattern = Pattern::new(concat!(
+    r#"(?s)"""((?:[^\\]|\\.)*?"{0,2})"""|"((?:[^"\\]|\\.)*)"|'''(.*?'{0,2})'''|'([^']*)'|"#,
+    r#"([^\s,;=:#\[\]{}"']+)|([\[{])|([\]}])|([=:])|#[^\n]*|[,;]"#,
+));
+static BEHIND: Pattern = Pattern::new(r"\A[,;]?[ \t\r]*([ \t]#[^\n]*)?(?:\n|\z)");
 
-/// The value that `text` begins with, in quotes or brackets, if it is whole and the last of its line.
-pub(super) fn read<'t>(way: &str, text: &'t str) -> Option<Literal<'t>> {
-    if !text.starts_with(['"', '\'', '[', '{']) {
+/// What a value in quotes or brackets begins with.
+pub(super) const BEGINS: [char; 4] = ['"', '\'', '[', '{'];
+/// Most bytes of one.
+const LONGEST: usize = 64 << 10;
+
+/// The value that `text` begins with, in quotes or brackets, if it is whole and the last of its line:
+/// what is in it, and how many bytes it takes.
+pub(super) fn read(text: &str) -> Option<(Vec<Scalar<'_>>, usize)> {
+    if !text.starts_with(BEGINS) {
         return None;
     }
-    let mut reader = Reader { rest: text, found: Vec::new() };
-    reader.value(way, DEEPEST)?;
-    let behind = reader.rest.lines().next().unwrap_or_default();
-    let behind = behind.strip_prefix([';', ',']).unwrap_or(behind);
-    let comment = behind.starts_with([' ', '\t']) && behind.trim_start().starts_with('#');
-    let length = text.len().saturating_sub(reader.rest.len());
-    (comment || behind.trim().is_empty()).then_some(Literal { scalars: reader.found, length })
+    let text = text.get(..text.floor_char_boundary(LONGEST)).unwrap_or(text);
+    let mut scalars: Vec<Scalar<'_>> = Vec::new();
+    let (mut depth, mut way) = (0_usize, "");
+    for token in TOKENS.get()?.captures_iter(text) {
+        let all = token.get(0)?;
+        // a quote that nothing closes is passed over
+        if scalars.is_empty() && depth == 0 && all.start() > 0 {
+            return None;
+        }
+        match (1..9).find_map(|kind| Some((kind, group(&token, kind)?))) {
+            Some((6, _)) => depth = depth.checked_add(1)?,
+            Some((7, _)) => depth = depth.checked_sub(1)?,
+            Some((8, _)) => way = scalars.pop()?.written,
+            Some((kind, written)) => {
+                scalars.push(Scalar { way, written, escapes: (kind < 3).then_some(&ESCAPES) });
+                way = "";
+            }
+            None => {}
+        }
+        if depth == 0 {
+            BEHIND.first(text.get(all.end()..)?)?;
+            return Some((scalars, all.end()));
+        }
+    }
+    None
 }
 
-/// Lists in lists.
-const DEEPEST: usize = 32;
+/// Escapes of TOML, JSON and shells.
+static ESCAPES: Pattern = Pattern::new(
+    r#"\\(?:([btnfre"'\\/$`])|u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|x([0-9A-Fa-f]{2})|[ \t\r]*\n\s*)"#,
+);
 
-struct Reader<'t> {
-    rest: &'t str,
-    found: Vec<Scalar<'t>>,
-}
-
-impl<'t> Reader<'t> {
-    fn value(&mut self, way: &str, deep: usize) -> Option<()> {
-        match self.rest.chars().next()? {
-            '"' | '\'' => {
-                let (written, decoded) = self.quoted()?;
-                self.found.push(Scalar { way: way.to_owned(), written, decoded });
-            }
-            '[' => self.list(way, ']', deep.checked_sub(1)?)?,
-            '{' => self.list(way, '}', deep.checked_sub(1)?)?,
-            _ => {
-                let end = self.rest.find([',', ';', ']', '}', '\n', '#']);
-                let (word, rest) = self.rest.split_at_checked(end?)?;
-                self.rest = rest;
-                let written = Some(word.trim()).filter(|word| !word.is_empty())?;
-                self.found.push(Scalar { way: way.to_owned(), written, decoded: None });
-            }
-        }
-        Some(())
-    }
-
-    fn list(&mut self, way: &str, close: char, deep: usize) -> Option<()> {
-        self.rest = self.rest.get(1..)?;
-        for number in 0_usize.. {
-            self.blank();
-            if let Some(rest) = self.rest.strip_prefix(close) {
-                self.rest = rest;
-                break;
-            }
-            let name = if close == '}' { self.key()? } else { number.to_string() };
-            self.blank();
-            self.value(&join(way, &name), deep)?;
-            self.blank();
-            match self.rest.strip_prefix([',', ';']) {
-                Some(rest) => self.rest = rest,
-                None if self.rest.starts_with([close, '"', '[', '{']) => {}
-                None => return None,
-            }
-        }
-        Some(())
-    }
-
-    /// A key and what is between it and its value.
-    fn key(&mut self) -> Option<String> {
-        let mut name = String::new();
-        loop {
-            self.rest = self.rest.trim_start_matches([' ', '\t']);
-            let first = self.rest.chars().next()?;
-            match first {
-                '"' | '\'' => name.push_str(self.quoted()?.0),
-                '=' | ':' | '_' | '-' | '.' | '/' | 'a'..='z' | 'A'..='Z' | '0'..='9' => {
-                    self.rest = self.rest.get(1..)?;
-                    if matches!(first, '=' | ':') {
-                        self.rest = self.rest.strip_prefix('>').unwrap_or(self.rest);
-                        return Some(name);
-                    }
-                    name.push(first);
-                }
-                _ => return None,
-            }
-        }
-    }
-
-    /// Over spaces, breaks and comments.
-    fn blank(&mut self) {
-        loop {
-            self.rest = self.rest.trim_start();
-            if !self.rest.starts_with('#') {
-                return;
-            }
-            self.rest = self.rest.split_once('\n').map_or("", |(_, rest)| rest);
-        }
-    }
-
-    /// What is between quotes, or between three of them.
-    fn quoted(&mut self) -> Option<(&'t str, Option<Zeroizing<Vec<u8>>>)> {
-        let triple = ["\"\"\"", "'''"].into_iter().find(|it| self.rest.starts_with(it));
-        let delimiter = triple.or(self.rest.get(..1))?;
-        let quote = delimiter.chars().next()?;
-        let body = self.rest.get(delimiter.len()..)?;
-        let mut from = 0_usize;
-        let end = loop {
-            let at = from.checked_add(body.get(from..)?.find([quote, '\\'])?)?;
-            let here = body.get(at..)?;
-            if here.starts_with(delimiter) {
-                // up to two more are of the text
-                let more = here.get(delimiter.len()..)?.chars().take(2);
-                let more = more.take_while(|c| triple.is_some() && *c == quote).count();
-                break at.checked_add(more)?;
-            }
-            let escaped = here.chars().nth(1).filter(|_| quote == '"' && here.starts_with('\\'));
-            from = at.checked_add(1)?.checked_add(escaped.map_or(0, char::len_utf8))?;
-        };
-        self.rest = body.get(end.checked_add(delimiter.len())?..)?;
-        let written = body.get(..end)?;
-        let decoded = (quote == '"' && written.contains('\\')).then(|| unescaped(written));
-        Some((written, decoded))
-    }
-}
-
-/// Without the escapes of TOML, JSON and shells.
-fn unescaped(text: &str) -> Zeroizing<Vec<u8>> {
+/// A text with what its escapes stand for: the first group is a name, all others are digits.
+pub(super) fn unescaped(escapes: &Pattern, text: &str) -> Option<Zeroizing<Vec<u8>>> {
     let mut out = Zeroizing::new(Vec::with_capacity(text.len()));
-    let mut rest = text;
-    while let Some((before, behind)) = rest.split_once('\\') {
-        out.extend_from_slice(before.as_bytes());
-        let first = behind.chars().next().unwrap_or('\\');
-        let digits = match first {
-            'x' => 2,
-            'u' => 4,
-            'U' => 8,
-            _ => 0,
-        };
-        rest = behind.get(first.len_utf8()..).unwrap_or_default();
-        let number = rest.get(..digits).and_then(|it| u32::from_str_radix(it, 16).ok());
-        let decoded = match first {
-            'b' => Some('\u{8}'),
-            't' => Some('\t'),
-            'n' => Some('\n'),
-            'f' => Some('\u{c}'),
-            'r' => Some('\r'),
-            'e' => Some('\u{1b}'),
-            '"' | '\'' | '\\' | '/' | '$' | '`' => Some(first),
-            '\n' | '\r' | ' ' if behind.trim_start_matches([' ', '\t', '\r']).starts_with('\n') => {
-                rest = behind.trim_start();
-                continue;
+    let mut from = 0;
+    for escape in escapes.get()?.captures_iter(text) {
+        let all = escape.get(0)?;
+        out.extend_from_slice(text.get(from..all.start())?.as_bytes());
+        from = all.end();
+        let radix = if all.as_str().starts_with("&#") && escape.get(2).is_some() { 10 } else { 16 };
+        let digits = (2..5).find_map(|number| group(&escape, number));
+        let number = digits.and_then(|digits| u32::from_str_radix(digits, radix).ok());
+        let mut buffer = [0; 4];
+        let decoded = match (group(&escape, 1), number.and_then(char::from_u32)) {
+            (Some(name), _) => {
+                let known = NAMES.into_iter().find(|it| it.get(1..) == Some(name));
+                known.unwrap_or(name).get(..1)?
             }
-            _ => number.and_then(char::from_u32),
+            (None, Some(character)) => character.encode_utf8(&mut buffer),
+            (None, None) if digits.is_some() => all.as_str(),
+            (None, None) => "",
         };
-        if let Some(decoded) = decoded {
-            out.extend_from_slice(decoded.encode_utf8(&mut [0; 4]).as_bytes());
-            rest = rest.get(digits..).unwrap_or_default();
-        } else {
-            out.push(b'\\');
-            rest = behind;
-        }
+        out.extend_from_slice(decoded.as_bytes());
     }
-    out.extend_from_slice(rest.as_bytes());
-    out
+    out.extend_from_slice(text.get(from..)?.as_bytes());
+    (from > 0).then_some(out)
 }
+
+/// What stands for another character, with that before it.
+const NAMES: [&str; 11] =
+    ["\u{8}b", "\tt", "\nn", "\u{c}f", "\rr", "\u{1b}e", "<lt", ">gt", "&amp", "\"quot", "'apos"];

@@ -3,7 +3,7 @@
 use zeroize::Zeroizing;
 
 use super::base64;
-use super::literal::{self, Scalar};
+use super::literal::{self, Pattern, Scalar, group};
 
 /// A line of a text; a value in brackets or quotes may take several.
 pub(super) struct Line<'t> {
@@ -18,18 +18,21 @@ pub(super) struct Line<'t> {
 /// The lines of a text, without empty ones.
 pub(super) fn lines(text: &str) -> Vec<Line<'_>> {
     let mut found = Vec::new();
-    let (mut rest, mut number) = (text, 1_usize);
+    let (mut rest, mut number, mut failed) = (text, 1_usize, 0);
     while !rest.is_empty() {
         let mut end = rest.find('\n').unwrap_or(rest.len());
-        let assigned = rest.get(..end).filter(|line| !is_comment(line.trim())).and_then(assignment);
+        let line = rest.get(..end).unwrap_or_default();
+        let assigned = if is_comment(line.trim()) { None } else { assignment(line) };
         let pair = assigned.and_then(|(name, at)| {
             let value = rest.get(at..)?;
-            let Some(literal) = literal::read("", value) else {
+            let read = if failed < MOST_FAILED { literal::read(value) } else { None };
+            let Some((_, length)) = read else {
+                failed = failed.saturating_add(u8::from(value.starts_with(literal::BEGINS)));
                 return Some((name, rest.get(at..end)?.trim()));
             };
-            let last = at.saturating_add(literal.length);
+            let last = at.saturating_add(length);
             end = rest.get(last..)?.find('\n').map_or(rest.len(), |it| last.saturating_add(it));
-            Some((name, value.get(..literal.length)?))
+            Some((name, value.get(..length)?))
         });
         let text = rest.get(..end).unwrap_or_default().trim();
         if !text.is_empty() {
@@ -41,100 +44,51 @@ pub(super) fn lines(text: &str) -> Vec<Line<'_>> {
     found
 }
 
+/// Of a text with more values that begin as a list and are none, no value takes several lines.
+const MOST_FAILED: u8 = 64;
+
 /// The head of a section, which gives nothing a value.
 pub(super) fn is_head(line: &str) -> bool {
-    let head = line.split_once(" #").map_or(line, |(head, _)| head.trim_end());
-    head.starts_with('[') && head.ends_with(']') && !head.contains(',')
+    static HEAD: Pattern = Pattern::new(r"\A\[[^,]*\](?: +#.*)?\z");
+    HEAD.first(line).is_some()
 }
 
-/// `name = value`, with a name that looks like one, and where the value begins.
+/// `name = value`, with a name that looks like one, and where the value begins. A name that begins with
+/// a digit or has quotes is one only before quotes and brackets.
 fn assignment(line: &str) -> Option<(&str, usize)> {
-    let bare = line.trim_start();
-    let bare = bare.strip_prefix("export ").unwrap_or(bare);
-    let mut quote = None;
-    let equals = bare.char_indices().find_map(|(at, c)| {
-        match (quote, c) {
-            (None, '=') => return Some(at),
-            (None, '"' | '\'') => quote = Some(c),
-            (Some(open), c) if open == c => quote = None,
-            _ => {}
-        }
-        None
-    })?;
-    let (name, value) = (bare.get(..equals)?.trim(), bare.get(equals.checked_add(1)?..)?);
-    let at = line.len().checked_sub(value.trim_start().len())?;
-    let value = value.trim();
-    let literal = value.starts_with(['"', '\'', '[', '{']);
-    let quotes = literal && name.contains(['"', '\'']);
-    let legal = |c: char| {
-        c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | ':' | ' ') || quotes
-    };
-    let fits = !name.is_empty() && name.len() <= 80 && name.chars().all(legal);
+    static NAME: Pattern = Pattern::new(concat!(
+        r"\A\s*(?:export )?(?:([A-Za-z_][A-Za-z0-9_./: -]{0,79}?)\s*=\s*|",
+        r#"((?:[A-Za-z0-9_./: -]|"[^"]*"|'[^']*'){1,80}?)\s*=\s*["'\[{])"#,
+    ));
+    let found = NAME.first(line)?;
+    let (name, quoted) = (group(&found, 1), group(&found, 2));
+    let at = found.get(0)?.end().checked_sub(usize::from(quoted.is_some()))?;
     // a token that ends with the padding of Base64 is no assignment
-    let padding = value.chars().all(|c| c == '=');
-    let begins = |c: char| c.is_ascii_alphabetic() || c == '_';
-    let begins = name.starts_with(begins) || (literal && !name.starts_with(['.', '/', ':', '-']));
-    (fits && begins && !padding).then_some((unquoted(name), at))
+    let padding = line.get(at..)?.trim().bytes().all(|byte| byte == b'=');
+    (!padding).then_some((name.or(quoted.map(unquoted))?.trim(), at))
 }
 
 /// The value of `name: value`.
 pub(super) fn entry(line: &str) -> Option<&str> {
-    let (name, value) = line.split_once(": ")?;
-    let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '"' | '\'');
-    (!name.is_empty() && name.chars().all(legal)).then_some(value.trim())
+    static ENTRY: Pattern = Pattern::new(r#"\A[\w."'-]+: +(.+)\z"#);
+    group(&ENTRY.first(line)?, 1)
 }
 
-/// The password of `user:password`, of a line of `.pgpass`, or the hash of one of `shadow`.
+/// The password of `user:password`, of a line of `.pgpass`, or the hash of one of `shadow`. What is an
+/// address, a URL, a path of Windows or a line of `passwd` has none.
 pub(super) fn password(line: &str) -> Option<Scalar<'_>> {
-    let scalar = |written, decoded| Some(Scalar { way: "password".to_owned(), written, decoded });
-    if let Some(written) = of_pgpass(line) {
-        let decoded = written.contains('\\').then(|| {
-            let mut out = Zeroizing::new(Vec::with_capacity(written.len()));
-            let mut bytes = written.bytes();
-            while let Some(byte) = bytes.next() {
-                out.push(if byte == b'\\' { bytes.next().unwrap_or(byte) } else { byte });
-            }
-            out
-        });
-        return scalar(written, decoded);
-    }
-    let (user, rest) = line.split_once(':')?;
-    let legal =
-        |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '@' | '+' | '$');
-    let fits = user.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-        && user.len() <= 64
-        && user.chars().all(legal);
-    if !fits {
-        return None;
-    }
-    if rest.starts_with('$') && rest.matches('$').count() > 2 {
-        return scalar(rest.split(':').next()?, None);
-    }
-    // an address, a URL, a path of Windows, an entry of YAML, a line of `passwd`
-    let other = rest.is_empty()
-        || rest.starts_with([':', ' ', '\t'])
-        || rest.starts_with("//")
-        || (user.len() == 1 && rest.starts_with(['\\', '/']))
-        || rest.matches(':').count() >= 5;
-    if other { None } else { scalar(rest, None) }
-}
-
-/// The last of five fields, of which the second is a port. A colon in one has a backslash before it.
-fn of_pgpass(line: &str) -> Option<&str> {
-    let mut escaped = false;
-    let mut colons = line.char_indices().filter(|(_, c)| {
-        let colon = *c == ':' && !escaped;
-        escaped = *c == '\\' && !escaped;
-        colon
-    });
-    let [first, second, third, fourth] = [(); 4].map(|()| colons.next().map(|(at, _)| at));
-    let behind = |colon: Option<usize>| colon?.checked_add(1);
-    let port = line.get(behind(first)?..second?)?;
-    let is_port = port == "*"
-        || ((2..=5).contains(&port.len()) && port.bytes().all(|it| it.is_ascii_digit()));
-    let named = first? > 0 && third? > behind(second)? && fourth? > behind(third)?;
-    let password = line.get(behind(fourth)?..)?;
-    (is_port && named && colons.next().is_none() && !password.is_empty()).then_some(password)
+    static PASSWORD: Pattern = Pattern::new(concat!(
+        r"\A(?:(?:[^:\\]|\\.)+:(?:\*|[0-9]{2,5}):(?:(?:[^:\\]|\\.)+:){2}((?:[^:\\]|\\.)+)|",
+        r"[A-Za-z_][A-Za-z0-9_.@+$-]{0,63}:(?:(\$[^:$]+\$[^:]*\$[^:]+)(?::.*)?|",
+        r"((?:[^:\s/]|/[^/])[^:]*(?::[^:]*){0,4})))\z",
+    ));
+    static ESCAPES: Pattern = Pattern::new(r"\\([:\\])");
+    let found = PASSWORD.first(line)?;
+    let drive = line.get(1..3).is_some_and(|it| matches!(it, ":\\" | ":/"));
+    let other = group(&found, 3).filter(|_| !drive);
+    let written = group(&found, 1).or(group(&found, 2)).or(other)?;
+    let escapes = found.get(1).is_some().then_some(&ESCAPES);
+    Some(Scalar { way: "password", written, escapes })
 }
 
 /// Whether a text may be a map of YAML: a first line `name:`, and no YAML that is only a text.

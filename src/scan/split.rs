@@ -8,7 +8,7 @@ use super::entropy::{self, Strength};
 use super::escape;
 use super::forms::MAX_UNIT;
 use super::literal::{self, Scalar};
-use super::markup::{self, Piece};
+use super::markup;
 use super::names;
 use super::needle::Why;
 use super::pairs::{self, Line};
@@ -24,6 +24,9 @@ const MAX_KEY: usize = 64 << 10;
 /// Most parts of a value; a file with more is data, not secrets.
 const MAX_PARTS: usize = 20_000;
 
+/// Most files in files.
+const DEEPEST: usize = 16;
+
 /// A part of a value.
 #[derive(Debug)]
 pub(super) struct Part {
@@ -37,7 +40,7 @@ pub(super) struct Part {
 pub(super) fn parts(path: &str, value: &Plaintext) -> Vec<Part> {
     #[expect(clippy::disallowed_methods, reason = "a value is taken apart by what is in it")]
     let bytes = value.expose();
-    let mut parts = Parts { all: Vec::new() };
+    let mut parts = Parts { all: Vec::new(), depth: 0 };
     parts.document(path, bytes);
     if parts.all.len() > MAX_PARTS {
         parts.all.truncate(MAX_PARTS);
@@ -48,6 +51,8 @@ pub(super) fn parts(path: &str, value: &Plaintext) -> Vec<Part> {
 
 struct Parts {
     all: Vec<Part>,
+    /// Files in files.
+    depth: usize,
 }
 
 impl Parts {
@@ -175,8 +180,7 @@ impl Parts {
             Some(pair) => pair,
             None => ("", pairs::entry(line.text).unwrap_or_default()),
         };
-        let whole =
-            value.starts_with(['"', '\'', '[', '{']) || !value.contains(char::is_whitespace);
+        let whole = value.starts_with(literal::BEGINS) || !value.contains(char::is_whitespace);
         let open = names::is_name(name, value) || names::is_public_key(name, value);
         if whole && !open && !value.starts_with('=') && !pairs::is_comment(line.text) {
             self.also(true, |parts| parts.value(path, value));
@@ -238,7 +242,7 @@ impl Parts {
                         self.value(&join(path, name), value);
                         // it may be a password that has an equals sign in it
                         if let Some(scalar) = pairs::password(line.text) {
-                            self.also(true, |parts| parts.scalar(path, &scalar));
+                            self.also(true, |parts| parts.scalar(path, scalar));
                         }
                     }
                     None if pairs::is_head(line.text) => {}
@@ -266,7 +270,7 @@ impl Parts {
             // the name of the user may be a part of a secret
             let path = join(path, &format!("line {}", line.number));
             let before = self.all.len();
-            self.scalar(&join(&path, &scalar.way), &scalar);
+            self.scalar(&path, scalar);
             if !self.has_strong(before) {
                 self.leaf(&path, line.text);
             }
@@ -277,11 +281,10 @@ impl Parts {
     /// The texts and attributes of XML; whether it is that.
     fn markup(&mut self, path: &str, text: &str) -> bool {
         let Some(pieces) = markup::pieces(text) else { return false };
-        for piece in pieces {
-            match piece {
-                Piece::Comment => self.push(path, Err(Why::Comment)),
-                Piece::Name(name) => self.push(&join(path, &name.way), Err(Why::Name)),
-                Piece::Value(value) => self.scalar(&join(path, &value.way), &value),
+        for (scalar, why) in pieces {
+            match why {
+                None => self.scalar(path, scalar),
+                Some(why) => self.push(path, Err(why)),
             }
         }
         true
@@ -298,32 +301,36 @@ impl Parts {
 
     /// What stands in quotes and brackets; whether it is that.
     fn literal(&mut self, path: &str, text: &str) -> bool {
-        let literal = literal::read(path, text).filter(|literal| literal.length == text.len());
-        let Some(literal) = literal else { return false };
-        for scalar in &literal.scalars {
-            self.scalar(&scalar.way, scalar);
+        let Some((scalars, _)) = literal::read(text).filter(|(_, length)| *length == text.len())
+        else {
+            return false;
+        };
+        for scalar in scalars {
+            self.scalar(path, scalar);
         }
         true
     }
 
     /// A text, and how it was written where that is no form of it.
-    fn scalar(&mut self, path: &str, scalar: &Scalar<'_>) {
-        let written = scalar.written;
-        let decoded = scalar.decoded.as_deref().and_then(|it| std::str::from_utf8(it).ok());
+    fn scalar(&mut self, path: &str, scalar: Scalar<'_>) {
+        let Scalar { way, written, escapes } = scalar;
+        let path = &if way.is_empty() { path.to_owned() } else { join(path, way) };
+        let decoded = escapes.and_then(|escapes| literal::unescaped(escapes, written));
+        let decoded = decoded.as_ref().and_then(|it| std::str::from_utf8(it).ok());
         let Some(decoded) = decoded else { return self.lines_or_leaf(path, written) };
         self.lines_or_leaf(path, decoded);
-        let is_form = |decoded: &str| {
-            escape::all(decoded).iter().any(|(_, form)| form.as_slice() == written.as_bytes())
-        };
-        if decoded != written && (decoded.len() > MAX_UNIT || !is_form(decoded)) {
+        let forms = if decoded.len() > MAX_UNIT { Vec::new() } else { escape::all(decoded) };
+        if !forms.iter().any(|(_, form)| form.as_slice() == written.as_bytes()) {
             self.also(true, |parts| parts.lines_or_leaf(path, written));
         }
     }
 
     /// A file within a file, or a text.
     fn lines_or_leaf(&mut self, path: &str, text: &str) {
-        if text.trim().contains('\n') {
+        if text.trim().contains('\n') && self.depth < DEEPEST {
+            self.depth = self.depth.saturating_add(1);
             self.document(path, text.as_bytes());
+            self.depth = self.depth.saturating_sub(1);
         } else {
             self.leaf(path, text.trim());
         }
@@ -406,8 +413,7 @@ impl Parts {
         let token = urls::bearer(text).unwrap_or(text);
         self.push(path, Ok(token.as_bytes()));
         if let Some(scalar) = pairs::password(token) {
-            let inner = join(path, &scalar.way);
-            self.also(path.is_empty(), |parts| parts.scalar(&inner, &scalar));
+            self.also(path.is_empty(), |parts| parts.scalar(path, scalar));
         }
         if let Some(key) = pairs::wireguard(token) {
             self.push(&join(path, "key"), Ok(&key));
