@@ -18,9 +18,9 @@ impl Pattern {
         self.1.get_or_init(|| Regex::new(self.0).ok()).as_ref()
     }
 
-    /// The first place that fits.
+    /// The first place that fits; none in what is too long for what is looked for.
     pub(super) fn first<'t>(&self, text: &'t str) -> Option<Captures<'t>> {
-        self.get()?.captures(text)
+        if text.len() > LONGEST { None } else { self.get()?.captures(text) }
     }
 }
 
