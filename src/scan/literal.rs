@@ -18,6 +18,11 @@ impl Pattern {
         self.1.get_or_init(|| Regex::new(self.0).ok()).as_ref()
     }
 
+    /// Whether it fits anywhere.
+    pub(super) fn fits(&self, text: &str) -> bool {
+        self.get().is_some_and(|regex| regex.is_match(text))
+    }
+
     /// The first place that fits; none in what is too long for what is looked for.
     pub(super) fn first<'t>(&self, text: &'t str) -> Option<Captures<'t>> {
         if text.len() > LONGEST { None } else { self.get()?.captures(text) }
@@ -45,7 +50,7 @@ static TOKENS: Pattern = Pattern::new(concat!(
     r#"(?s)"""((?:[^\\]|\\.)*?"{0,2})"""|"((?:[^"\\]|\\.)*)"|'''(.*?'{0,2})'''|'([^']*)'|"#,
     r#"([^\s,;=:#\[\]{}"']+)|([\[{])|([\]}])|([=:])|#[^\n]*|[,;]"#,
 ));
-static BEHIND: Pattern = Pattern::new(r"\A[,;]?[ \t\r]*([ \t]#[^\n]*)?(?:\n|\z)");
+static BEHIND: Pattern = Pattern::new(r"\A[,;]?[ \t\r]*(?:[ \t]#[^\n]*)?(?:\n|\z)");
 
 /// What a value in quotes or brackets begins with.
 pub(super) const BEGINS: [char; 4] = ['"', '\'', '[', '{'];
@@ -78,8 +83,8 @@ pub(super) fn read(text: &str) -> Option<(Vec<Scalar<'_>>, usize)> {
             None => {}
         }
         if depth == 0 {
-            BEHIND.first(text.get(all.end()..)?)?;
-            return Some((scalars, all.end()));
+            let last = BEHIND.fits(text.get(all.end()..)?);
+            return last.then_some((scalars, all.end()));
         }
     }
     None
@@ -100,23 +105,27 @@ pub(super) fn unescaped(escapes: &Pattern, text: &str) -> Option<Zeroizing<Vec<u
         from = all.end();
         let radix = if all.as_str().starts_with("&#") && escape.get(2).is_some() { 10 } else { 16 };
         let digits = (2..5).find_map(|number| group(&escape, number));
-        let number = digits.and_then(|digits| u32::from_str_radix(digits, radix).ok());
-        let mut buffer = [0; 4];
-        let decoded = match (group(&escape, 1), number.and_then(char::from_u32)) {
-            (Some(name), _) => {
-                let known = NAMES.into_iter().find(|it| it.get(1..) == Some(name));
-                known.unwrap_or(name).get(..1)?
-            }
-            (None, Some(character)) => character.encode_utf8(&mut buffer),
-            (None, None) if digits.is_some() => all.as_str(),
-            (None, None) => "",
+        let number = digits.unwrap_or_default().chars().fold(0_u32, |number, digit| {
+            number.wrapping_mul(radix).wrapping_add(digit.to_digit(radix).unwrap_or_default())
+        });
+        let decoded = match group(&escape, 1) {
+            Some("b") => '\u{8}',
+            Some("t") => '\t',
+            Some("n") => '\n',
+            Some("f") => '\u{c}',
+            Some("r") => '\r',
+            Some("e") => '\u{1b}',
+            Some("lt") => '<',
+            Some("gt") => '>',
+            Some("amp") => '&',
+            Some("quot") => '"',
+            Some("apos") => '\'',
+            Some(name) => name.chars().next()?,
+            None if digits.is_none() => continue,
+            None => char::from_u32(number).unwrap_or(char::REPLACEMENT_CHARACTER),
         };
-        out.extend_from_slice(decoded.as_bytes());
+        out.extend_from_slice(decoded.encode_utf8(&mut [0; 4]).as_bytes());
     }
     out.extend_from_slice(text.get(from..)?.as_bytes());
     (from > 0).then_some(out)
 }
-
-/// What stands for another character, with that before it.
-const NAMES: [&str; 11] =
-    ["\u{8}b", "\tt", "\nn", "\u{c}f", "\rr", "\u{1b}e", "<lt", ">gt", "&amp", "\"quot", "'apos"];

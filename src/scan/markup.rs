@@ -5,11 +5,12 @@ use super::literal::{Pattern, Scalar, group};
 use super::names;
 use super::needle::Why;
 
-/// Comments, sections, declarations, ends of elements and their beginnings, attributes, and what
-/// follows a tag.
+/// Comments, sections, declarations, ends of elements and their beginnings, attributes (those that are
+/// none to look for, those that are names, others), and what follows a tag.
 static PIECES: Pattern = Pattern::new(concat!(
     r#"(?s)(<!--.*?--)|<!\[CDATA\[(.*?)\]\]|<(?:\?xml|!DOCTYPE)[^>]*|(</[^\s>]+)|<([^\s/>!?]+)|"#,
-    r#"([\w:.-]+)\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))|(/)?>([^<]*)"#,
+    r#"(?:(class|type|version|encoding|xmlns[A-Za-z0-9_:]*|xsi:[A-Za-z]+)|(name|id)|([A-Za-z0-9_:.-]+))\s*=\s*"#,
+    r#"(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))|(/)?>([^<]*)"#,
 ));
 static ENTITIES: Pattern =
     Pattern::new(r"&(?:(lt|gt|amp|quot|apos)|#([0-9]{1,7})|#[xX]([0-9A-Fa-f]{1,6}));");
@@ -26,28 +27,21 @@ pub(super) fn pieces(text: &str) -> Option<Vec<(Scalar<'_>, Option<Why>)>> {
     for piece in PIECES.get()?.captures_iter(text) {
         let group = |number| group(&piece, number);
         element = group(4).unwrap_or(element);
-        closed |= group(3).or(group(9)).is_some();
-        let (mut way, mut why) = (if key.is_empty() { element } else { key }, None);
-        if group(1).is_some() {
-            why = Some(Why::Comment);
-        }
-        let attribute = group(6).or(group(7)).or(group(8));
-        if let (Some(name), Some(value)) = (group(5), attribute) {
-            way = name;
-            let is_name = match name {
-                "class" | "type" | "version" | "encoding" => true,
-                "name" | "id" => names::is_label(value),
-                "key" => element == "add" && names::is_label(value),
-                _ => name.starts_with("xmlns") || name.starts_with("xsi:"),
-            };
-            why = is_name.then_some(Why::Name);
-        }
-        let content = group(1).or(group(2)).or(attribute).or(group(10)).unwrap_or_default().trim();
-        if has_keys && element == "key" && group(10).is_some() {
-            key = content;
-        } else if !content.is_empty() {
+        closed |= group(3).or(group(11)).is_some();
+        let value = group(8).or(group(9)).or(group(10));
+        let written = group(1).or(group(2)).or(value).or(group(12)).unwrap_or_default().trim();
+        let name = group(5).is_some() || (group(6).is_some() && names::is_label(written));
+        let why = match group(1) {
+            Some(_) => Some(Why::Comment),
+            None => name.then_some(Why::Name),
+        };
+        let around = if key.is_empty() { element } else { key };
+        let way = group(6).or(group(7)).unwrap_or(around);
+        if has_keys && element == "key" && group(12).is_some() {
+            key = written;
+        } else if !written.is_empty() {
             let escapes = group(2).is_none().then_some(&ENTITIES);
-            found.push((Scalar { way, written: content, escapes }, why));
+            found.push((Scalar { way, written, escapes }, why));
         }
         if group(3).is_some() {
             element = "";

@@ -15,6 +15,13 @@ pub(super) struct Line<'t> {
     pub(super) pair: Option<(&'t str, &'t str)>,
 }
 
+impl Line<'_> {
+    /// The way to it, of which no part is of the text.
+    pub(super) fn path(&self, path: &str) -> String {
+        super::split::join(path, &format!("line {}", self.number))
+    }
+}
+
 /// The lines of a text, without empty ones.
 pub(super) fn lines(text: &str) -> Vec<Line<'_>> {
     let mut found = Vec::new();
@@ -45,12 +52,12 @@ pub(super) fn lines(text: &str) -> Vec<Line<'_>> {
 }
 
 /// Of a text with more values that begin as a list and are none, no value takes several lines.
-const MOST_FAILED: u8 = 64;
+const MOST_FAILED: u8 = 16;
 
 /// The head of a section, which gives nothing a value.
 pub(super) fn is_head(line: &str) -> bool {
     static HEAD: Pattern = Pattern::new(r"\A\[[^,]*\](?: +#.*)?\z");
-    HEAD.first(line).is_some()
+    HEAD.fits(line)
 }
 
 /// `name = value`, with a name that looks like one, and where the value begins. A name that begins with
@@ -65,12 +72,12 @@ fn assignment(line: &str) -> Option<(&str, usize)> {
     let at = found.get(0)?.end().checked_sub(usize::from(quoted.is_some()))?;
     // a token that ends with the padding of Base64 is no assignment
     let padding = line.get(at..)?.trim().bytes().all(|byte| byte == b'=');
-    (!padding).then_some((name.or(quoted.map(unquoted))?.trim(), at))
+    (!padding).then_some((name.or(quoted)?.trim(), at))
 }
 
 /// The value of `name: value`.
 pub(super) fn entry(line: &str) -> Option<&str> {
-    static ENTRY: Pattern = Pattern::new(r#"\A[\w."'-]+: +(.+)\z"#);
+    static ENTRY: Pattern = Pattern::new(r#"\A[A-Za-z0-9_."'-]+: +(.+)\z"#);
     group(&ENTRY.first(line)?, 1)
 }
 
@@ -93,19 +100,11 @@ pub(super) fn password(line: &str) -> Option<Scalar<'_>> {
 
 /// Whether a text may be a map of YAML: a first line `name:`, and no YAML that is only a text.
 pub(super) fn looks_like_yaml(text: &str) -> bool {
-    text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#')).is_some_and(
-        |line| {
-            line == "---"
-                || line.split_once(':').is_some_and(|(name, value)| {
-                    let legal = |c: char| {
-                        c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '"' | '\'')
-                    };
-                    !name.is_empty()
-                        && name.chars().all(legal)
-                        && (value.is_empty() || value.starts_with(' '))
-                })
-        },
-    )
+    static FIRST: Pattern = Pattern::new(concat!(
+        r"\A(?:[ \t\r]*(?:#[^\n]*)?\n)*[ \t]*",
+        r#"(?:---[ \t\r]*(?:\n|\z)|[A-Za-z0-9_."'-]+:(?:[ \t\r\n]|\z))"#,
+    ));
+    FIRST.fits(text)
 }
 
 /// A line that is left out.

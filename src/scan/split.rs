@@ -157,15 +157,15 @@ impl Parts {
             return;
         }
         for line in pairs::lines(text) {
-            for (number, one) in (line.number..).zip(line.text.lines()) {
-                let one = one.trim();
+            let path = line.path(path);
+            for one in line.text.lines().map(str::trim) {
                 if pairs::is_comment(one) {
-                    self.push(path, Err(Why::Comment));
+                    self.push(&path, Err(Why::Comment));
                 } else if !one.is_empty() {
-                    self.leaf(&join(path, &format!("line {number}")), one);
+                    self.leaf(&path, one);
                 }
             }
-            self.inside(&join(path, &format!("line {}/value", line.number)), &line);
+            self.inside(&path, &line);
         }
         // short ones together may be long enough
         if text.len() <= MAX_UNIT && !text.lines().any(|line| pairs::is_comment(line.trim())) {
@@ -183,16 +183,20 @@ impl Parts {
         let whole = value.starts_with(literal::BEGINS) || !value.contains(char::is_whitespace);
         let open = names::is_name(name, value) || names::is_public_key(name, value);
         if whole && !open && !value.starts_with('=') && !pairs::is_comment(line.text) {
-            self.also(true, |parts| parts.value(path, value));
+            let before = self.all.len();
+            self.value(path, value);
+            self.keep(before, true);
         }
     }
 
-    /// What may be a part of something that is looked for as a whole, if it can be looked for.
-    fn also(&mut self, weak: bool, add: impl FnOnce(&mut Self)) {
-        let before = self.all.len();
-        add(self);
-        let added = self.all.split_off(before);
-        self.all.extend(added.into_iter().filter(|part| is_strong(part, weak)));
+    /// Of the parts from `before` on, which are of something that is looked for as a whole, those that
+    /// can be looked for.
+    fn keep(&mut self, before: usize, weak: bool) {
+        let mut at = 0_usize;
+        self.all.retain(|part| {
+            at = at.saturating_add(1);
+            at <= before || is_strong(part, weak)
+        });
     }
 
     /// A single line: what it assigns, and all of it where that alone cannot be looked for. A value
@@ -242,7 +246,9 @@ impl Parts {
                         self.value(&join(path, name), value);
                         // it may be a password that has an equals sign in it
                         if let Some(scalar) = pairs::password(line.text) {
-                            self.also(true, |parts| parts.scalar(path, scalar));
+                            let before = self.all.len();
+                            self.scalar(path, scalar);
+                            self.keep(before, true);
                         }
                     }
                     None if pairs::is_head(line.text) => {}
@@ -257,23 +263,23 @@ impl Parts {
 
     /// Lines of a user and a password each; whether they are.
     fn passwords(&mut self, path: &str, lines: &[Line<'_>]) -> bool {
-        let (comments, lines): (Vec<_>, Vec<_>) =
-            lines.iter().partition(|line| pairs::is_comment(line.text));
-        let found: Vec<_> = lines.iter().filter_map(|line| pairs::password(line.text)).collect();
-        if lines.len() < 2 || found.len() < lines.len() {
+        let others = lines.iter().filter(|line| !pairs::is_comment(line.text));
+        if lines.len() < 2 || !others.clone().all(|line| pairs::password(line.text).is_some()) {
             return false;
         }
-        for _ in comments {
-            self.push(path, Err(Why::Comment));
-        }
-        for (line, scalar) in lines.into_iter().zip(found) {
+        for line in others {
             // the name of the user may be a part of a secret
-            let path = join(path, &format!("line {}", line.number));
+            let path = line.path(path);
             let before = self.all.len();
-            self.scalar(&path, scalar);
+            if let Some(scalar) = pairs::password(line.text) {
+                self.scalar(&path, scalar);
+            }
             if !self.has_strong(before) {
                 self.leaf(&path, line.text);
             }
+        }
+        if lines.iter().any(|line| pairs::is_comment(line.text)) {
+            self.push(path, Err(Why::Comment));
         }
         true
     }
@@ -321,7 +327,9 @@ impl Parts {
         self.lines_or_leaf(path, decoded);
         let forms = if decoded.len() > MAX_UNIT { Vec::new() } else { escape::all(decoded) };
         if !forms.iter().any(|(_, form)| form.as_slice() == written.as_bytes()) {
-            self.also(true, |parts| parts.lines_or_leaf(path, written));
+            let before = self.all.len();
+            self.lines_or_leaf(path, written);
+            self.keep(before, true);
         }
     }
 
@@ -413,7 +421,9 @@ impl Parts {
         let token = urls::bearer(text).unwrap_or(text);
         self.push(path, Ok(token.as_bytes()));
         if let Some(scalar) = pairs::password(token) {
-            self.also(path.is_empty(), |parts| parts.scalar(path, scalar));
+            let before = self.all.len();
+            self.scalar(path, scalar);
+            self.keep(before, path.is_empty());
         }
         if let Some(key) = pairs::wireguard(token) {
             self.push(&join(path, "key"), Ok(&key));
