@@ -1476,6 +1476,106 @@ fn a_copy_of_the_repository_with_a_file_in_the_open_is_found_by_place_and_keys()
     assert_eq!(ground.siblings(&["."]), []);
 }
 
+/// What it holds may lie anywhere: only the owner of a file for others is somebody else.
+#[test]
+fn a_secret_file_that_is_damaged_makes_the_run_incomplete() {
+    let ground = Ground::new();
+    ground.write("clean", b"nothing\n");
+    let stranger = Ground::new();
+    let theirs = fs::read(stranger.fleet.path("secrets/token.age")).unwrap();
+    fs::write(ground.fleet.path("secrets/theirs.age"), theirs).unwrap();
+    let report = ground.scan();
+    assert_eq!((report.code, report.all("notOpened").len(), report.gaps().len()), (0, 1, 0));
+
+    let file = ground.fleet.path("secrets/other.age");
+    ground.fleet.put("secrets/other.age", b"q7Rk2mVw9ZtB4nXc");
+    let sound = fs::read(&file).unwrap();
+    let payload = sound.windows(5).position(|five| five == b"\n--- ").unwrap();
+    let flipped = |at: usize| {
+        let mut bytes = sound.clone();
+        bytes[at] ^= 1;
+        bytes
+    };
+    let damages = [
+        ("its payload", flipped(sound.len() - 1)),
+        ("its MAC", flipped(payload + 8)),
+        ("its first line", flipped(0)),
+        ("its end", sound[..sound.len() - 9].to_vec()),
+        ("its header", sound[..payload].to_vec()),
+    ];
+    for (what, bytes) in damages {
+        fs::write(&file, bytes).unwrap();
+        let run = ground.run(&["../ground"]).ended(2);
+        assert!(run.stderr.contains("secrets/other.age"), "{what}: {}", run.stderr);
+        assert!(run.stderr.contains("not complete: 1 thing"), "{what}: {}", run.stderr);
+        let report = ground.scan();
+        let summary = report.all("summary");
+        assert_eq!((report.code, &summary[0]["complete"]), (2, &Value::from(false)), "{what}");
+        assert_eq!(report.gaps().len(), 1, "{what}");
+        let named = ground.run(&["--secret-file", "secrets/other.age", "../ground"]).ended(2);
+        assert!(named.stderr.contains("secrets/other.age"), "{what}: {}", named.stderr);
+    }
+    let recipient =
+        ["--pack-recipient", "age1pracjgvjm7sd400hdc49fmymlgwxlj7807g30xzsuhwz3m3cyyys2jz3u2"];
+    let run = ground.run(&["--make-pack", "p.pack", recipient[0], recipient[1]]).ended(2);
+    assert!(run.stderr.contains("secrets/other.age"), "{}", run.stderr);
+}
+
+#[test]
+fn a_sops_file_that_is_damaged_makes_the_run_incomplete() {
+    let ground = Ground::new();
+    ground.fleet.put("secrets/app.yaml", b"token: q7Rk2mVw9ZtB4nXc\n");
+    ground.write("clean", b"nothing\n");
+    assert_eq!(ground.scan().code, 0);
+    let file = ground.fleet.path("secrets/app.yaml");
+    let sound = fs::read_to_string(&file).unwrap();
+    let value = sound.find("data:").unwrap() + 5;
+    let other = if sound.as_bytes()[value] == b'A' { "B" } else { "A" };
+    let mut wrong = sound.clone();
+    wrong.replace_range(value..=value, other);
+    let bare = sound[..sound.find("sops:").unwrap()].to_owned();
+    for text in [wrong, bare, sound[..sound.len() / 2].to_owned()] {
+        fs::write(&file, &text).unwrap();
+        let run = ground.run(&["../ground"]).ended(2);
+        assert!(run.stderr.contains("secrets/app.yaml"), "{text} {}", run.stderr);
+    }
+}
+
+/// A value of a few bits is told where it stands in a text, also in one that a container holds.
+#[test]
+fn what_is_easy_to_guess_is_found_in_texts_only() {
+    let ground = Ground::new();
+    ground.fleet.put("secrets/weak.age", b"hunter2-xq9");
+    let padding = "\0\u{1}\u{2}\u{3}".repeat(20);
+    ground.write("program", format!("\u{7f}ELF{padding}hunter2-xq9{padding}").as_bytes());
+    assert_eq!(ground.scan().places(), [] as [&str; 0]);
+    ground.write("text", b"pin=hunter2-xq9\n");
+    ground.write("hunter2-xq9/x", b"");
+    let mut expected = vec![String::new(), "text".to_owned()];
+    let mut make = |programs: &[&str], script: &str, place: &str| {
+        if programs.iter().all(|name| is_there(name)) {
+            ground.make(&format!("printf 'a hunter2-xq9' > weak; {script}; rm -f weak"));
+            expected.push(place.to_owned());
+        }
+    };
+    make(&["tar"], "tar cf a.tar weak", "a.tar!weak");
+    make(
+        &["sqlite3"],
+        "printf \"create table t(a, b, c); insert into t values('key', 'hunter2-xq9', 5);\" | sqlite3 a.db",
+        "a.db!t",
+    );
+    make(
+        &["git"],
+        "git init -q r; git -C r hash-object -qw ../weak 2>/dev/null || git -C r hash-object -w ../weak",
+        "r/.git",
+    );
+    let places = ground.scan().places();
+    for place in &expected {
+        assert!(places.iter().any(|it| it.starts_with(place.as_str())), "{place} in {places:?}");
+    }
+    assert!(!places.contains(&"program".to_owned()), "{places:?}");
+}
+
 #[test]
 fn without_anything_to_look_for_a_scan_is_an_error() {
     let ground = Ground::new();

@@ -786,6 +786,13 @@ fn check_as_nobody(stand: &Stand, database: &Path) {
 fn a_host_looks_for_what_its_manifest_installs() {
     for stand in stands() {
         stand.build(r#"mk "leak" "echo SECRET > $out" { }"#);
+        let secret = |name: &str| {
+            serde_json::json!({
+                "name": name, "store": "secrets", "format": "auto", "key": null, "owner": 0,
+                "file": stand.fleet.path(format!("secrets/{name}.age")), "group": 0, "mode": "0400",
+            })
+        };
+        stand.fleet.put("secrets/other.age", b"q7Rk2mVw9ZtB4nXc8LdP");
         let manifest = serde_json::json!({
             "version": 1,
             "stores": { "secrets": {
@@ -793,22 +800,28 @@ fn a_host_looks_for_what_its_manifest_installs() {
                 "filesystem": "ramfs", "keepGenerations": 1, "mode": "0751", "group": "keys",
             } },
             "identities": [{ "file": stand.fleet.key("web1"), "kind": "any" }],
-            "secrets": [{
-                "name": "token", "store": "secrets", "file": stand.fleet.path("secrets/token.age"),
-                "format": "auto", "key": null, "owner": 0, "group": 0, "mode": "0400",
-            }],
+            "secrets": [secret("token"), secret("other")],
         });
         let file = stand.root("manifest.json");
         fs::write(&file, manifest.to_string()).unwrap();
-        let mut command = stand.around(
-            Path::new(PROGRAM),
-            &["scan", "--json", "--store", "--manifest", file.to_str().unwrap()],
-        );
-        command.env_remove("SECRETCTL_IDENTITY");
-        let report = Report::of(&finish(command, b""));
+        let scan = || {
+            let manifest = file.to_str().unwrap();
+            let arguments = ["scan", "--json", "--store", "--manifest", manifest];
+            let mut command = stand.around(Path::new(PROGRAM), &arguments);
+            command.env_remove("SECRETCTL_IDENTITY");
+            let report = Report::of(&finish(command, b""));
+            let found = report.findings()[0];
+            assert!(text(&found["secrets"][0]["file"]).ends_with("secrets/token.age"), "{found}");
+            report
+        };
+        let report = scan();
         assert_eq!(report.code, 1, "{}", report.summary());
-        let found = report.findings()[0];
-        assert!(text(&found["secrets"][0]["file"]).ends_with("secrets/token.age"), "{found}");
+        let other = stand.fleet.path("secrets/other.age");
+        let mut damaged = fs::read(&other).unwrap();
+        damaged.pop();
+        fs::write(other, damaged).unwrap();
+        let report = scan();
+        assert_eq!(report.code, 2, "{}", report.summary());
     }
 }
 

@@ -185,7 +185,7 @@ impl Scan {
         let (needles, not_searched) = Needles::of(collected.known);
         let has_entries = pack.as_ref().is_some_and(|loaded| !loaded.pack.is_empty());
         if needles.is_empty() && !self.needles.heuristics && !has_entries {
-            return Err(known::nothing(&collected.closed, &not_searched).into());
+            return Err(known::nothing(&collected.closed, &collected.failed, &not_searched).into());
         }
         let matcher = Matcher::new(&needles, self.needles.heuristics);
         let limits = self.limits();
@@ -217,6 +217,7 @@ impl Scan {
         let mut told = Told::new(plan, walked, (&needles, pack.as_ref()), &places, key)?;
         told.not_searched = not_searched;
         told.closed = collected.closed;
+        told.failed.extend(collected.failed);
         told.judge(allow.as_ref(), baseline.as_ref());
         hide::hide(&mut told, wanted);
         if let Some(file) = &self.report.write_baseline {

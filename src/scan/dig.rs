@@ -398,7 +398,7 @@ impl<'m> Digger<'m> {
                     Role::Argument(index) => format!("argument {index}").into_bytes(),
                     Role::Other => {
                         others.extend_from_slice(&text.bytes);
-                        others.push(0);
+                        others.push(b'\n');
                         continue;
                     }
                 };

@@ -430,3 +430,37 @@ proptest! {
         prop_assert_eq!(hits(&needles, &text), []);
     }
 }
+
+/// What is easy to guess is told in texts only, of which every form stands in every file by chance.
+#[test]
+fn weak_values_are_looked_for_in_texts_only() {
+    let needles = needles(&["k8Jq2z"]);
+    let count = |text: &[u8]| hits(&needles, text).len();
+    let long = [b"x ".repeat(300).as_slice(), b"k8Jq2z", &b" x".repeat(300)].concat();
+    assert_eq!(count(&long), 1);
+    for (before, behind) in [(63, 63), (0, 64), (64, 0)] {
+        let inside = |stray: &[u8]| {
+            [stray, &b" ".repeat(before), b"k8Jq2z", &b" ".repeat(behind), stray].concat()
+        };
+        let expected = |close: usize| usize::from(close < 2);
+        let close = usize::from(before < 64) + usize::from(behind < 64);
+        for stray in [b"\0".as_slice(), b"\x01", b"\x7f"] {
+            assert_eq!(count(&inside(stray)), expected(close), "{before} {behind} {stray:?}");
+        }
+        assert_eq!(count(&inside(b"\x1b")), 1, "what a terminal prints is a text");
+    }
+    // an object of git: a head that ends with a zero
+    assert_eq!(count(b"blob 7\0k8Jq2z\n"), 1);
+    // a string of a program
+    assert_eq!(count(b"\x7fELF\x02\x01\x01\0\0\0usage\0k8Jq2z\0no such file\0"), 0);
+    for order in [u16::to_le_bytes, u16::to_be_bytes] {
+        let wide = |text: &str| -> Vec<u8> { text.encode_utf16().flat_map(order).collect() };
+        assert_ne!(count(&wide("a text with k8Jq2z in it")), 0);
+        assert_eq!(count(&wide("\0\0k8Jq2z\0\0\0")), 0);
+        assert_eq!(count(&wide("\u{1}a\u{2} k8Jq2z b\u{e123}\u{3}")), 0);
+    }
+    for form in ["azhKcTJ6", "6b384a71327a"] {
+        assert_eq!(count(format!("a {form} b").as_bytes()), 1, "{form}");
+        assert_eq!(count(format!("\0\0{form}\0\0").as_bytes()), 0, "{form}");
+    }
+}

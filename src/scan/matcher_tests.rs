@@ -123,7 +123,7 @@ proptest! {
         places in prop::collection::vec((0_usize..60_000, any::<prop::sample::Index>()), 0..20),
         chunk in prop_oneof![1_usize..40, 40_usize..5000, 5000_usize..50_000],
     ) {
-        let needles = known(&[TOKEN, PASSWORD, &[7, 200, 9, 13, 255, 0, 77, 34, 99, 148, 12, 3, 5, 250]]);
+        let needles = known(&[TOKEN, PASSWORD, b"k8Jq2z", &[7, 200, 9, 13, 255, 0, 77, 34, 99, 148, 12, 3, 5, 250]]);
         let matcher = Matcher::new(&needles, false);
         let mut text: Vec<u8> = seed.iter().cycle().take(if seed.is_empty() { 0 } else { 60_000 }).copied().collect();
         for (at, which) in &places {
@@ -137,5 +137,26 @@ proptest! {
         matcher.searcher().whole(&text, &mut |hit| whole.push(hit));
         whole.sort_by_key(|hit| (hit.offset, hit.length, hit.what, hit.form));
         prop_assert_eq!(search(&matcher, &text, chunk), whole);
+    }
+}
+
+/// Whether a place is in a text is told alike wherever a chunk ends.
+#[test]
+fn weak_values_are_told_alike_however_the_text_is_cut() {
+    let needles = known(&[b"k8Jq2z", PASSWORD]);
+    let matcher = Matcher::new(&needles, false);
+    for stray in [60, 64, 66] {
+        for at in (16_200..16_500).step_by(7) {
+            let mut text = b"a text ".repeat(5000);
+            text[at..at + 10].copy_from_slice(b"; k8Jq2z; ");
+            text[at + 2 - stray] = 0;
+            text[at + 7 + stray] = 0;
+            let mut whole = Vec::new();
+            matcher.searcher().whole(&text, &mut |hit| whole.push(hit));
+            assert_eq!(whole.len(), usize::from(stray > 64), "{stray}");
+            for chunk in [1, 100, 16_384, 16_391] {
+                assert_eq!(search(&matcher, &text, chunk), whole, "{stray} {at} {chunk}");
+            }
+        }
     }
 }

@@ -17,6 +17,8 @@ mod entropy;
 mod escape;
 mod forms;
 mod hex;
+mod literal;
+mod markup;
 mod names;
 mod pairs;
 mod pgp;
@@ -47,6 +49,13 @@ pub mod signature;
 pub mod store;
 pub mod walk;
 
+#[cfg(test)]
+#[expect(
+    clippy::disallowed_methods,
+    clippy::format_push_string,
+    reason = "what was split is compared, with documents that are written here"
+)]
+mod documents_tests;
 #[cfg(test)]
 mod entropy_tests;
 #[cfg(test)]

@@ -5,10 +5,13 @@
 
 use super::armor::{self, Kind};
 use super::entropy::{self, Strength};
+use super::escape;
 use super::forms::MAX_UNIT;
+use super::literal::{self, Scalar};
+use super::markup;
 use super::names;
 use super::needle::Why;
-use super::pairs;
+use super::pairs::{self, Line};
 use super::urls;
 use crate::format::sops::store::Store;
 use crate::format::sops::tree::{ListItem, Map, MapItem, Node};
@@ -20,6 +23,9 @@ use crate::plaintext::Plaintext;
 const MAX_KEY: usize = 64 << 10;
 /// Most parts of a value; a file with more is data, not secrets.
 const MAX_PARTS: usize = 20_000;
+
+/// Most files in files.
+const DEEPEST: usize = 16;
 
 /// A part of a value.
 #[derive(Debug)]
@@ -34,7 +40,7 @@ pub(super) struct Part {
 pub(super) fn parts(path: &str, value: &Plaintext) -> Vec<Part> {
     #[expect(clippy::disallowed_methods, reason = "a value is taken apart by what is in it")]
     let bytes = value.expose();
-    let mut parts = Parts { all: Vec::new() };
+    let mut parts = Parts { all: Vec::new(), depth: 0 };
     parts.document(path, bytes);
     if parts.all.len() > MAX_PARTS {
         parts.all.truncate(MAX_PARTS);
@@ -45,6 +51,8 @@ pub(super) fn parts(path: &str, value: &Plaintext) -> Vec<Part> {
 
 struct Parts {
     all: Vec<Part>,
+    /// Files in files.
+    depth: usize,
 }
 
 impl Parts {
@@ -148,13 +156,16 @@ impl Parts {
         if self.structured(path, text) {
             return;
         }
-        for (number, line) in (1_usize..).zip(text.lines()) {
-            let line = line.trim();
-            if pairs::is_comment(line) {
-                self.push(path, Err(Why::Comment));
-            } else if !line.is_empty() {
-                self.leaf(&join(path, &format!("line {number}")), line);
+        for line in pairs::lines(text) {
+            let path = line.path(path);
+            for one in line.text.lines().map(str::trim) {
+                if pairs::is_comment(one) {
+                    self.push(&path, Err(Why::Comment));
+                } else if !one.is_empty() {
+                    self.leaf(&path, one);
+                }
             }
+            self.inside(&path, &line);
         }
         // short ones together may be long enough
         if text.len() <= MAX_UNIT && !text.lines().any(|line| pairs::is_comment(line.trim())) {
@@ -162,18 +173,48 @@ impl Parts {
         }
     }
 
+    /// What a line among others that are of no known kind seems to give a name. That name may be a
+    /// part of a secret, so it is not told.
+    fn inside(&mut self, path: &str, line: &Line<'_>) {
+        let (name, value) = match line.pair {
+            Some(pair) => pair,
+            None => ("", pairs::entry(line.text).unwrap_or_default()),
+        };
+        let whole = value.starts_with(literal::BEGINS) || !value.contains(char::is_whitespace);
+        let open = names::is_name(name, value) || names::is_public_key(name, value);
+        if whole && !open && !value.starts_with('=') && !pairs::is_comment(line.text) {
+            let before = self.all.len();
+            self.value(path, value);
+            self.keep(before, true);
+        }
+    }
+
+    /// Of the parts from `before` on, which are of something that is looked for as a whole, those that
+    /// can be looked for.
+    fn keep(&mut self, before: usize, weak: bool) {
+        let mut at = 0_usize;
+        self.all.retain(|part| {
+            at = at.saturating_add(1);
+            at <= before || is_strong(part, weak)
+        });
+    }
+
     /// A single line: what it assigns, and all of it where that alone cannot be looked for. A value
     /// that has a name already is what it is.
     fn line(&mut self, path: &str, text: &str) {
-        let document = path.is_empty() || text.starts_with(['{', '[']) || pairs::is_netrc(text);
+        let document =
+            path.is_empty() || text.starts_with(['{', '[', '<']) || pairs::is_netrc(text);
         let before = self.all.len();
         if !document || !self.structured(path, text) {
             return self.leaf(path, text);
         }
-        let strong = |part: &Part| part.value.as_ref().is_ok_and(is_strong);
-        if !self.all.get(before..).unwrap_or_default().iter().any(strong) {
+        if !self.has_strong(before) {
             self.leaf(path, text);
         }
+    }
+
+    fn has_strong(&self, before: usize) -> bool {
+        self.all.get(before..).unwrap_or_default().iter().any(|part| is_strong(part, false))
     }
 
     /// A document of a known kind; whether it is one.
@@ -187,16 +228,120 @@ impl Parts {
         if text.starts_with(['{', '[']) && self.tree(path, Store::Json, text) {
             return true;
         }
-        if let Some(found) = pairs::assignments(text) {
-            for (name, value) in found {
-                match value {
-                    Some(value) => self.leaf(&join(path, name), value),
+        let before = self.all.len();
+        if text.starts_with(['{', '[']) && self.literal(path, text) && self.has_strong(before) {
+            return true;
+        }
+        if self.markup(path, text) && self.has_strong(before) {
+            return true;
+        }
+        let lines = pairs::lines(text);
+        let beside = |line: &Line<'_>| pairs::is_comment(line.text) || pairs::is_head(line.text);
+        if lines.iter().any(|line| line.pair.is_some())
+            && lines.iter().all(|line| line.pair.is_some() || beside(line))
+        {
+            for line in lines {
+                match line.pair {
+                    Some((name, value)) => {
+                        self.value(&join(path, name), value);
+                        // it may be a password that has an equals sign in it
+                        if let Some(scalar) = pairs::password(line.text) {
+                            let before = self.all.len();
+                            self.scalar(path, scalar);
+                            self.keep(before, true);
+                        }
+                    }
+                    None if pairs::is_head(line.text) => {}
                     None => self.push(path, Err(Why::Comment)),
                 }
             }
             return true;
         }
-        pairs::looks_like_yaml(text) && self.tree(path, Store::Yaml, text)
+        self.passwords(path, &lines)
+            || (pairs::looks_like_yaml(text) && self.tree(path, Store::Yaml, text))
+    }
+
+    /// Lines of a user and a password each; whether they are.
+    fn passwords(&mut self, path: &str, lines: &[Line<'_>]) -> bool {
+        let others = lines.iter().filter(|line| !pairs::is_comment(line.text));
+        if lines.len() < 2 || !others.clone().all(|line| pairs::password(line.text).is_some()) {
+            return false;
+        }
+        for line in others {
+            // the name of the user may be a part of a secret
+            let path = line.path(path);
+            let before = self.all.len();
+            if let Some(scalar) = pairs::password(line.text) {
+                self.scalar(&path, scalar);
+            }
+            if !self.has_strong(before) {
+                self.leaf(&path, line.text);
+            }
+        }
+        if lines.iter().any(|line| pairs::is_comment(line.text)) {
+            self.push(path, Err(Why::Comment));
+        }
+        true
+    }
+
+    /// The texts and attributes of XML; whether it is that.
+    fn markup(&mut self, path: &str, text: &str) -> bool {
+        let Some(pieces) = markup::pieces(text) else { return false };
+        for (scalar, why) in pieces {
+            match why {
+                None => self.scalar(path, scalar),
+                Some(why) => self.push(path, Err(why)),
+            }
+        }
+        true
+    }
+
+    /// What stands behind a name.
+    fn value(&mut self, path: &str, text: &str) {
+        let before = self.all.len();
+        let split = self.literal(path, text);
+        if !split || (text.starts_with(['[', '{']) && !self.has_strong(before)) {
+            self.leaf(path, text);
+        }
+    }
+
+    /// What stands in quotes and brackets; whether it is that.
+    fn literal(&mut self, path: &str, text: &str) -> bool {
+        let Some((scalars, _)) = literal::read(text).filter(|(_, length)| *length == text.len())
+        else {
+            return false;
+        };
+        for scalar in scalars {
+            self.scalar(path, scalar);
+        }
+        true
+    }
+
+    /// A text, and how it was written where that is no form of it.
+    fn scalar(&mut self, path: &str, scalar: Scalar<'_>) {
+        let Scalar { way, written, escapes } = scalar;
+        let path = &if way.is_empty() { path.to_owned() } else { join(path, way) };
+        let decoded = escapes.and_then(|escapes| literal::unescaped(escapes, written));
+        let decoded = decoded.as_ref().and_then(|it| std::str::from_utf8(it).ok());
+        let Some(decoded) = decoded else { return self.lines_or_leaf(path, written) };
+        self.lines_or_leaf(path, decoded);
+        let forms = if decoded.len() > MAX_UNIT { Vec::new() } else { escape::all(decoded) };
+        if !forms.iter().any(|(_, form)| form.as_slice() == written.as_bytes()) {
+            let before = self.all.len();
+            self.lines_or_leaf(path, written);
+            self.keep(before, true);
+        }
+    }
+
+    /// A file within a file, or a text.
+    fn lines_or_leaf(&mut self, path: &str, text: &str) {
+        if text.trim().contains('\n') && self.depth < DEEPEST {
+            self.depth = self.depth.saturating_add(1);
+            self.document(path, text.as_bytes());
+            self.depth = self.depth.saturating_sub(1);
+        } else {
+            self.leaf(path, text.trim());
+        }
     }
 
     /// The leaves of a document; whether it is one.
@@ -234,9 +379,7 @@ impl Parts {
                     return self.push(path, Err(Why::Empty));
                 };
                 match std::str::from_utf8(bytes.slice()) {
-                    // a file within a file
-                    Ok(text) if text.trim().contains('\n') => self.document(path, text.as_bytes()),
-                    Ok(text) => self.leaf(path, text.trim()),
+                    Ok(text) => self.lines_or_leaf(path, text),
                     Err(_) => self.binary(path, bytes.slice()),
                 }
             }
@@ -277,6 +420,11 @@ impl Parts {
         }
         let token = urls::bearer(text).unwrap_or(text);
         self.push(path, Ok(token.as_bytes()));
+        if let Some(scalar) = pairs::password(token) {
+            let before = self.all.len();
+            self.scalar(path, scalar);
+            self.keep(before, path.is_empty());
+        }
         if let Some(key) = pairs::wireguard(token) {
             self.push(&join(path, "key"), Ok(&key));
         }
@@ -290,11 +438,17 @@ impl Parts {
     }
 }
 
+/// Whether it is searched everywhere, or as a whole word at least.
 #[expect(clippy::disallowed_methods, reason = "its strength is estimated")]
-fn is_strong(value: &Plaintext) -> bool {
-    entropy::strength(value.expose()) == Strength::Strong
+fn is_strong(part: &Part, or_weak: bool) -> bool {
+    part.value.as_ref().is_ok_and(|value| match entropy::strength(value.expose()) {
+        Strength::Strong => true,
+        Strength::Weak => or_weak,
+        Strength::None(_) => false,
+    })
 }
 
-fn join(path: &str, part: &str) -> String {
+/// A way, and a step of it.
+pub(super) fn join(path: &str, part: &str) -> String {
     if path.is_empty() { part.to_owned() } else { format!("{path}/{part}") }
 }

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::base64;
+use super::form::Form;
 use super::forms::{Check, Forms, Pattern};
 use super::hex;
 
@@ -12,8 +13,9 @@ pub(super) fn reach(forms: &Forms, pattern: &Pattern) -> usize {
     match (pattern.check, forms.unit(pattern.unit)) {
         (Check::Around(_), Some(unit)) => base64::reach(forms.value(unit).len()),
         (Check::AroundHex(_), Some(unit)) => hex::reach(forms.value(unit).len()),
-        // the two bytes beside a word
-        _ => length.saturating_add(2),
+        // whether it is in a text
+        (Check::Word, _) => length.saturating_add(AROUND),
+        _ => length,
     }
 }
 
@@ -32,7 +34,10 @@ pub(super) fn at(
     }
     match pattern.check {
         Check::Exact => Some(start..end),
-        Check::Word => is_word(text, start, end).then_some(start..end),
+        Check::Word => {
+            let wide = (pattern.form == Form::Utf16).then(|| is_little(bytes));
+            (is_word(text, start, end) && is_in_text(text, start..end, wide)).then_some(start..end)
+        }
         Check::Around(piece) => {
             let unit = forms.unit(pattern.unit)?;
             base64::follow(text, start, piece, forms.value(unit))
@@ -42,6 +47,41 @@ pub(super) fn at(
             hex::follow(text, start, first, forms.value(unit))
         }
     }
+}
+
+/// Bytes of a text on each side that tell that it is one.
+const AROUND: usize = 64;
+/// Bytes or units there that are of no text: git puts one between the head of an object and a text.
+const STRAY: usize = 1;
+
+/// Whether it is a text in which `range` stands: in bytes, or in UTF-16 with its order of bytes.
+fn is_in_text(text: &[u8], range: Range<usize>, little: Option<bool>) -> bool {
+    let before = text.get(range.start.saturating_sub(AROUND)..range.start).unwrap_or_default();
+    let behind = range.end.saturating_add(AROUND).min(text.len());
+    let behind = text.get(range.end..behind).unwrap_or_default();
+    let stray = match little {
+        None => before.iter().chain(behind).filter(|byte| is_control((**byte).into())).count(),
+        Some(little) => {
+            let unit = |pair: &[u8; 2]| {
+                if little { u16::from_le_bytes(*pair) } else { u16::from_be_bytes(*pair) }
+            };
+            // units end where the range begins
+            let (_, before) = before.as_rchunks();
+            let units = before.iter().chain(behind.as_chunks().0).map(unit);
+            units.filter(|unit| is_control(*unit) || (0xe000..0xf900).contains(unit)).count()
+        }
+    };
+    stray <= STRAY
+}
+
+/// Controls that texts and what terminals print have none of.
+fn is_control(unit: u16) -> bool {
+    unit == 0x7f || (unit < 0x20 && !matches!(unit, 7..=13 | 0x1b))
+}
+
+/// The order of the bytes of a text in UTF-16: its first character is hardly one that is zero below.
+fn is_little(bytes: &[u8]) -> bool {
+    bytes.first() != Some(&0)
 }
 
 /// Whether nothing that could be of the same word stands beside it.

@@ -11,9 +11,10 @@ use super::super::explain::{Around, Failure, file_error};
 use super::super::ui::shown;
 use super::{NeedleOptions, option_file};
 use crate::activate::manifest::{Credential, Manifest, Secret, Source};
-use crate::activate::open::open_all;
+use crate::activate::open::{OpenProblem, open_all};
 use crate::format::keys::Keys;
 use crate::fsx::read_plaintext;
+use crate::key::keyring::Unopened;
 use crate::key::service::Services;
 use crate::plaintext::Plaintext;
 use crate::scan::needle::{Known, NotSearched};
@@ -26,8 +27,10 @@ use crate::work::{FileError, Problem, known};
 pub(super) struct Collected {
     /// Values.
     pub(super) known: Vec<Known>,
-    /// Secret files that could not be opened, each with the reason.
+    /// Secret files that are for others, each with the reason.
     pub(super) closed: Vec<(String, String)>,
+    /// Secret files that are damaged or cannot be read, each with the reason.
+    pub(super) failed: Vec<(PathBuf, String)>,
     /// Encrypted files whose plaintext is looked for by names and keys.
     pub(super) siblings: Siblings,
 }
@@ -111,8 +114,25 @@ impl Collected {
                     self.add(&source.file, vec![(key, copy(value))]);
                 }
                 Err(error) => {
-                    let file = shown(&source.file);
-                    self.closed.push((file.clone(), format!("cannot open `{file}`: {error}")));
+                    let why = format!("cannot open `{}`: {error}", shown(&source.file));
+                    let others = match error {
+                        OpenProblem::Unopened { why: Unopened::NoMatch, .. }
+                        | OpenProblem::Missing { .. }
+                        | OpenProblem::Null { .. } => true,
+                        OpenProblem::Locked(locked) => !locked.is_damaged(),
+                        OpenProblem::Unopened { .. }
+                        | OpenProblem::Read(_)
+                        | OpenProblem::NotEncrypted
+                        | OpenProblem::IsAge { .. }
+                        | OpenProblem::IsSops
+                        | OpenProblem::Age(_)
+                        | OpenProblem::Sops(_)
+                        | OpenProblem::Content { .. }
+                        | OpenProblem::NoParts
+                        | OpenProblem::Print(_)
+                        | OpenProblem::NotAsked => false,
+                    };
+                    self.not_opened(&source.file, why, others);
                 }
             }
         }
@@ -120,8 +140,13 @@ impl Collected {
     }
 
     fn as_it_is(&mut self, file: &Path) -> Result<(), Failure> {
-        let value = read_plaintext(file, MAX_IN_MEMORY)
-            .map_err(|error| option_file("--secret-file", file, &error.to_string()))?;
+        let unusable = |why: &str| option_file("--secret-file", file, why);
+        let value =
+            read_plaintext(file, MAX_IN_MEMORY).map_err(|error| unusable(&error.to_string()))?;
+        if was_encrypted(&value) {
+            let why = "it is encrypted, and so damaged that it does not look like that";
+            return Err(unusable(why));
+        }
         self.add(file, vec![(String::new(), value)]);
         Ok(())
     }
@@ -132,12 +157,26 @@ impl Collected {
             Err(FileError { problem: Problem::Absent, .. }) => {}
             // It has the name of a secret, and whoever reads the repository reads it: still it
             // may have got further.
-            Err(FileError { problem: Problem::NotEncrypted, .. })
-                if self.as_it_is(file).is_ok() => {}
+            Err(FileError { problem: Problem::NotEncrypted, .. }) => {
+                if let Err(failure) = self.as_it_is(file) {
+                    self.not_opened(file, failure.headline, false);
+                }
+            }
             Err(error) => {
                 let why = file_error(&error, &Around { tried: keys.tried(), needs: &[] }).headline;
-                self.closed.push((shown(file), why));
+                let others = matches!(&error.problem, Problem::Unopened(Unopened::NoMatch))
+                    || matches!(&error.problem, Problem::Locked(locked) if !locked.is_damaged());
+                self.not_opened(file, why, others);
             }
+        }
+    }
+
+    /// A file that is for `others`, or one of which nobody knows what it holds.
+    fn not_opened(&mut self, file: &Path, why: String, others: bool) {
+        if others {
+            self.closed.push((shown(file), why));
+        } else {
+            self.failed.push((file.to_owned(), format!("what it holds was not looked for: {why}")));
         }
     }
 
@@ -158,6 +197,16 @@ impl Collected {
         });
         self.known.extend(known);
     }
+}
+
+/// Whether this was a secret file before its head or its metadata were lost.
+#[expect(clippy::disallowed_methods, reason = "it is looked through for marks of encryption")]
+fn was_encrypted(value: &Plaintext) -> bool {
+    let bytes = value.expose();
+    let has = |mark: &[u8]| memchr::memmem::find(bytes, mark).is_some();
+    (has(b"-> ") && has(b"\n--- ") && std::str::from_utf8(bytes).is_err())
+        || has(b"-----END AGE ENCRYPTED FILE-----")
+        || has(b"ENC[AES256_GCM,data:")
 }
 
 #[expect(clippy::disallowed_methods, reason = "copied from one plaintext to another")]
@@ -215,10 +264,15 @@ fn files_of(path: &Path) -> Result<Vec<PathBuf>, Failure> {
 }
 
 /// There is nothing to look for.
-pub(super) fn nothing(closed: &[(String, String)], not_searched: &[NotSearched]) -> Failure {
+pub(super) fn nothing(
+    closed: &[(String, String)],
+    failed: &[(PathBuf, String)],
+    not_searched: &[NotSearched],
+) -> Failure {
     let mut failure = Failure::new("there is nothing to look for");
-    for (_, why) in closed.iter().take(MOST) {
-        failure = failure.detail(why.clone());
+    let failed = failed.iter().map(|(file, why)| format!("{}: {why}", shown(file)));
+    for why in failed.chain(closed.iter().map(|(_, why)| why.clone())).take(MOST) {
+        failure = failure.detail(why);
     }
     for one in not_searched.iter().take(MOST) {
         failure = failure.detail(super::words::not_searched(one));

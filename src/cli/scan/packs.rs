@@ -115,7 +115,9 @@ pub(super) fn make(
         return Err(Failure::new(format!("the system gives no random bytes: {error}")).into());
     }
     if made.legend.is_empty() {
-        return Err(super::known::nothing(&collected.closed, &made.uncovered).into());
+        return Err(
+            super::known::nothing(&collected.closed, &collected.failed, &made.uncovered).into()
+        );
     }
     let sealed = sealed(context, &key.to_text(), &recipients)?;
     let legend: BTreeMap<String, Vec<(&str, &str)>> = made
@@ -148,7 +150,14 @@ pub(super) fn make(
         made.legend.len(),
         options.pack_days
     ));
-    Ok(Done::Clean)
+    if collected.failed.is_empty() {
+        return Ok(Done::Clean);
+    }
+    let mut failure = Failure::new("the pack is not complete: secret files could not be opened");
+    for (file, why) in &collected.failed {
+        failure = failure.detail(format!("{}: {why}", shown(file)));
+    }
+    Err(failure.hint("restore them from git").into())
 }
 
 #[expect(clippy::disallowed_methods, reason = "the key is encrypted for the recipients")]

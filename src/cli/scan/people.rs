@@ -146,7 +146,8 @@ pub(super) fn not_complete(told: &Told) -> Failure {
         failure = failure.detail(format!("and {more} more (`--json` lists all)"));
     }
     failure.hint(
-        "run it as who may read all, raise the limit, or let a `gap` of the list of `--allow` name it",
+        "run it as who may read all, restore secret files that are damaged, raise the limit, or let a \
+         `gap` of the list of `--allow` name it",
     )
 }
 

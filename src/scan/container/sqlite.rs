@@ -21,7 +21,16 @@ pub(crate) fn each(file: &dyn Random, visit: &mut Visit<'_>) -> Result<(), Troub
                 told = visit(name.clone().into_bytes(), &mut rows.as_slice());
                 rows.clear();
             }
-            rows.extend_from_slice(payload);
+            // each value as a text of its own, which the head of a record is not
+            match record(payload) {
+                Some(values) => values.into_iter().for_each(|value| {
+                    if let Value::Bytes(bytes) = value {
+                        rows.extend_from_slice(bytes);
+                        rows.push(b'\n');
+                    }
+                }),
+                None => rows.extend_from_slice(payload),
+            }
             told.is_ok()
         })?;
         told?;

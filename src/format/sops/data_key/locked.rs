@@ -101,6 +101,16 @@ impl Locked {
         self.notable().any(|entry| off(&entry.reason))
     }
 
+    /// Whether a part of the file is damaged, so that who should open it may be unable to.
+    pub fn is_damaged(&self) -> bool {
+        let broken = |reason: &Reason| match reason {
+            Reason::Broken(_) | Reason::Age(_) | Reason::Length(_) => true,
+            Reason::NoMatch | Reason::Empty | Reason::Pgp(_) | Reason::Service(_) => false,
+        };
+        let mut keys = self.groups.iter().flat_map(|group| &group.keys);
+        self.unusable.is_some() || keys.any(|entry| broken(&entry.reason))
+    }
+
     /// What to do about it, where `gpg` or a service knows something.
     pub fn remedy(&self) -> Option<String> {
         self.notable().find_map(|entry| match &entry.reason {
