@@ -80,14 +80,17 @@ pub(super) fn summary(told: &Told) {
     }
     listed(
         &told.closed.iter().map(|(_, why)| why.clone()).collect::<Vec<_>>(),
-        "secret files not opened, so not looked for",
+        "secret file",
+        "not opened, so not looked for",
     );
     let not_searched: Vec<String> = told.not_searched.iter().map(words::not_searched).collect();
-    listed(&not_searched, "values not looked for");
+    listed(&not_searched, "value", "not looked for");
     let allowed = told.leaks.len().saturating_sub(told.counted().count());
     let gaps = told.gaps.iter().filter(|(_, _, verdict)| !verdict.counts()).count();
     if allowed > 0 || gaps > 0 {
-        say(&format!("note: {allowed} findings and {gaps} gaps are allowed or in the baseline"));
+        let allowed = counted(allowed as u64, "finding");
+        let gaps = counted(gaps as u64, "gap");
+        say(&format!("note: allowed or in the baseline: {allowed} and {gaps}"));
     }
     let mut line = format!(
         "{} looked for in {}, {}",
@@ -98,13 +101,14 @@ pub(super) fn summary(told: &Told) {
     if told.signed.paths > 0 {
         let _infallible = write!(
             line,
-            "; {} paths ({}) left out as signed by a trusted cache",
-            told.signed.paths,
+            "; {} ({}) left out as signed by a trusted cache",
+            counted(told.signed.paths, "path"),
             words::bytes(told.signed.bytes)
         );
     }
     if told.remembered > 0 {
-        let _infallible = write!(line, "; {} paths looked through before", told.remembered);
+        let before = counted(told.remembered, "path");
+        let _infallible = write!(line, "; {before} looked through before");
     }
     say(&line);
     say(&match told.counted().count() {
@@ -118,11 +122,11 @@ fn counted(count: u64, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
-fn listed(lines: &[String], what: &str) {
+fn listed(lines: &[String], what: &str, how: &str) {
     if lines.is_empty() {
         return;
     }
-    say(&format!("note: {} {what}:", lines.len()));
+    say(&format!("note: {} {how}:", counted(lines.len() as u64, what)));
     for line in lines.iter().take(MOST_LISTED) {
         say(&format!("  {line}"));
     }
