@@ -4,7 +4,8 @@
 //! look at every (L-w+1)th window of the text, if that many windows of each pattern are known. A look
 //! is one bit of a table of pairs that stays in the nearest cache; what passes is listed, without a
 //! branch that could be guessed wrongly, and looked up in tables of whole windows, all of a list
-//! together. What is found there is for the caller to compare byte by byte.
+//! together. Of which pattern a window is, the first one of that pattern tells, a few bytes before it.
+//! What is found there is for the caller to compare byte by byte.
 //!
 //! The tables are made of parts of secrets and are wiped.
 
