@@ -59,10 +59,15 @@ pub struct Group {
     /// For the first window of each pattern a tag that tells it from others, at the place that its
     /// hash gives or the next free one; 0 is free, as most are. Small, to stay in a near cache.
     tags: Zeroizing<Vec<u8>>,
-    /// Which it is.
+    /// Which it is: the last one of those that have the same tag there.
     numbers: Vec<u32>,
-    firsts: Vec<Place>,
+    /// The first windows, each with the one before it that has the same tag: patterns may begin alike
+    /// by the thousand.
+    firsts: Vec<(Place, u32)>,
 }
+
+/// No first window.
+const NONE: u32 = u32::MAX;
 
 /// The strides that there is code for.
 macro_rules! strides {
@@ -153,17 +158,19 @@ impl Group {
         }
         for ((pattern, bytes), first) in patterns.iter().zip(firsts) {
             let key = self.key(load(bytes.get(first..).unwrap_or_default()));
+            let new = tag_of(key);
             let mut slot = self.slot(key);
-            while self.tags.get(slot).is_some_and(|tag| *tag != 0) {
+            while self.tags.get(slot).is_some_and(|tag| *tag != 0 && *tag != new) {
                 slot = self.after(slot);
             }
             if let (Some(tag), Some(number)) = (self.tags.get_mut(slot), self.numbers.get_mut(slot))
             {
-                *tag = tag_of(key);
-                *number = u32::try_from(self.firsts.len()).unwrap_or(u32::MAX);
+                let before = if *tag == new { *number } else { NONE };
+                *tag = new;
+                *number = u32::try_from(self.firsts.len()).unwrap_or(NONE);
+                let at = u32::try_from(first).unwrap_or(u32::MAX);
+                self.firsts.push((Place { pattern: *pattern, at }, before));
             }
-            let at = u32::try_from(first).unwrap_or(u32::MAX);
-            self.firsts.push(Place { pattern: *pattern, at });
         }
     }
 
@@ -339,15 +346,23 @@ impl Group {
             let key = self.key(load(rest(first)));
             let mut slot = self.slot(key);
             while let Some(tag) = self.tags.get(slot).filter(|tag| **tag != 0) {
-                if *tag == tag_of(key)
-                    && let Some(number) = self.numbers.get(slot)
-                    && let Some(place) =
-                        usize::try_from(*number).ok().and_then(|it| self.firsts.get(it))
-                {
-                    found(first, *place);
+                if *tag == tag_of(key) {
+                    self.tell(slot, first, found);
                 }
                 slot = self.after(slot);
             }
+        }
+    }
+
+    /// Tells of all patterns of a slot.
+    #[cold]
+    fn tell(&self, slot: usize, at: usize, found: &mut dyn FnMut(usize, Place)) {
+        let mut number = self.numbers.get(slot).copied().unwrap_or(NONE);
+        while let Ok(index) = usize::try_from(number)
+            && let Some((place, before)) = self.firsts.get(index)
+        {
+            found(at, *place);
+            number = *before;
         }
     }
 }
@@ -469,6 +484,23 @@ mod tests {
         let text = random(&mut state, 1 << 20, 62);
         let found = found(&groups(&slices), &text, 32 << 10);
         assert!(found.len() < 100, "{}", found.len());
+    }
+
+    #[test]
+    fn many_patterns_may_begin_and_end_alike() {
+        let mut state = 4;
+        let number = 30_000_u32;
+        let patterns: Vec<Vec<u8>> = (0..number)
+            .map(|number| format!("https://[same]/{number:08}/of.all!").into_bytes())
+            .chain((0..number).map(|_| b"/the-same-throughout/".to_vec()))
+            .collect();
+        let slices: Vec<&[u8]> = patterns.iter().map(Vec::as_slice).collect();
+        let groups = groups(&slices);
+        let mut text = random(&mut state, 33, 256);
+        text.extend_from_slice(&patterns[17]);
+        let found = found(&groups, &text, 64);
+        assert!(found.contains(&(33, 17)));
+        assert!(found.len() <= patterns.len());
     }
 
     #[test]
