@@ -2,6 +2,7 @@
 //! go. What is found and what was not looked at is collected; nothing is told to anybody here.
 
 use std::cell::Cell;
+use std::collections::HashSet;
 use std::io::{self, BufReader, Read};
 use std::rc::Rc;
 use std::sync::Mutex;
@@ -493,15 +494,15 @@ fn skip_frame(level: &mut Level<'_, '_>) -> Result<(), Trouble> {
 
 /// What is found in a container and once more in one of its members is told of the member.
 fn only_deepest(found: Vec<Dug>) -> Vec<Dug> {
-    let deeper = |outer: &Dug, inner: &Dug| {
-        inner.chain.len() > outer.chain.len()
-            && (inner.what, inner.form) == (outer.what, outer.form)
-            && inner.chain.starts_with(&outer.chain)
-    };
     if found.len() < 2 {
         return found;
     }
-    let kept = |one: &&Dug| !found.iter().any(|other| deeper(one, other));
+    let mut outer = HashSet::new();
+    for one in &found {
+        let ways = (0..one.chain.len()).filter_map(|length| one.chain.get(..length));
+        outer.extend(ways.map(|way| (way, one.what, one.form)));
+    }
+    let kept = |one: &&Dug| !outer.contains(&(one.chain.as_slice(), one.what, one.form));
     found.iter().filter(kept).cloned().collect()
 }
 
@@ -513,3 +514,28 @@ const LIGHT: u64 = 8 << 20;
 const OVERHEAD: u32 = 1024;
 /// A longer derivation is searched as it stands, escapes and all.
 const LONGEST_DRV: u64 = 64 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::super::shape::{Severity, ShapeKind};
+    use super::*;
+
+    #[test]
+    fn of_very_many_the_deepest_are_told_at_once() {
+        let what = What::Shape(ShapeKind::PgpKey, Severity::High);
+        let dug = |chain: Vec<Step>| {
+            let spot = Spot { offset: 0, count: 1, weak: false };
+            Dug { chain, what, form: Form::Shape, spot }
+        };
+        let step = |number: u32| Step::Member(Kind::Tar, number.to_le_bytes().to_vec());
+        let members = (0..200_000).map(|number| dug(vec![Step::Packed(Kind::Gzip), step(number)]));
+        let outer = [dug(Vec::new()), dug(vec![Step::Packed(Kind::Gzip)])];
+        let other = dug(vec![Step::Packed(Kind::Xz)]);
+        let all: Vec<Dug> = outer.into_iter().chain(members).chain([other]).collect();
+        let kept = only_deepest(all);
+        assert_eq!(kept.len(), 200_001);
+        assert!(
+            kept.iter().all(|dug| dug.chain.len() == 2 || dug.chain == [Step::Packed(Kind::Xz)])
+        );
+    }
+}
