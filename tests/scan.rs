@@ -573,10 +573,59 @@ fn a_script_in_front_of_a_zip_file_hides_nothing() {
     if !is_there("zip") {
         return;
     }
+    for lines in [0, 500] {
+        let ground = Ground::new();
+        ground.make(&format!(
+            "zip -q a.zip plain.txt
+             (echo '#!/usr/bin/env python3'; seq -f '# of a self-running jar, %g' {lines}; cat a.zip) > app
+             rm a.zip plain.txt"
+        ));
+        let report = ground.scan();
+        assert_eq!((report.places(), report.gaps()), (vec!["app!plain.txt".to_owned()], vec![]));
+    }
+}
+
+/// What unpacks goes by the directory at the end of a zip file, and finds a member in another one.
+#[test]
+fn a_member_that_another_one_hides_is_a_gap() {
+    let little = |number: usize, bytes: usize| number.to_le_bytes()[..bytes].to_vec();
+    let member = |method: usize, length: usize, name: &str| {
+        let header = [b"PK\x03\x04\x14\0\0\0".to_vec(), little(method, 2), vec![0; 8]];
+        let lengths = [little(length, 4), vec![0; 4], little(name.len(), 2), vec![0; 2]];
+        [header.concat(), lengths.concat(), name.as_bytes().to_vec()].concat()
+    };
+    let entry = |method: usize, length: usize, at: usize, name: &str| {
+        let header = [b"PK\x01\x02\x14\0\x14\0\0\0".to_vec(), little(method, 2), vec![0; 8]];
+        let lengths = [little(length, 4), vec![0; 4], little(name.len(), 2), vec![0; 12]];
+        [header.concat(), lengths.concat(), little(at, 4), name.as_bytes().to_vec()].concat()
+    };
     let ground = Ground::new();
-    ground.make("zip -q a.zip plain.txt; (echo '#!/usr/bin/env python3'; cat a.zip) > app; rm a.zip plain.txt");
+    let packed = |text: &[u8]| miniz_oxide::deflate::compress_to_vec(text, 6);
+    let secret = packed(&SECRET.repeat(9).into_bytes());
+    for (name, method, text) in
+        [("stored", 0, b"nothing".to_vec()), ("packed", 8, packed(b"nothing"))]
+    {
+        let hidden = [member(8, secret.len(), "conf"), secret.clone()].concat();
+        for hides in [true, false] {
+            let length = if hides { text.len() + hidden.len() } else { text.len() };
+            let first = [member(method, length, "readme"), text.clone()].concat();
+            let entries = [
+                entry(method, text.len(), 0, "readme"),
+                entry(8, secret.len(), first.len(), "conf"),
+            ];
+            let end = [b"PK\x05\x06".as_slice(), &[0; 18]].concat();
+            let zip = [first, hidden.clone(), entries.concat(), end].concat();
+            ground.write(&format!("{name}-{hides}.zip"), &zip);
+        }
+    }
     let report = ground.scan();
-    assert_eq!((report.places(), report.gaps()), (vec!["app!plain.txt".to_owned()], vec![]));
+    assert_eq!(report.places(), ["packed-false.zip!conf", "stored-false.zip!conf"]);
+    let gaps: BTreeSet<_> = report.gaps().into_iter().collect();
+    let gaps: Vec<&str> =
+        gaps.iter().map(|(path, _)| path.split_once("/ground/").unwrap().1).collect();
+    assert_eq!(gaps, ["packed-true.zip", "stored-true.zip"]);
+    // of the one, what stands behind the content is not searched either
+    assert_eq!((report.gaps().len(), report.code), (3, 2));
 }
 
 /// A secret in one of these would not be found, so a run that met one is not clean.

@@ -3,7 +3,7 @@
 
 use std::cell::Cell;
 use std::collections::HashSet;
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::rc::Rc;
 use std::sync::Mutex;
 
@@ -15,8 +15,8 @@ use super::container::packed::{self, Guard, Salvage};
 use super::container::random::{Held, Random};
 use super::container::zip::{self, Packing};
 use super::container::{
-    HEAD, Kind, Trouble, ar, cpio, git_pack, nar, script_before_zip, sealed_format, sniff, sqlite,
-    squashfs, tar,
+    HEAD, Kind, SCRIPT, Trouble, ar, cpio, git_pack, nar, script_before_zip, sealed_format, sniff,
+    sqlite, squashfs, tar,
 };
 use super::eyes::{Eyes, Wanted};
 use super::finding::Step;
@@ -159,7 +159,9 @@ impl<'m> Digger<'m> {
 
     /// Takes the containers of a stream apart: one, or several that follow each other.
     fn look(&mut self, level: &mut Level<'_, 'm>, random: Option<&dyn Random>) -> io::Result<()> {
-        if let Some(script) = script_before_zip(level.peek(HEAD)?) {
+        if level.peek(HEAD)?.starts_with(b"#!")
+            && let Some(script) = script_before_zip(level.peek(SCRIPT)?)
+        {
             level.skip(script as u64)?;
         }
         while let Some(kind) = sniff(level.peek(HEAD)?) {
@@ -263,11 +265,16 @@ impl<'m> Digger<'m> {
             }
             (Packing::Deflate, Some(length)) => {
                 let taken = level.counter();
-                let mut member = level.member(length);
-                let mut source = BufReader::with_capacity(8192, &mut member);
+                let mut source = BufReader::with_capacity(8192, level.member(length));
                 let decoder = flate2::bufread::DeflateDecoder::new(&mut source);
                 let result = self.decoded(None, taken, &mut Salvage::new(decoder));
-                result.and_then(|()| Ok(member.finish()?))
+                result.and_then(|()| {
+                    if !source.fill_buf()?.is_empty() {
+                        let what = "a member is longer than what is packed in it".to_owned();
+                        self.gap(Why::Damaged(Kind::Zip, what));
+                    }
+                    Ok(source.into_inner().finish()?)
+                })
             }
             (Packing::Stored | Packing::Other, Some(length)) => {
                 let mut member = level.member(length);
