@@ -1182,6 +1182,8 @@ fn a_cache_in_a_compression_that_is_not_known_is_not_clean() {
         Report::of(&ground.run(&["--json", "--cache", ground.path("cache").to_str().unwrap()])).code
     };
     assert_eq!(["xz", "lzma", "br", "lzip"].map(cache), [0, 0, 2, 2]);
+    // a file that says too much to be read
+    assert_eq!(cache(&format!("br\nNote: {}", "x".repeat(1 << 20))), 2);
 }
 
 #[test]

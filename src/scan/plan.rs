@@ -292,7 +292,8 @@ impl Plan {
         let mut others = Vec::new();
         for path in paths {
             if path.extension() == Some(OsStr::new("narinfo")) {
-                let text = crate::fsx::read_limited(&path, LONGEST_NARINFO);
+                let text = crate::fsx::read_limited(&path, LONGEST_NARINFO)
+                    .inspect_err(|error| self.failed.push((path.clone(), error.to_string())));
                 // what is no text is not signed, and names a NAR all the same
                 let text = String::from_utf8_lossy(text.as_deref().unwrap_or_default());
                 if let Some(info) = NarInfo::parse(&text) {
