@@ -1269,6 +1269,18 @@ fn what_is_about_to_be_committed_is_searched() {
     let run = ground.run(&["--staged"]).ended(1);
     let text = String::from_utf8_lossy(&run.stdout).into_owned();
     assert!(text.contains("app.nix\n  at     line 2"), "{text}");
+    // Names are committed, too.
+    git(&["mv", "app.nix", "other.nix"]);
+    fs::write(ground.fleet.path("other.nix"), "{ }\n").unwrap();
+    fs::rename(ground.fleet.path("other.nix"), ground.fleet.path(SECRET)).unwrap();
+    git(&["add", "-A", "."]);
+    let run = ground.run(&["--staged"]).ended(1);
+    let text = String::from_utf8_lossy(&run.stdout).into_owned();
+    assert!(text.contains("[hidden]\n  at     in a name"), "{text}");
+    git(&["rm", "-qf", SECRET]);
+    fs::write(ground.fleet.path("app.nix"), format!("{{\n  token = \"{SECRET}\";\n}}\n")).unwrap();
+    git(&["add", "app.nix"]);
+    fs::write(ground.fleet.path("app.nix"), "{ }\n").unwrap();
     // As the hook of docs/how-to/scan.md, which git itself runs.
     let hook = ground.fleet.path(".git/hooks/pre-commit");
     fs::write(&hook, format!("#!/bin/sh\nexec {PROGRAM} scan --staged --memory none\n")).unwrap();
