@@ -483,6 +483,20 @@ fn limits_end_what_grows_and_make_the_run_incomplete() {
 }
 
 #[test]
+fn decoders_in_decoders_have_a_limit_together() {
+    if !is_there("xz") {
+        return;
+    }
+    let ground = Ground::new();
+    // each has a window of 64 MiB
+    ground.make("xz -9 plain.txt; xz -9 <plain.txt.xz >two; xz -9 <two >three; rm plain.txt.xz");
+    let report = ground.scan();
+    let three = ground.path("three").display().to_string();
+    let gaps = vec![(three, "limit-memory".to_owned())];
+    assert_eq!((report.places(), report.gaps()), (vec!["two".to_owned()], gaps));
+}
+
+#[test]
 fn damage_is_a_gap_and_what_merely_looks_alike_is_none() {
     if !is_there("gzip") || !is_there("xz") {
         return;

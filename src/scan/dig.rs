@@ -69,8 +69,9 @@ pub(crate) struct Digger<'m> {
     found: Vec<Dug>,
     gaps: Vec<Gap>,
     expanded: Rc<Cell<u64>>,
-    /// This thread has the lane.
-    heavy: bool,
+    /// Bytes that the decoders at work may hold, one in another; with more than [`LIGHT`] of them this thread
+    /// has the lane.
+    memory: u64,
     /// No more bytes may come out of this file.
     spent: bool,
     /// A NAR was met in this file, and taken apart to its end.
@@ -87,7 +88,7 @@ impl<'m> Digger<'m> {
             found: Vec::new(),
             gaps: Vec::new(),
             expanded: Rc::default(),
-            heavy: false,
+            memory: 0,
             spent: false,
             nar: false,
         }
@@ -105,7 +106,7 @@ impl<'m> Digger<'m> {
         self.expanded.set(0);
         self.spent = false;
         self.nar = false;
-        self.heavy = false;
+        self.memory = 0;
         self.chain.clear();
         let read = self.content(source, random);
         let found = only_deepest(std::mem::take(&mut self.found));
@@ -297,16 +298,17 @@ impl<'m> Digger<'m> {
             return skip_frame(level);
         }
         let window = packed::window(kind, start);
-        if window > MOST_MEMORY {
+        let before = self.memory;
+        let together = before.saturating_add(window);
+        if window > MOST_MEMORY || together > MOST_TOGETHER {
             self.gap(Why::Limit(Limit::Memory));
             return Err(Trouble::Told);
         }
         let shared = self.shared;
         // Whoever died with the lane has left nothing behind.
-        let lane = (window > LIGHT && !self.heavy)
+        let lane = (before <= LIGHT && together > LIGHT)
             .then(|| shared.lane.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
-        let ours = lane.is_some();
-        self.heavy |= ours;
+        self.memory = together;
         let taken = level.counter();
         let result = match kind {
             Kind::Gzip => {
@@ -352,9 +354,7 @@ impl<'m> Digger<'m> {
             | Kind::Derivation
             | Kind::GitPack => Err(Trouble::NotThis),
         };
-        if ours {
-            self.heavy = false;
-        }
+        self.memory = before;
         drop(lane);
         result
     }
@@ -434,12 +434,13 @@ impl<'m> Digger<'m> {
     /// A container that is read here and there, in a stream: it must fit into memory.
     fn held(&mut self, kind: Kind, level: &mut Level<'_, '_>) -> Result<(), Trouble> {
         let shared = self.shared;
-        let lane = (!self.heavy)
+        let before = self.memory;
+        let lane = (before <= LIGHT)
             .then(|| shared.lane.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
-        let ours = lane.is_some();
-        self.heavy = true;
+        let most = MOST_MEMORY.min(MOST_TOGETHER.saturating_sub(before));
         let mut bytes = Zeroizing::new(Vec::new());
-        let read = Read::take(&mut *level, MOST_MEMORY).read_to_end(&mut bytes);
+        let read = Read::take(&mut *level, most).read_to_end(&mut bytes);
+        self.memory = before.saturating_add((bytes.len() as u64).max(LIGHT.saturating_add(1)));
         let more = level.peek(1).map(|next| !next.is_empty());
         let result = match (read, more) {
             (Err(error), _) | (_, Err(error)) => Err(Trouble::Read(error)),
@@ -449,9 +450,7 @@ impl<'m> Digger<'m> {
             }
             (Ok(_), Ok(false)) => self.anywhere(kind, &Held(&bytes)),
         };
-        if ours {
-            self.heavy = false;
-        }
+        self.memory = before;
         drop(lane);
         result
     }
@@ -517,6 +516,8 @@ fn only_deepest(found: Vec<Dug>) -> Vec<Dug> {
 const SURE: u64 = 1 << 10;
 /// A decoder with a smaller window may run beside any others.
 const LIGHT: u64 = 8 << 20;
+/// Most bytes that decoders hold which are one in another.
+const MOST_TOGETHER: u64 = 2 * MOST_MEMORY;
 /// KiB that the decoder of xz counts beside its dictionary.
 const OVERHEAD: u32 = 1024;
 /// A longer derivation is searched as it stands, escapes and all.
