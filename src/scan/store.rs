@@ -186,6 +186,7 @@ impl References {
     }
 
     /// From each path to those that refer to it.
+    #[must_use]
     pub fn turned(self) -> Self {
         Self::new(self.0.into_iter().map(|(from, to)| (to, from)).collect())
     }
