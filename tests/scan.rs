@@ -483,6 +483,20 @@ fn limits_end_what_grows_and_make_the_run_incomplete() {
 }
 
 #[test]
+fn decoders_in_decoders_have_a_limit_together() {
+    if !is_there("xz") {
+        return;
+    }
+    let ground = Ground::new();
+    // each has a window of 64 MiB
+    ground.make("xz -9 plain.txt; xz -9 <plain.txt.xz >two; xz -9 <two >three; rm plain.txt.xz");
+    let report = ground.scan();
+    let three = ground.path("three").display().to_string();
+    let gaps = vec![(three, "limit-memory".to_owned())];
+    assert_eq!((report.places(), report.gaps()), (vec!["two".to_owned()], gaps));
+}
+
+#[test]
 fn damage_is_a_gap_and_what_merely_looks_alike_is_none() {
     if !is_there("gzip") || !is_there("xz") {
         return;
@@ -573,10 +587,59 @@ fn a_script_in_front_of_a_zip_file_hides_nothing() {
     if !is_there("zip") {
         return;
     }
+    for lines in [0, 500] {
+        let ground = Ground::new();
+        ground.make(&format!(
+            "zip -q a.zip plain.txt
+             (echo '#!/usr/bin/env python3'; seq -f '# of a self-running jar, %g' {lines}; cat a.zip) > app
+             rm a.zip plain.txt"
+        ));
+        let report = ground.scan();
+        assert_eq!((report.places(), report.gaps()), (vec!["app!plain.txt".to_owned()], vec![]));
+    }
+}
+
+/// What unpacks goes by the directory at the end of a zip file, and finds a member in another one.
+#[test]
+fn a_member_that_another_one_hides_is_a_gap() {
+    let little = |number: usize, bytes: usize| number.to_le_bytes()[..bytes].to_vec();
+    let member = |method: usize, length: usize, name: &str| {
+        let header = [b"PK\x03\x04\x14\0\0\0".to_vec(), little(method, 2), vec![0; 8]];
+        let lengths = [little(length, 4), vec![0; 4], little(name.len(), 2), vec![0; 2]];
+        [header.concat(), lengths.concat(), name.as_bytes().to_vec()].concat()
+    };
+    let entry = |method: usize, length: usize, at: usize, name: &str| {
+        let header = [b"PK\x01\x02\x14\0\x14\0\0\0".to_vec(), little(method, 2), vec![0; 8]];
+        let lengths = [little(length, 4), vec![0; 4], little(name.len(), 2), vec![0; 12]];
+        [header.concat(), lengths.concat(), little(at, 4), name.as_bytes().to_vec()].concat()
+    };
     let ground = Ground::new();
-    ground.make("zip -q a.zip plain.txt; (echo '#!/usr/bin/env python3'; cat a.zip) > app; rm a.zip plain.txt");
+    let packed = |text: &[u8]| miniz_oxide::deflate::compress_to_vec(text, 6);
+    let secret = packed(&SECRET.repeat(9).into_bytes());
+    for (name, method, text) in
+        [("stored", 0, b"nothing".to_vec()), ("packed", 8, packed(b"nothing"))]
+    {
+        let hidden = [member(8, secret.len(), "conf"), secret.clone()].concat();
+        for hides in [true, false] {
+            let length = if hides { text.len() + hidden.len() } else { text.len() };
+            let first = [member(method, length, "readme"), text.clone()].concat();
+            let entries = [
+                entry(method, text.len(), 0, "readme"),
+                entry(8, secret.len(), first.len(), "conf"),
+            ];
+            let end = [b"PK\x05\x06".as_slice(), &[0; 18]].concat();
+            let zip = [first, hidden.clone(), entries.concat(), end].concat();
+            ground.write(&format!("{name}-{hides}.zip"), &zip);
+        }
+    }
     let report = ground.scan();
-    assert_eq!((report.places(), report.gaps()), (vec!["app!plain.txt".to_owned()], vec![]));
+    assert_eq!(report.places(), ["packed-false.zip!conf", "stored-false.zip!conf"]);
+    let gaps: BTreeSet<_> = report.gaps().into_iter().collect();
+    let gaps: Vec<&str> =
+        gaps.iter().map(|(path, _)| path.split_once("/ground/").unwrap().1).collect();
+    assert_eq!(gaps, ["packed-true.zip", "stored-true.zip"]);
+    // of the one, what stands behind the content is not searched either
+    assert_eq!((report.gaps().len(), report.code), (3, 2));
 }
 
 /// A secret in one of these would not be found, so a run that met one is not clean.
@@ -1133,6 +1196,8 @@ fn a_cache_in_a_compression_that_is_not_known_is_not_clean() {
         Report::of(&ground.run(&["--json", "--cache", ground.path("cache").to_str().unwrap()])).code
     };
     assert_eq!(["xz", "lzma", "br", "lzip"].map(cache), [0, 0, 2, 2]);
+    // a file that says too much to be read
+    assert_eq!(cache(&format!("br\nNote: {}", "x".repeat(1 << 20))), 2);
 }
 
 #[test]
@@ -1218,6 +1283,18 @@ fn what_is_about_to_be_committed_is_searched() {
     let run = ground.run(&["--staged"]).ended(1);
     let text = String::from_utf8_lossy(&run.stdout).into_owned();
     assert!(text.contains("app.nix\n  at     line 2"), "{text}");
+    // Names are committed, too.
+    git(&["mv", "app.nix", "other.nix"]);
+    fs::write(ground.fleet.path("other.nix"), "{ }\n").unwrap();
+    fs::rename(ground.fleet.path("other.nix"), ground.fleet.path(SECRET)).unwrap();
+    git(&["add", "-A", "."]);
+    let run = ground.run(&["--staged"]).ended(1);
+    let text = String::from_utf8_lossy(&run.stdout).into_owned();
+    assert!(text.contains("[hidden]\n  at     in a name"), "{text}");
+    git(&["rm", "-qf", SECRET]);
+    fs::write(ground.fleet.path("app.nix"), format!("{{\n  token = \"{SECRET}\";\n}}\n")).unwrap();
+    git(&["add", "app.nix"]);
+    fs::write(ground.fleet.path("app.nix"), "{ }\n").unwrap();
     // As the hook of docs/how-to/scan.md, which git itself runs.
     let hook = ground.fleet.path(".git/hooks/pre-commit");
     fs::write(&hook, format!("#!/bin/sh\nexec {PROGRAM} scan --staged --memory none\n")).unwrap();

@@ -296,6 +296,8 @@ fn an_optimised_store_names_every_path_of_a_file() {
             ));
         }
         stand.nix("nix-store", &["--optimise"]);
+        // neither folder changes any more, and they may be remembered
+        std::thread::sleep(Duration::from_millis(2_100));
         let report = stand.scan(&["--store"]);
         let outputs: Vec<&Value> =
             report.findings().into_iter().filter(|found| found["cause"] == "text").collect();

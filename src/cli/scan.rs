@@ -286,10 +286,9 @@ impl Scan {
         let before = marks.len();
         let clean = plan.roots.iter().filter(|root| root.is_clean());
         marks.extend(clean.filter_map(|root| plan.about.get(root.tag)?.mark));
-        if let Some((mark, roots)) = &plan.orphans
-            && plan.roots.get(roots.clone()).is_some_and(|all| all.iter().all(|it| it.is_clean()))
-        {
-            marks.insert(*mark);
+        // what is in a path of the store may be an orphan the next time, and neither folder changes
+        if plan.roots.iter().all(|root| root.is_clean()) {
+            marks.extend(plan.links);
         }
         let mut stored = Ok(());
         if marks.len() > before {

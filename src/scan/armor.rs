@@ -139,5 +139,5 @@ pub(super) fn putty(text: &str) -> Option<Zeroizing<Vec<u8>>> {
 
 /// Where `what` first stands.
 pub(super) fn find(text: &[u8], what: &[u8]) -> Option<usize> {
-    text.windows(what.len()).position(|window| window == what)
+    memchr::memmem::find(text, what)
 }

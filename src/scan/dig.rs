@@ -2,7 +2,8 @@
 //! go. What is found and what was not looked at is collected; nothing is told to anybody here.
 
 use std::cell::Cell;
-use std::io::{self, BufReader, Read};
+use std::collections::HashSet;
+use std::io::{self, BufRead, BufReader, Read};
 use std::rc::Rc;
 use std::sync::Mutex;
 
@@ -14,8 +15,8 @@ use super::container::packed::{self, Guard, Salvage};
 use super::container::random::{Held, Random};
 use super::container::zip::{self, Packing};
 use super::container::{
-    FAR, HEAD, Kind, Trouble, ar, cpio, git_pack, nar, script_before_zip, sealed_format, sniff,
-    sqlite, squashfs, tar,
+    FAR, HEAD, Kind, SCRIPT, Trouble, ar, cpio, git_pack, nar, script_before_zip, sealed_format,
+    sniff, sqlite, squashfs, tar,
 };
 use super::eyes::{Eyes, Wanted};
 use super::finding::Step;
@@ -68,8 +69,9 @@ pub(crate) struct Digger<'m> {
     found: Vec<Dug>,
     gaps: Vec<Gap>,
     expanded: Rc<Cell<u64>>,
-    /// This thread has the lane.
-    heavy: bool,
+    /// Bytes that the decoders at work may hold, one in another; with more than [`LIGHT`] of them this thread
+    /// has the lane.
+    memory: u64,
     /// No more bytes may come out of this file.
     spent: bool,
     /// A NAR was met in this file, and taken apart to its end.
@@ -86,7 +88,7 @@ impl<'m> Digger<'m> {
             found: Vec::new(),
             gaps: Vec::new(),
             expanded: Rc::default(),
-            heavy: false,
+            memory: 0,
             spent: false,
             nar: false,
         }
@@ -104,7 +106,7 @@ impl<'m> Digger<'m> {
         self.expanded.set(0);
         self.spent = false;
         self.nar = false;
-        self.heavy = false;
+        self.memory = 0;
         self.chain.clear();
         let read = self.content(source, random);
         let found = only_deepest(std::mem::take(&mut self.found));
@@ -158,7 +160,9 @@ impl<'m> Digger<'m> {
 
     /// Takes the containers of a stream apart: one, or several that follow each other.
     fn look(&mut self, level: &mut Level<'_, 'm>, random: Option<&dyn Random>) -> io::Result<()> {
-        if let Some(script) = script_before_zip(level.peek(HEAD)?) {
+        if level.peek(HEAD)?.starts_with(b"#!")
+            && let Some(script) = script_before_zip(level.peek(SCRIPT)?)
+        {
             level.skip(script as u64)?;
         }
         while let Some(kind) = sniff(level.peek(HEAD)?) {
@@ -262,11 +266,16 @@ impl<'m> Digger<'m> {
             }
             (Packing::Deflate, Some(length)) => {
                 let taken = level.counter();
-                let mut member = level.member(length);
-                let mut source = BufReader::with_capacity(8192, &mut member);
+                let mut source = BufReader::with_capacity(8192, level.member(length));
                 let decoder = flate2::bufread::DeflateDecoder::new(&mut source);
                 let result = self.decoded(None, taken, &mut Salvage::new(decoder));
-                result.and_then(|()| Ok(member.finish()?))
+                result.and_then(|()| {
+                    if !source.fill_buf()?.is_empty() {
+                        let what = "a member is longer than what is packed in it".to_owned();
+                        self.gap(Why::Damaged(Kind::Zip, what));
+                    }
+                    Ok(source.into_inner().finish()?)
+                })
             }
             (Packing::Stored | Packing::Other, Some(length)) => {
                 let mut member = level.member(length);
@@ -289,16 +298,17 @@ impl<'m> Digger<'m> {
             return skip_frame(level);
         }
         let window = packed::window(kind, start);
-        if window > MOST_MEMORY {
+        let before = self.memory;
+        let together = before.saturating_add(window);
+        if window > MOST_MEMORY || together > MOST_TOGETHER {
             self.gap(Why::Limit(Limit::Memory));
             return Err(Trouble::Told);
         }
         let shared = self.shared;
         // Whoever died with the lane has left nothing behind.
-        let lane = (window > LIGHT && !self.heavy)
+        let lane = (before <= LIGHT && together > LIGHT)
             .then(|| shared.lane.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
-        let ours = lane.is_some();
-        self.heavy |= ours;
+        self.memory = together;
         let taken = level.counter();
         let result = match kind {
             Kind::Gzip => {
@@ -344,9 +354,7 @@ impl<'m> Digger<'m> {
             | Kind::Derivation
             | Kind::GitPack => Err(Trouble::NotThis),
         };
-        if ours {
-            self.heavy = false;
-        }
+        self.memory = before;
         drop(lane);
         result
     }
@@ -426,12 +434,13 @@ impl<'m> Digger<'m> {
     /// A container that is read here and there, in a stream: it must fit into memory.
     fn held(&mut self, kind: Kind, level: &mut Level<'_, '_>) -> Result<(), Trouble> {
         let shared = self.shared;
-        let lane = (!self.heavy)
+        let before = self.memory;
+        let lane = (before <= LIGHT)
             .then(|| shared.lane.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
-        let ours = lane.is_some();
-        self.heavy = true;
+        let most = MOST_MEMORY.min(MOST_TOGETHER.saturating_sub(before));
         let mut bytes = Zeroizing::new(Vec::new());
-        let read = Read::take(&mut *level, MOST_MEMORY).read_to_end(&mut bytes);
+        let read = Read::take(&mut *level, most).read_to_end(&mut bytes);
+        self.memory = before.saturating_add((bytes.len() as u64).max(LIGHT.saturating_add(1)));
         let more = level.peek(1).map(|next| !next.is_empty());
         let result = match (read, more) {
             (Err(error), _) | (_, Err(error)) => Err(Trouble::Read(error)),
@@ -441,9 +450,7 @@ impl<'m> Digger<'m> {
             }
             (Ok(_), Ok(false)) => self.anywhere(kind, &Held(&bytes)),
         };
-        if ours {
-            self.heavy = false;
-        }
+        self.memory = before;
         drop(lane);
         result
     }
@@ -493,15 +500,15 @@ fn skip_frame(level: &mut Level<'_, '_>) -> Result<(), Trouble> {
 
 /// What is found in a container and once more in one of its members is told of the member.
 fn only_deepest(found: Vec<Dug>) -> Vec<Dug> {
-    let deeper = |outer: &Dug, inner: &Dug| {
-        inner.chain.len() > outer.chain.len()
-            && (inner.what, inner.form) == (outer.what, outer.form)
-            && inner.chain.starts_with(&outer.chain)
-    };
     if found.len() < 2 {
         return found;
     }
-    let kept = |one: &&Dug| !found.iter().any(|other| deeper(one, other));
+    let mut outer = HashSet::new();
+    for one in &found {
+        let ways = (0..one.chain.len()).filter_map(|length| one.chain.get(..length));
+        outer.extend(ways.map(|way| (way, one.what, one.form)));
+    }
+    let kept = |one: &&Dug| !outer.contains(&(one.chain.as_slice(), one.what, one.form));
     found.iter().filter(kept).cloned().collect()
 }
 
@@ -509,7 +516,34 @@ fn only_deepest(found: Vec<Dug>) -> Vec<Dug> {
 const SURE: u64 = 1 << 10;
 /// A decoder with a smaller window may run beside any others.
 const LIGHT: u64 = 8 << 20;
+/// Most bytes that decoders hold which are one in another.
+const MOST_TOGETHER: u64 = 2 * MOST_MEMORY;
 /// KiB that the decoder of xz counts beside its dictionary.
 const OVERHEAD: u32 = 1024;
 /// A longer derivation is searched as it stands, escapes and all.
 const LONGEST_DRV: u64 = 64 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::super::shape::{Severity, ShapeKind};
+    use super::*;
+
+    #[test]
+    fn of_very_many_the_deepest_are_told_at_once() {
+        let what = What::Shape(ShapeKind::PgpKey, Severity::High);
+        let dug = |chain: Vec<Step>| {
+            let spot = Spot { offset: 0, count: 1, weak: false };
+            Dug { chain, what, form: Form::Shape, spot }
+        };
+        let step = |number: u32| Step::Member(Kind::Tar, number.to_le_bytes().to_vec());
+        let members = (0..200_000).map(|number| dug(vec![Step::Packed(Kind::Gzip), step(number)]));
+        let outer = [dug(Vec::new()), dug(vec![Step::Packed(Kind::Gzip)])];
+        let other = dug(vec![Step::Packed(Kind::Xz)]);
+        let all: Vec<Dug> = outer.into_iter().chain(members).chain([other]).collect();
+        let kept = only_deepest(all);
+        assert_eq!(kept.len(), 200_001);
+        assert!(
+            kept.iter().all(|dug| dug.chain.len() == 2 || dug.chain == [Step::Packed(Kind::Xz)])
+        );
+    }
+}

@@ -31,7 +31,7 @@ pub enum Limit {
     Bytes,
     /// [`Limits::ratio`].
     Ratio,
-    /// A decoder would need more than [`MOST_MEMORY`].
+    /// A decoder would need more than [`MOST_MEMORY`], or those that are one in another twice that.
     Memory,
 }
 
@@ -91,7 +91,9 @@ impl fmt::Display for Why {
             Self::Limit(Limit::Ratio) => {
                 f.write_str("it grows more than the limit when decompressed")
             }
-            Self::Limit(Limit::Memory) => f.write_str("it needs more than 64 MiB of memory"),
+            Self::Limit(Limit::Memory) => {
+                f.write_str("it needs more than 64 MiB of memory, or 128 MiB with what it is in")
+            }
             Self::Damaged(kind, what) => write!(f, "it is damaged {kind}: {what}"),
             Self::Sealed => f.write_str("it is behind a password"),
             Self::Unknown(method) => write!(f, "it is packed with method {method}, not known here"),

@@ -4,7 +4,6 @@
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsStr;
 use std::io;
-use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -54,8 +53,8 @@ pub struct Plan {
     pub remembered: u64,
     /// Marks of all that may be remembered and is there still.
     pub present: Vec<Mark>,
-    /// What stands for the folder of links and which roots are its orphans, where it was listed.
-    pub orphans: Option<(Mark, Range<usize>)>,
+    /// What stands for the folder of links, where it was listed, if nothing is found anywhere.
+    pub links: Option<Mark>,
     /// Marks of store paths whose signatures were seen to be right.
     pub verified: Marks,
     /// Things that the user should know, and that leave nothing out.
@@ -142,6 +141,8 @@ impl Plan {
     /// store paths of these names.
     pub fn add_store(&mut self, places: &Places, only: Option<Vec<Vec<u8>>>, filter: &Filter<'_>) {
         let whole = only.is_none();
+        // before what is in them is listed, so that no change since then goes unseen
+        let links = whole.then(|| links_as_they_are(&places.folder, filter.keys));
         let names = match only.map_or_else(|| store::names(&places.folder), Ok) {
             Ok(names) => names,
             Err(error) => {
@@ -173,8 +174,9 @@ impl Plan {
                 }
             }
         }
-        if whole {
-            if let Err(error) = self.add_orphans(&places.folder, filter) {
+        if let Some(links) = links {
+            let added = links.and_then(|links| self.add_orphans(&places.folder, links, filter));
+            if let Err(error) = added {
                 self.failed.push((places.folder.join(".links"), error.to_string()));
             }
             self.compare(&known, names.len(), unregistered);
@@ -184,37 +186,22 @@ impl Plan {
 
     /// What belongs to no path of a store any more: there is nothing new as long as neither folder has
     /// changed, and then none of a million links is asked for.
-    fn add_orphans(&mut self, folder: &Path, filter: &Filter<'_>) -> io::Result<()> {
-        let links = folder.join(".links");
-        let mut numbers = Vec::new();
-        let mut settled = true;
-        for folder in [folder, &links] {
-            let data = match folder.metadata() {
-                Ok(data) => data,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-                Err(error) => return Err(error),
-            };
-            for part in [data.dev(), data.ino()] {
-                numbers.extend(part.to_le_bytes());
-            }
-            for part in [data.mtime(), data.mtime_nsec(), data.ctime(), data.ctime_nsec()] {
-                numbers.extend(part.to_le_bytes());
-            }
-            // a change right after this one may have the same time
-            let changed = data.modified().and_then(|time| time.elapsed().map_err(io::Error::other));
-            settled &= changed.is_ok_and(|age| age >= TICK);
-        }
-        let mark = mark(&[b"links", links.as_os_str().as_bytes(), &numbers]);
+    fn add_orphans(
+        &mut self,
+        folder: &Path,
+        links: Option<(Mark, bool)>,
+        filter: &Filter<'_>,
+    ) -> io::Result<()> {
+        let Some((mark, settled)) = links else { return Ok(()) };
         if filter.clean.contains(&mark) {
             self.present.push(mark);
             return Ok(());
         }
-        let first = self.roots.len();
-        for path in store::orphans(&links)? {
+        for path in store::orphans(&folder.join(".links"))? {
             let scope = Scope::Store { registered: false };
             self.add(path, About { scope, store_name: None, mark: None });
         }
-        self.orphans = settled.then_some((mark, first..self.roots.len()));
+        self.links = settled.then_some(mark);
         Ok(())
     }
 
@@ -298,7 +285,8 @@ impl Plan {
         let mut others = Vec::new();
         for path in paths {
             if path.extension() == Some(OsStr::new("narinfo")) {
-                let text = crate::fsx::read_limited(&path, LONGEST_NARINFO);
+                let text = crate::fsx::read_limited(&path, LONGEST_NARINFO)
+                    .inspect_err(|error| self.failed.push((path.clone(), error.to_string())));
                 // what is no text is not signed, and names a NAR all the same
                 let text = String::from_utf8_lossy(text.as_deref().unwrap_or_default());
                 if let Some(info) = NarInfo::parse(&text) {
@@ -374,6 +362,33 @@ pub fn outputs_of(drv: &Path) -> io::Result<Vec<PathBuf>> {
     let outputs =
         outputs.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "it is no derivation"))?;
     Ok(outputs.into_iter().map(PathBuf::from).collect())
+}
+
+/// What stands for a store and its folder of links with the keys that are trusted, and whether neither folder
+/// has changed just now; `None` where there are no links.
+fn links_as_they_are(folder: &Path, keys: &[TrustedKey]) -> io::Result<Option<(Mark, bool)>> {
+    let links = folder.join(".links");
+    let mut numbers = Vec::new();
+    let mut settled = true;
+    for folder in [folder, &links] {
+        let data = match folder.metadata() {
+            Ok(data) => data,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        for part in [data.dev(), data.ino()] {
+            numbers.extend(part.to_le_bytes());
+        }
+        for part in [data.mtime(), data.mtime_nsec(), data.ctime(), data.ctime_nsec()] {
+            numbers.extend(part.to_le_bytes());
+        }
+        // a change right after this one may have the same time
+        let changed = data.modified().and_then(|time| time.elapsed().map_err(io::Error::other));
+        settled &= changed.is_ok_and(|age| age >= TICK);
+    }
+    let keys = keys.iter().map(TrustedKey::text).collect::<Vec<_>>().join("\n");
+    let mark = mark(&[b"links", links.as_os_str().as_bytes(), &numbers, keys.as_bytes()]);
+    Ok(Some((mark, settled)))
 }
 
 /// What is to be done with a store path.

@@ -1,6 +1,7 @@
 //! What git is about to commit: the blobs of its index, not the files of the work tree.
 
 use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 
 use super::super::context::Context;
 use super::super::explain::Failure;
@@ -21,6 +22,10 @@ pub(super) fn look(
     let top = git::top(context)?;
     let mut digger = Digger::new(shared);
     for Blob { path, name, .. } in git::staged(context)? {
+        for dug in path.iter().flat_map(|name| digger.text(name.as_bytes())).collect::<Vec<_>>() {
+            let found = Finding::of(dug, &top.join(&path));
+            walked.findings.push(Finding { in_name: true, ..found });
+        }
         let path = top.join(path);
         let folder = path.parent().unwrap_or(&top);
         let output = git::blob(context, &name)?;

@@ -138,11 +138,9 @@ pub(crate) fn sniff(head: &[u8]) -> Option<Kind> {
     Some(found)
 }
 
-/// The bytes of a line or two that start the zip file behind them: Python's `zipapp`, self-running jars.
+/// The bytes of a script that starts the zip file behind it: a line of Python's `zipapp`, some hundred of
+/// a self-running jar.
 pub(crate) fn script_before_zip(head: &[u8]) -> Option<usize> {
-    if !head.starts_with(b"#!") {
-        return None;
-    }
     memchr::memmem::find(head, b"\nPK\x03\x04").map(|at| at.saturating_add(1))
 }
 
@@ -223,6 +221,8 @@ pub(crate) const HEAD: usize = 1536;
 /// Bytes that tell every sealed format.
 pub(crate) const FAR: usize = ISO + 5;
 const ISO: usize = (32 << 10) + 1;
+/// Bytes of the longest script before a zip file.
+pub(crate) const SCRIPT: usize = 64 << 10;
 
 /// Why a container was not looked through to its end.
 #[derive(Debug)]

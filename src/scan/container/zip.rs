@@ -1,10 +1,13 @@
 //! zip, and what is built on it (jar, whl). Streams: members are found by their own headers, one
 //! behind the other, so that a directory at the end that lies hides none.
 
+use std::collections::BTreeSet;
+
 use super::super::level::Level;
 use super::Trouble;
 
 const LOCAL: &[u8] = b"PK\x03\x04";
+const CENTRAL: &[u8] = b"PK\x01\x02";
 const DESCRIPTOR: &[u8] = b"PK\x07\x08";
 
 /// How the content of a member is packed.
@@ -37,17 +40,17 @@ pub(crate) type Visit<'v> = dyn FnMut(&Entry, &mut Level<'_, '_>) -> Result<(), 
 
 /// Hands out every member.
 pub(crate) fn each(level: &mut Level<'_, '_>, visit: &mut Visit<'_>) -> Result<(), Trouble> {
+    let start = level.position();
+    let mut seen = BTreeSet::new();
     while level.peek(4)? == LOCAL {
+        seen.insert(level.position());
         let header = level.take_exact(30)?;
-        let short = |at: usize| {
-            let bytes = header.get(at..at.saturating_add(2)).and_then(|b| b.first_chunk::<2>());
-            bytes.map_or(0, |bytes| u16::from_le_bytes(*bytes))
-        };
-        let long = |at: usize| u32::from(short(at)) | u32::from(short(at.saturating_add(2))) << 16;
+        let short = |at: usize| short(&header, at);
+        let long = |at: usize| long(&header, at);
         let name = level.take_exact(usize::from(short(26)))?;
         let extra = level.take_exact(usize::from(short(28)))?;
         let (flags, method, packed, full) = (short(6), short(8), long(18), long(22));
-        let wide = if packed == u32::MAX { wide_length(&extra, full == u32::MAX) } else { None };
+        let wide = (packed == u32::MAX).then(|| wide(&extra, &[full])).flatten();
         let described = flags & 8 != 0;
         // What was made as a stream has its length behind it, and none or zero in front.
         let length = Some(wide.unwrap_or(packed.into())).filter(|l| !described || *l > 0);
@@ -67,21 +70,50 @@ pub(crate) fn each(level: &mut Level<'_, '_>, visit: &mut Visit<'_>) -> Result<(
             descriptor(level)?;
         }
     }
-    // the directory of a zip may name members that do not follow each other
+    directory(level, start, &seen)
+}
+
+/// Who unpacks goes by the directory: each member that it names must be one of those that were `seen`, from
+/// the start of the stream or of the zip on.
+fn directory(level: &mut Level<'_, '_>, start: u64, seen: &BTreeSet<u64>) -> Result<(), Trouble> {
+    while level.peek(4)? == CENTRAL {
+        let header = level.take_exact(46)?;
+        let (packed, full, at) = (long(&header, 20), long(&header, 24), long(&header, 42));
+        level.skip(short(&header, 28).into())?;
+        let extra = level.take_exact(usize::from(short(&header, 30)))?;
+        level.skip(short(&header, 32).into())?;
+        let wide = (at == u32::MAX).then(|| wide(&extra, &[full, packed])).flatten();
+        let at = wide.unwrap_or(at.into());
+        if !seen.contains(&at) && !seen.contains(&at.saturating_add(start)) {
+            return Err(Trouble::damaged(
+                "its directory names what is no member behind the others",
+            ));
+        }
+    }
     match level.peek(4)? {
-        [b'P', b'K', 1, 2] | [b'P', b'K', 5, 6] | [b'P', b'K', 6, 6..=8] => Ok(()),
+        [b'P', b'K', 5, 5 | 6] | [b'P', b'K', 6, 6..=8] => Ok(()),
         _ => Err(Trouble::damaged("something stands between its members, or it is cut short")),
     }
 }
 
-/// The packed length in the field of zip64.
-fn wide_length(extra: &[u8], both: bool) -> Option<u64> {
+fn short(header: &[u8], at: usize) -> u16 {
+    let bytes = header.get(at..at.saturating_add(2)).and_then(|bytes| bytes.first_chunk());
+    bytes.map_or(0, |bytes| u16::from_le_bytes(*bytes))
+}
+
+fn long(header: &[u8], at: usize) -> u32 {
+    u32::from(short(header, at)) | u32::from(short(header, at.saturating_add(2))) << 16
+}
+
+/// A number in the field of zip64, behind those of `before` that are there too.
+fn wide(extra: &[u8], before: &[u32]) -> Option<u64> {
+    let before = before.iter().filter(|number| **number == u32::MAX).count();
     let mut rest = extra;
     while let Some(([a, b, c, d], more)) = rest.split_first_chunk::<4>() {
         let (id, length) =
             (u16::from_le_bytes([*a, *b]), usize::from(u16::from_le_bytes([*c, *d])));
         if id == 1 {
-            let at = if both { 8 } else { 0 };
+            let at = before.saturating_mul(8);
             let bytes = more.get(at..).and_then(|bytes| bytes.first_chunk::<8>())?;
             return Some(u64::from_le_bytes(*bytes));
         }

@@ -98,16 +98,17 @@ struct Head {
 
 /// A signed JSON Web Token.
 pub(super) fn jwt(text: &[u8], at: usize) -> Option<Shape> {
-    let of_word = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-    let head = run(text, at, 2048, of_word);
-    let body_at = at.checked_add(head.len())?.checked_add(1)?;
-    let body = run(text, body_at, 8192, of_word);
-    let signature_at = body_at.checked_add(body.len())?.checked_add(1)?;
-    let signature = run(text, signature_at, 2048, of_word);
-    let dot = |at: usize| text.get(at.checked_sub(1)?).copied();
-    if dot(body_at) != Some(b'.') || dot(signature_at) != Some(b'.') || !begins_word(text, at) {
+    // the cheapest first: one text may have very many places like this
+    if !begins_word(text, at) {
         return None;
     }
+    let of_word = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    let behind_dot = |at: usize| (text.get(at) == Some(&b'.')).then(|| at.checked_add(1))?;
+    let head = run(text, at, 2048, of_word);
+    let body_at = behind_dot(at.checked_add(head.len())?)?;
+    let body = run(text, body_at, 8192, of_word);
+    let signature_at = behind_dot(body_at.checked_add(body.len())?)?;
+    let signature = run(text, signature_at, 2048, of_word);
     let decoded = |part: &[u8]| base64::decode(part, 0, part.len()).0;
     // read for their structure only: nothing of them is kept
     let known = serde_json::from_slice::<Head>(&decoded(head)).is_ok();
