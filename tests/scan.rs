@@ -459,9 +459,17 @@ fn limits_end_what_grows_and_make_the_run_incomplete() {
          for i in 1 2 3 4 5; do cp inner.zip $i.zip; done; zip -qm bomb ?.zip inner.zip
          cp bytes deep; for i in 1 2 3 4 5 6; do gzip -n deep; mv deep.gz deep; done",
     );
+    // one member more than a million, each empty and called `a`
+    let mut member = b"PK\x03\x04".to_vec();
+    member.resize(30, 0);
+    member[26] = 1;
+    member.push(b'a');
+    ground.write("many.zip", &member.repeat((1 << 20) + 1));
     let run = ground.run(&["--json", "../ground", "--max-depth", "5", "--max-expanded", "2"]);
     let report = Report::of(&run);
     assert_eq!(report.code, 2);
+    assert_eq!(report.gaps().iter().filter(|(_, why)| why == "limit-memory").count(), 1);
+    fs::remove_file(ground.path("many.zip")).unwrap();
     let why = |name: &str| {
         let path = ground.path(name).display().to_string();
         let gaps = report.gaps();

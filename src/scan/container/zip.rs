@@ -1,11 +1,12 @@
 //! zip, and what is built on it (jar, whl). Streams: members are found by their own headers, one
 //! behind the other, so that a directory at the end that lies hides none.
 
-use std::collections::BTreeSet;
-
+use super::super::gap::Limit;
 use super::super::level::Level;
 use super::Trouble;
 
+/// Most members, of which each takes 8 bytes of memory.
+const MOST_MEMBERS: usize = 1 << 20;
 const LOCAL: &[u8] = b"PK\x03\x04";
 const CENTRAL: &[u8] = b"PK\x01\x02";
 const DESCRIPTOR: &[u8] = b"PK\x07\x08";
@@ -41,9 +42,13 @@ pub(crate) type Visit<'v> = dyn FnMut(&Entry, &mut Level<'_, '_>) -> Result<(), 
 /// Hands out every member.
 pub(crate) fn each(level: &mut Level<'_, '_>, visit: &mut Visit<'_>) -> Result<(), Trouble> {
     let start = level.position();
-    let mut seen = BTreeSet::new();
+    // in order, and in one piece: many between the decoders' would scatter those over the memory
+    let mut seen = Vec::new();
     while level.peek(4)? == LOCAL {
-        seen.insert(level.position());
+        if seen.len() >= MOST_MEMBERS {
+            return Err(Trouble::Limit(Limit::Memory));
+        }
+        seen.push(level.position());
         let header = level.take_exact(30)?;
         let short = |at: usize| short(&header, at);
         let long = |at: usize| long(&header, at);
@@ -75,7 +80,7 @@ pub(crate) fn each(level: &mut Level<'_, '_>, visit: &mut Visit<'_>) -> Result<(
 
 /// Who unpacks goes by the directory: each member that it names must be one of those that were `seen`, from
 /// the start of the stream or of the zip on.
-fn directory(level: &mut Level<'_, '_>, start: u64, seen: &BTreeSet<u64>) -> Result<(), Trouble> {
+fn directory(level: &mut Level<'_, '_>, start: u64, seen: &[u64]) -> Result<(), Trouble> {
     while level.peek(4)? == CENTRAL {
         let header = level.take_exact(46)?;
         let (packed, full, at) = (long(&header, 20), long(&header, 24), long(&header, 42));
@@ -84,7 +89,8 @@ fn directory(level: &mut Level<'_, '_>, start: u64, seen: &BTreeSet<u64>) -> Res
         level.skip(short(&header, 32).into())?;
         let wide = (at == u32::MAX).then(|| wide(&extra, &[full, packed])).flatten();
         let at = wide.unwrap_or(at.into());
-        if !seen.contains(&at) && !seen.contains(&at.saturating_add(start)) {
+        let is_seen = |at: u64| seen.binary_search(&at).is_ok();
+        if !is_seen(at) && !is_seen(at.saturating_add(start)) {
             return Err(Trouble::damaged(
                 "its directory names what is no member behind the others",
             ));
