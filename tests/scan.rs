@@ -815,20 +815,43 @@ fn names_and_targets_of_links_are_searched() {
 fn a_file_that_changes_while_it_is_read_makes_the_run_incomplete() {
     let ground = Ground::new();
     let path = ground.write("log", &vec![b'x'; 48 << 20]);
+    while_it_grows(
+        &path,
+        |_| {},
+        || {
+            let report = ground.scan();
+            assert_eq!(report.code, 2);
+            assert_eq!(report.gaps(), [(path.display().to_string(), "changed".to_owned())]);
+        },
+    );
+    assert_eq!(ground.scan().code, 0);
+}
+
+/// Looks while somebody adds byte by byte to a file, and after each some thousands does `rest` to it.
+fn while_it_grows(path: &Path, rest: impl Fn(&File) + Sync, look: impl FnOnce()) {
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
+        // also where what is looked for is not so, or the writer is waited for
+        let _ending = Ending(&over);
         scope.spawn(|| {
-            let mut file = File::options().append(true).open(&path).unwrap();
+            let mut file = File::options().append(true).open(path).unwrap();
             while !over.load(Ordering::Relaxed) {
-                file.write_all(b"y").unwrap();
+                for _ in 0..40_000 {
+                    file.write_all(b"y").unwrap();
+                }
+                rest(&file);
             }
         });
-        let report = ground.scan();
-        over.store(true, Ordering::Relaxed);
-        assert_eq!(report.code, 2);
-        assert_eq!(report.gaps(), [(path.display().to_string(), "changed".to_owned())]);
+        look();
     });
-    assert_eq!(ground.scan().code, 0);
+}
+
+struct Ending<'o>(&'o AtomicBool);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 #[test]
@@ -972,27 +995,20 @@ fn caches_that_cannot_be_listed_make_the_run_incomplete() {
 fn a_file_of_one_read_that_changes_is_named() {
     let ground = Ground::new();
     let path = ground.write("log", &vec![b'x'; 20 << 10]);
-    let over = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            let mut file = File::options().append(true).open(&path).unwrap();
-            while !over.load(Ordering::Relaxed) {
-                for _ in 0..40_000 {
-                    file.write_all(b"y").unwrap();
-                }
-                file.set_len(20 << 10).unwrap();
-            }
-        });
-        // The writer is not always running when it is read.
-        let expected = [(path.display().to_string(), "changed".to_owned())];
-        let named = (0..30).any(|_| {
-            let report = ground.scan();
-            assert_eq!(report.code, if report.gaps().is_empty() { 0 } else { 2 });
-            report.gaps() == expected
-        });
-        over.store(true, Ordering::Relaxed);
-        assert!(named);
-    });
+    while_it_grows(
+        &path,
+        |file| file.set_len(20 << 10).unwrap(),
+        || {
+            // The writer is not always running when it is read.
+            let expected = [(path.display().to_string(), "changed".to_owned())];
+            let named = (0..30).any(|_| {
+                let report = ground.scan();
+                assert_eq!(report.code, if report.gaps().is_empty() { 0 } else { 2 });
+                report.gaps() == expected
+            });
+            assert!(named);
+        },
+    );
     let report = ground.scan();
     assert_eq!((report.code, report.gaps()), (0, vec![]));
 }
