@@ -1609,6 +1609,8 @@ fn a_secret_file_that_is_damaged_makes_the_run_incomplete() {
         let run = ground.run(&["../ground"]).ended(2);
         assert!(run.stderr.contains("secrets/other.age"), "{what}: {}", run.stderr);
         assert!(run.stderr.contains("not complete: 1 thing"), "{what}: {}", run.stderr);
+        // nobody gave that option
+        assert!(!run.stderr.contains("--secret-file"), "{what}: {}", run.stderr);
         let report = ground.scan();
         let summary = report.all("summary");
         assert_eq!((report.code, &summary[0]["complete"]), (2, &Value::from(false)), "{what}");

@@ -91,7 +91,9 @@ impl Collected {
                 self.add(file, values);
                 Ok(())
             }
-            Err(FileError { problem: Problem::NotEncrypted, .. }) => self.as_it_is(file),
+            Err(FileError { problem: Problem::NotEncrypted, .. }) => {
+                self.as_it_is(file).map_err(|why| option_file("--secret-file", file, &why))
+            }
             Err(error) => Err(file_error(&error, &Around { tried: keys.tried(), needs: &[] })),
         }
     }
@@ -139,13 +141,13 @@ impl Collected {
         Ok(())
     }
 
-    fn as_it_is(&mut self, file: &Path) -> Result<(), Failure> {
-        let unusable = |why: &str| option_file("--secret-file", file, why);
-        let value =
-            read_plaintext(file, MAX_IN_MEMORY).map_err(|error| unusable(&error.to_string()))?;
+    /// Takes a file that is not encrypted; else why it cannot.
+    fn as_it_is(&mut self, file: &Path) -> Result<(), String> {
+        let value = read_plaintext(file, MAX_IN_MEMORY).map_err(|error| error.to_string())?;
         if was_encrypted(&value) {
-            let why = "it is encrypted, and so damaged that it does not look like that";
-            return Err(unusable(why));
+            return Err(
+                "it is encrypted, and so damaged that it does not look like that".to_owned()
+            );
         }
         self.add(file, vec![(String::new(), value)]);
         Ok(())
@@ -158,8 +160,8 @@ impl Collected {
             // It has the name of a secret, and whoever reads the repository reads it: still it
             // may have got further.
             Err(FileError { problem: Problem::NotEncrypted, .. }) => {
-                if let Err(failure) = self.as_it_is(file) {
-                    self.not_opened(file, failure.headline, false);
+                if let Err(why) = self.as_it_is(file) {
+                    self.not_opened(file, why, false);
                 }
             }
             Err(error) => {
