@@ -264,16 +264,14 @@ impl Parts {
     /// Lines of a user and a password each; whether they are.
     fn passwords(&mut self, path: &str, lines: &[Line<'_>]) -> bool {
         let others = lines.iter().filter(|line| !pairs::is_comment(line.text));
-        if lines.len() < 2 || !others.clone().all(|line| pairs::password(line.text).is_some()) {
-            return false;
-        }
-        for line in others {
+        let found = others.map(|line| Some((line, pairs::password(line.text)?)));
+        let found: Option<Vec<_>> = found.collect();
+        let Some(found) = found.filter(|_| lines.len() > 1) else { return false };
+        for (line, scalar) in found {
             // the name of the user may be a part of a secret
             let path = line.path(path);
             let before = self.all.len();
-            if let Some(scalar) = pairs::password(line.text) {
-                self.scalar(&path, scalar);
-            }
+            self.scalar(&path, scalar);
             if !self.has_strong(before) {
                 self.leaf(&path, line.text);
             }
